@@ -1,0 +1,1 @@
+"""The nodes of a RocketMQ cluster: nameserver and broker, in Python on trio."""

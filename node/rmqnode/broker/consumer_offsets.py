@@ -1,0 +1,61 @@
+"""How far each consumer group has read each queue: kept in memory, written to `config/consumerOffset.json`.
+
+Source: `ConsumerOffsetManager` (RocketMQ 4.5.2). Offsets are stored as committed, also backwards, for topics and
+groups that need not exist.
+"""
+
+from collections.abc import Iterator
+
+from rmqnode.protocol import fastjson
+from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
+from rmqnode.store import ConfigFile
+
+
+class ConsumerOffsets:
+    """Consumer offset (entries) by topic, group and queue id."""
+
+    def __init__(self, file: ConfigFile) -> None:
+        self._file = file
+        wrapper = file.load(ConsumerOffsetSerializeWrapper.decode)
+        self._table: dict[str, dict[int, int]] = wrapper.offset_table if wrapper is not None else {}
+        self._is_dirty = False
+
+    def commit(self, group: str, topic: str, queue_id: int, consumer_offset: int) -> None:
+        """Store the offset of the next message that the group will read."""
+        self._table.setdefault(f"{topic}@{group}", {})[queue_id] = consumer_offset
+        self._is_dirty = True
+
+    def find(self, group: str, topic: str, queue_id: int) -> int | None:
+        """Return the committed offset, None when the group never committed one for the queue."""
+        return self._table.get(f"{topic}@{group}", {}).get(queue_id)
+
+    def topics_of(self, group: str) -> Iterator[str]:
+        """Yield the topics for which a group has committed offsets."""
+        for key in self._table:
+            topic, _, owner = key.partition("@")
+            if owner == group:
+                yield topic
+
+    def groups_of(self, topic: str) -> Iterator[str]:
+        """Yield the groups that have committed offsets for a topic."""
+        for key in self._table:
+            name, _, group = key.partition("@")
+            if name == topic:
+                yield group
+
+    def forget_group(self, group: str) -> None:
+        """Drop all offsets of a group."""
+        for topic in list(self.topics_of(group)):
+            del self._table[f"{topic}@{group}"]
+            self._is_dirty = True
+
+    def encode(self) -> bytes:
+        """Write the table as GET_ALL_CONSUMER_OFFSET answers it."""
+        return ConsumerOffsetSerializeWrapper(offset_table=self._table).encode()
+
+    def persist(self) -> None:
+        """Write the table to its file if it changed since the last time."""
+        if self._is_dirty:
+            self._is_dirty = False
+            wrapper = ConsumerOffsetSerializeWrapper(offset_table=self._table)
+            self._file.save(fastjson.dumps(wrapper, pretty=True).decode())

@@ -1,0 +1,117 @@
+"""Long polling: pulls that found nothing wait here for a message of their queue or for their time.
+
+A held pull occupies no task. It is answered by running it again without the permission to be held, after the
+batch of requests that stored the message, so that one answer carries all messages of the batch.
+Source: `PullRequestHoldService` (RocketMQ 4.5.2). Differs: a timeout is answered when it is due, where Java
+looks every 5 s.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from rmqnode.broker.outcome import Hold
+from rmqnode.protocol.routes import Request
+
+_SCAN_SECONDS: Final = 0.25
+"""Precision of timeouts; nothing runs while no pull is held."""
+
+_HELD_PULLS_MAX: Final = 100_000
+"""`pullThreadPoolQueueCapacity`: with more, a pull is answered at once, as after its time."""
+
+
+class _HeldPull(msgspec.Struct):
+    request: Request[Any]
+    hold: Hold
+    deadline: float
+
+
+class HeldPulls:
+    """The held pulls of a broker.
+
+    Args:
+        run_again: Executes a pull a last time and answers it.
+    """
+
+    def __init__(self, run_again: Callable[[Request[Any]], None]) -> None:
+        self._run_again = run_again
+        self._by_queue: defaultdict[tuple[str, int], list[_HeldPull]] = defaultdict(list)
+        self._count = 0
+        self._due: list[_HeldPull] = []
+        self._something_held = trio.Event()
+        self._something_due = trio.Event()
+
+    def hold(self, hold: Hold, request: Request[Any]) -> None:
+        """Keep a pull."""
+        header = request.header
+        held = _HeldPull(request, hold, trio.current_time() + max(0, hold.timeout_ms) / 1000)
+        if self._count >= _HELD_PULLS_MAX:
+            return self._make_due([held])
+        self._by_queue[header.topic, header.queue_id].append(held)
+        self._count += 1
+        self._something_held.set()
+
+    def message_arrived(self, topic: str, queue_id: int, next_queue_offset: int, tags_code: int) -> None:
+        """Make those pulls of a queue due that wait for such a message. Called for every stored message."""
+        waiting = self._by_queue.get((topic, queue_id))
+        if waiting:
+            self._release(
+                (topic, queue_id),
+                waiting,
+                lambda held: (
+                    held.hold.queue_offset < next_queue_offset
+                    and (held.hold.tags_codes is None or tags_code in held.hold.tags_codes)
+                ),
+            )
+
+    def release_all(self) -> None:
+        """Make every held pull due; the broker stops."""
+        for key, waiting in list(self._by_queue.items()):
+            self._release(key, waiting, lambda _: True)
+
+    async def answer_due_pulls(self) -> None:
+        """Service: answer pulls as soon as they are due."""
+        while True:
+            await self._something_due.wait()
+            self._something_due = trio.Event()
+            due, self._due = self._due, []
+            for held in due:
+                if not held.request.connection.is_closed:
+                    self._run_again(held.request)
+            await trio.lowlevel.checkpoint()
+
+    async def watch_timeouts(self) -> None:
+        """Service: make pulls due whose time is over, and forget those whose client is gone."""
+        while True:
+            await self._something_held.wait()
+            await trio.sleep(_SCAN_SECONDS)
+            now = trio.current_time()
+            for key, waiting in list(self._by_queue.items()):
+                self._release(
+                    key, waiting, lambda held: held.deadline <= now or held.request.connection.is_closed
+                )
+            if not self._count:
+                self._something_held = trio.Event()
+
+    def _release(
+        self, key: tuple[str, int], waiting: list[_HeldPull], is_due: Callable[[_HeldPull], bool]
+    ) -> None:
+        due: list[_HeldPull] = []
+        kept: list[_HeldPull] = []
+        for held in waiting:
+            (due if is_due(held) else kept).append(held)
+        if not due:
+            return
+        self._count -= len(due)
+        if kept:
+            self._by_queue[key] = kept
+        else:
+            del self._by_queue[key]
+        self._make_due(due)
+
+    def _make_due(self, due: list[_HeldPull]) -> None:
+        self._due += due
+        self._something_due.set()

@@ -1,0 +1,28 @@
+"""What a handler decides when the answer is not ready: the broker's services act on it, no handler waits."""
+
+import msgspec
+
+from rmqnode.protocol.routes import Reply
+
+
+class Hold(msgspec.Struct, gc=False):
+    """Keep a pull until a message arrives in its queue or its time is over (long polling)."""
+
+    queue_offset: int
+    """The first offset that would be news to the client."""
+    timeout_ms: int
+    tags_codes: frozenset[int] | None
+    """Only messages with one of these tags wake it; None: every message."""
+
+
+class AfterFlush(msgspec.Struct, gc=False):
+    """Answer once the commit log is synced to disk up to an offset (SYNC_FLUSH)."""
+
+    reply: Reply
+    physical_offset: int
+
+
+class AfterRegistration(msgspec.Struct, gc=False):
+    """Answer once the nameservers know the topic table as it is now, or failed to take it."""
+
+    reply: Reply

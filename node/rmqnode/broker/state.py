@@ -1,0 +1,131 @@
+"""The broker's state: one object that every handler gets, built at start and passed on.
+
+It decides nothing itself. Services that wait (flush, long polling, registration, delayed delivery) are parts of
+it, so that an outcome of a handler finds the one that finishes it.
+"""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from rmqnode.broker.clients import ClientTable, ConsumerGroup
+from rmqnode.broker.consumer_offsets import ConsumerOffsets
+from rmqnode.broker.delay_levels import DelayLevels
+from rmqnode.broker.delayed_delivery import DelayedDelivery
+from rmqnode.broker.flushing import Flusher
+from rmqnode.broker.held_pulls import HeldPulls
+from rmqnode.broker.messages import MessageWriter
+from rmqnode.broker.outcome import AfterFlush, AfterRegistration, Hold
+from rmqnode.broker.queue_locks import QueueLocks
+from rmqnode.broker.registration import Registration
+from rmqnode.broker.subscription_groups import SubscriptionGroups
+from rmqnode.broker.topics import TopicTable
+from rmqnode.config import BrokerConfig
+from rmqnode.protocol.codes import RequestCode
+from rmqnode.protocol.command import FLAG_ONEWAY, Command
+from rmqnode.protocol.header_fields import header_to_ext_fields
+from rmqnode.protocol.headers import NotifyConsumerIdsChangedRequestHeader
+from rmqnode.protocol.routes import Reply, Request
+from rmqnode.store import ConfigFile, MessageStore
+
+_PORT: Final = struct.Struct(">i")
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Broker:
+    """Everything that one broker knows.
+
+    Args:
+        config: Resolved: `broker_ip1` is set.
+        store: Open.
+        clock_ms: Milliseconds since the epoch.
+        clock: Seconds, monotonic, for the liveness of clients.
+        run_pull_again: The pull handler, without permission to hold.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        store: MessageStore,
+        run_pull_again: Callable[["Broker", Request[Any]], Reply],
+        *,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        folder = config.store_path_root_dir / "config"
+        self.config = config
+        self.store = store
+        self.clock_ms = clock_ms
+        self.store_host = store_host_of(config)
+        self.message_id_prefix = self.store_host.hex().upper()
+        self.registration = Registration(config, self._registered_order_config)
+        self.topics = TopicTable(
+            config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed
+        )
+        self.registration.topics = self.topics
+        self.groups = SubscriptionGroups(
+            ConfigFile(folder / "subscriptionGroup.json"),
+            auto_create=config.auto_create_subscription_group,
+            clock_ms=clock_ms,
+        )
+        self.offsets = ConsumerOffsets(ConfigFile(folder / "consumerOffset.json"))
+        self.clients = ClientTable(clock, self._notify_members)
+        self.clock = clock
+        self.locks = QueueLocks(clock_ms)
+        self.flusher = Flusher(store, config)
+        self.held_pulls = HeldPulls(lambda request: request.connection.reply(request, run_pull_again(self, request)))
+        self.delay_levels = DelayLevels(config.message_delay_level, clock_ms)
+        self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, self.flusher.message_written)
+        self.delayed_delivery = DelayedDelivery(
+            store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
+        )
+
+    def finish_later(self, outcome: object, request: Request[Any]) -> None:
+        """Hand an outcome that is not a reply to the service that will answer it."""
+        if isinstance(outcome, Hold):
+            self.held_pulls.hold(outcome, request)
+        elif isinstance(outcome, AfterFlush):
+            self.flusher.answer_after_flush(outcome, request)
+        elif isinstance(outcome, AfterRegistration):
+            self.registration.answer_after_registration(outcome, request)
+        else:
+            raise AssertionError(f"no service finishes {outcome!r}")
+
+    def persist(self) -> None:
+        """Write the tables that are not written at each change."""
+        self.offsets.persist()
+        self.delayed_delivery.persist()
+
+    def _registered_order_config(self, ordered_topics: list[str]) -> None:
+        self.topics.apply_order_config(ordered_topics)
+
+    def _notify_members(self, group: ConsumerGroup) -> None:
+        """Tell all members of a group to rebalance (NOTIFY_CONSUMER_IDS_CHANGED), where that is switched on."""
+        found = self.groups.find(group.name)
+        if (
+            not self.config.notify_consumer_ids_changed_enable
+            or found is None
+            or not found.notify_consumer_ids_changed_enable
+        ):
+            return
+        header = NotifyConsumerIdsChangedRequestHeader(consumer_group=group.name)
+        for connection in group.members:
+            connection.send(
+                Command(
+                    code=RequestCode.NOTIFY_CONSUMER_IDS_CHANGED,
+                    flag=FLAG_ONEWAY,
+                    ext_fields=header_to_ext_fields(header),
+                )
+            )
+
+
+def store_host_of(config: BrokerConfig) -> bytes:
+    """Return the address that messages and their ids carry: 4 bytes IPv4, 4 bytes port."""
+    assert config.broker_ip1 is not None
+    return socket.inet_aton(config.broker_ip1) + _PORT.pack(config.listen_port)

@@ -1,0 +1,38 @@
+"""Names with a meaning of their own. Source: `MixAll`, `TopicValidator`, `ScheduleMessageService` (RocketMQ 4.5.2)."""
+
+from typing import Final
+
+AUTO_CREATE_TOPIC_KEY_TOPIC: Final = "TBW102"
+"""Template of topics that are created by sending to them."""
+
+SELF_TEST_TOPIC: Final = "SELF_TEST_TOPIC"
+BENCHMARK_TOPIC: Final = "BenchmarkTest"
+OFFSET_MOVED_EVENT: Final = "OFFSET_MOVED_EVENT"
+SCHEDULE_TOPIC: Final = "SCHEDULE_TOPIC_XXXX"
+"""Where delayed messages wait, one queue a level."""
+
+RETRY_GROUP_TOPIC_PREFIX: Final = "%RETRY%"
+DLQ_GROUP_TOPIC_PREFIX: Final = "%DLQ%"
+
+SYSTEM_GROUP_PREFIX: Final = "CID_RMQ_SYS_"
+
+BUILT_IN_GROUPS: Final = (
+    "TOOLS_CONSUMER",
+    "FILTERSRV_CONSUMER",
+    "SELF_TEST_C_GROUP",
+    "CID_ONS-HTTP-PROXY",
+    "CID_ONSAPI_PULL",
+    "CID_ONSAPI_PERMISSION",
+    "CID_ONSAPI_OWNER",
+)
+"""Consumer groups that every broker has from its start."""
+
+
+def retry_topic(group: str) -> str:
+    """Name of the topic that brings failed messages back to a consumer group."""
+    return RETRY_GROUP_TOPIC_PREFIX + group
+
+
+def dead_letter_topic(group: str) -> str:
+    """Name of the topic that keeps messages which a consumer group failed on too often."""
+    return DLQ_GROUP_TOPIC_PREFIX + group

@@ -1,0 +1,143 @@
+"""The topics of a broker: built-in ones, created ones, and those that come into being by a send.
+
+Source: `TopicConfigManager` (RocketMQ 4.5.2). Every change is written to `config/topics.json` before anybody is
+told of it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec.structs import replace
+
+from rmqnode.broker import system_topics
+from rmqnode.config import BrokerConfig
+from rmqnode.protocol import fastjson
+from rmqnode.protocol.bodies import DataVersion, Permission, TopicConfig, TopicConfigSerializeWrapper
+from rmqnode.store import ConfigFile
+
+_READ_WRITE = int(Permission.READ | Permission.WRITE)
+_TEMPLATE = int(Permission.READ | Permission.WRITE | Permission.INHERIT)
+
+
+class TopicTable:
+    """Topic name to `TopicConfig`, with the version that nameservers compare.
+
+    Args:
+        config: Which built-in topics there are, and of which kind.
+        file: `config/topics.json`.
+        clock_ms: Time of changes.
+        on_change: Called after each change, for the nameservers.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        file: ConfigFile,
+        clock_ms: Callable[[], int],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._file = file
+        self._clock_ms = clock_ms
+        self._on_change = on_change
+        self._topics = {topic.topic_name: topic for topic in _built_in_topics(config)}
+        self.system_topic_names = frozenset(self._topics)
+        self.data_version = DataVersion(timestamp=clock_ms())
+        wrapper = file.load(TopicConfigSerializeWrapper.decode)
+        if wrapper is not None:
+            self._topics.update(wrapper.topic_config_table)
+            self.data_version = wrapper.data_version
+
+    @property
+    def all(self) -> Mapping[str, TopicConfig]:
+        """All topics by name."""
+        return self._topics
+
+    def get(self, topic: str) -> TopicConfig | None:
+        """Return the configuration of a topic, None when there is no such topic."""
+        return self._topics.get(topic)
+
+    def put(self, topic: TopicConfig) -> None:
+        """Create or replace a topic."""
+        if self._topics.get(topic.topic_name) != topic:
+            self._topics[topic.topic_name] = topic
+            self._changed()
+
+    def delete(self, topic: str) -> bool:
+        """Remove a topic; False when there was none."""
+        if self._topics.pop(topic, None) is None:
+            return False
+        self._changed()
+        return True
+
+    def create_by_send(self, topic: str, default_topic: str, default_topic_queue_nums: int) -> TopicConfig | None:
+        """Create a topic as a first send asks for it.
+
+        The template (normally `TBW102`) gives permission and the upper limit of queues; one without the inherit
+        bit allows nothing, and None is returned. A retry topic needs no template.
+        """
+        template = self._topics.get(default_topic)
+        if template is not None and template.perm & Permission.INHERIT:
+            queue_nums = max(0, min(default_topic_queue_nums, template.write_queue_nums))
+            created = TopicConfig(
+                topic_name=topic,
+                read_queue_nums=queue_nums,
+                write_queue_nums=queue_nums,
+                perm=template.perm & ~Permission.INHERIT,
+                topic_filter_type=template.topic_filter_type,
+                topic_sys_flag=template.topic_sys_flag,
+            )
+        elif topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
+            created = TopicConfig(topic_name=topic, read_queue_nums=1, write_queue_nums=1, perm=_READ_WRITE)
+        else:
+            return None
+        self.put(created)
+        return created
+
+    def create_if_absent(self, topic: str, queue_nums: int, perm: int = _READ_WRITE) -> TopicConfig:
+        """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""
+        found = self._topics.get(topic)
+        if found is None:
+            found = TopicConfig(
+                topic_name=topic, read_queue_nums=queue_nums, write_queue_nums=queue_nums, perm=perm
+            )
+            self.put(found)
+        return found
+
+    def apply_order_config(self, ordered_topics: Iterable[str]) -> None:
+        """Set the order flag of exactly those topics that the nameserver lists as ordered."""
+        ordered = set(ordered_topics)
+        changed = [
+            replace(topic, order=topic.topic_name in ordered)
+            for topic in self._topics.values()
+            if topic.order != (topic.topic_name in ordered)
+        ]
+        if changed:
+            self._topics.update((topic.topic_name, topic) for topic in changed)
+            self._changed()
+
+    def wrapper(self) -> TopicConfigSerializeWrapper:
+        """Return the table as registrations and GET_ALL_TOPIC_CONFIG carry it."""
+        return TopicConfigSerializeWrapper(topic_config_table=self._topics, data_version=self.data_version)
+
+    def _changed(self) -> None:
+        self.data_version = self.data_version.next_version(self._clock_ms())
+        self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
+        self._on_change()
+
+
+def _built_in_topics(config: BrokerConfig) -> Iterable[TopicConfig]:
+    yield _topic(system_topics.SELF_TEST_TOPIC, 1)
+    if config.auto_create_topic_enable:
+        yield _topic(
+            system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, config.default_topic_queue_nums, perm=_TEMPLATE
+        )
+    yield _topic(system_topics.BENCHMARK_TOPIC, 1024)
+    inherit_only = int(Permission.INHERIT)
+    yield _topic(config.broker_cluster_name, 16, perm=_TEMPLATE if config.cluster_topic_enable else inherit_only)
+    yield _topic(config.broker_name, 1, perm=_TEMPLATE if config.broker_topic_enable else inherit_only)
+    yield _topic(system_topics.OFFSET_MOVED_EVENT, 1)
+    if config.trace_topic_enable:
+        yield _topic(config.msg_trace_topic_name, 1)
+
+
+def _topic(name: str, queue_nums: int, perm: int = _READ_WRITE) -> TopicConfig:
+    return TopicConfig(topic_name=name, read_queue_nums=queue_nums, write_queue_nums=queue_nums, perm=perm)

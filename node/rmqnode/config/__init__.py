@@ -1,0 +1,25 @@
+"""Configuration of nodes: Java properties text ↔ typed, frozen config. No network, no clock."""
+
+from rmqnode.config.broker import BrokerConfig, BrokerRole, FlushDiskType
+from rmqnode.config.check import Loaded, check_properties, config_properties
+from rmqnode.config.errors import ConfigError
+from rmqnode.config.load import load_broker_config, load_nameserver_config
+from rmqnode.config.nameserver import NameserverConfig
+from rmqnode.config.properties import PropertiesText, Property, parse_properties, render_properties
+
+__all__ = [
+    "BrokerConfig",
+    "BrokerRole",
+    "ConfigError",
+    "FlushDiskType",
+    "Loaded",
+    "NameserverConfig",
+    "PropertiesText",
+    "Property",
+    "check_properties",
+    "config_properties",
+    "load_broker_config",
+    "load_nameserver_config",
+    "parse_properties",
+    "render_properties",
+]

@@ -1,0 +1,217 @@
+"""`BrokerConfig`: every broker key that this engine acts on, with its default and bounds.
+
+Knows nothing of files; `load` builds it from text. Keys that are known but have no field here: `unused_keys`
+and `refused_keys`.
+
+Source: `BrokerConfig`, `MessageStoreConfig` and `NettyServerConfig` (RocketMQ 4.5.2).
+"""
+
+# ruff: noqa: RUF009  (prop() declares a field, it is not evaluated per instance)
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rmqnode.config import kinds
+from rmqnode.config.setting import DERIVED, prop
+
+GIB = 1024**3
+
+
+class BrokerRole(StrEnum):
+    """What a broker is to its replicas."""
+
+    ASYNC_MASTER = "ASYNC_MASTER"
+    """Confirms a message once it is in its own log."""
+    SYNC_MASTER = "SYNC_MASTER"
+    """Confirms a message once a slave has it too."""
+    SLAVE = "SLAVE"
+    """Copies a master; takes no messages from producers."""
+
+
+class FlushDiskType(StrEnum):
+    """When a message counts as stored."""
+
+    SYNC_FLUSH = "SYNC_FLUSH"
+    """After fsync."""
+    ASYNC_FLUSH = "ASYNC_FLUSH"
+    """Once it is in the page cache; fsync follows on a timer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerConfig:
+    """Configuration of one broker. Durations in ms, sizes in bytes, unless the name says otherwise."""
+
+    # Who and where it is.
+    namesrv_addr: tuple[str, ...] = prop("namesrvAddr", (), kinds.addresses())
+    """Nameservers to register with, `host:port` each. Empty: the broker is not announced anywhere."""
+    broker_ip1: str | None = prop("brokerIP1", None, kinds.host())
+    """Address that clients are told. None: to be detected at start."""
+    broker_ip2: str | None = prop("brokerIP2", DERIVED, kinds.host())
+    """Address that slaves are told. Default: `broker_ip1` (Java detects it anew, often a container bridge)."""
+    broker_name: str = prop("brokerName", DERIVED, kinds.name())
+    """Name shared by a master and its slaves. Default: the host name, else `DEFAULT_BROKER`."""
+    broker_cluster_name: str = prop("brokerClusterName", "DefaultCluster", kinds.name())
+    """Cluster the broker belongs to."""
+    broker_id: int = prop("brokerId", 0, kinds.integer(0, kinds.LONG_MAX))
+    """0 for the master of a broker name, above 0 for its slaves."""
+    broker_role: BrokerRole = prop("brokerRole", BrokerRole.ASYNC_MASTER, kinds.member(BrokerRole))
+    """Master (confirming alone or with a slave) or slave."""
+    broker_permission: int = prop("brokerPermission", 6, kinds.integer(0, 15))
+    """Permission of the whole broker: 4 read, 2 write, 6 both."""
+    region_id: str = prop("regionId", "DefaultRegion", kinds.text())
+    """`MSG_REGION` of send responses."""
+
+    # Sockets.
+    listen_port: int = prop("listenPort", 10911, kinds.integer(1, 65535))
+    """Port for clients. The VIP port is 2 below, the HA port 1 above."""
+    bind_address: tuple[str, ...] = prop("bindAddress", ("0.0.0.0",), kinds.bind_addresses())
+    """Addresses to listen on (a key of 5.3; 4.x ignores it and listens on all)."""
+    server_channel_max_idle_time_seconds: int = prop("serverChannelMaxIdleTimeSeconds", 120, kinds.count())
+    """A connection without traffic for so long is closed, in seconds."""
+
+    # Registration.
+    register_broker_timeout_ms: int = prop("registerBrokerTimeoutMills", 6000, kinds.duration_ms())
+    """How long the broker waits for its nameservers to answer a registration."""
+    register_name_server_period_ms: int = prop("registerNameServerPeriod", 30_000, kinds.duration_ms())
+    """Time between two registrations; Apache's brokers keep it within 10 s and 60 s."""
+    force_register: bool = prop("forceRegister", True, kinds.boolean())
+    """Register each period even if no topic changed."""
+    compressed_register: bool = prop("compressedRegister", False, kinds.boolean())
+    """Send the topic table compressed (loses order flags)."""
+
+    # Topics and groups.
+    default_topic_queue_nums: int = prop("defaultTopicQueueNums", 8, kinds.integer(1, 1 << 16))
+    """Queues of `TBW102`, the template of topics that are created by sending."""
+    auto_create_topic_enable: bool = prop("autoCreateTopicEnable", True, kinds.boolean())
+    """Create an unknown topic when somebody sends to it."""
+    cluster_topic_enable: bool = prop("clusterTopicEnable", True, kinds.boolean())
+    """Make the topic named like the cluster readable and writable."""
+    broker_topic_enable: bool = prop("brokerTopicEnable", True, kinds.boolean())
+    """Make the topic named like the broker readable and writable."""
+    auto_create_subscription_group: bool = prop("autoCreateSubscriptionGroup", True, kinds.boolean())
+    """Create an unknown consumer group when it pulls or subscribes."""
+    trace_topic_enable: bool = prop("traceTopicEnable", False, kinds.boolean())
+    """Create the topic for message traces at start."""
+    msg_trace_topic_name: str = prop("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC", kinds.name())
+    """Name of the topic for message traces."""
+    trace_on: bool = prop("traceOn", True, kinds.boolean())
+    """`TRACE_ON` of send responses: false makes clients drop their traces."""
+
+    # Sending.
+    max_message_size_bytes: int = prop("maxMessageSize", 4 * 1024 * 1024, kinds.size_bytes(1))
+    """Largest message body."""
+    reject_transaction_message: bool = prop("rejectTransactionMessage", False, kinds.boolean())
+    """Refuse half messages."""
+    start_accept_send_request_timestamp_ms: int = prop(
+        "startAcceptSendRequestTimeStamp", 0, kinds.duration_ms(kinds.LONG_MAX)
+    )
+    """Refuse sends before this time, in ms since 1970."""
+    message_delay_level: str = prop(
+        "messageDelayLevel", "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h", kinds.delay_levels()
+    )
+    """Delays of levels 1, 2, … separated by blanks."""
+
+    # Pulling and consuming.
+    long_polling_enable: bool = prop("longPollingEnable", True, kinds.boolean())
+    """Hold a pull that finds nothing as long as the client asked for."""
+    short_polling_time_ms: int = prop("shortPollingTimeMills", 1000, kinds.duration_ms(kinds.LONG_MAX))
+    """How long such a pull is held when long polling is off."""
+    notify_consumer_ids_changed_enable: bool = prop("notifyConsumerIdsChangedEnable", True, kinds.boolean())
+    """Tell the consumers of a group at once that one joined or left."""
+    max_transfer_bytes_on_message_in_memory: int = prop(
+        "maxTransferBytesOnMessageInMemory", 256 * 1024, kinds.size_bytes(1)
+    )
+    """Bytes of one pull answer whose messages are likely in memory."""
+    max_transfer_count_on_message_in_memory: int = prop(
+        "maxTransferCountOnMessageInMemory", 32, kinds.integer(1, kinds.INT_MAX)
+    )
+    """Messages of one pull answer that are likely in memory."""
+    max_transfer_bytes_on_message_in_disk: int = prop("maxTransferBytesOnMessageInDisk", 64 * 1024, kinds.size_bytes(1))
+    """Bytes of one pull answer whose messages are likely only on disk."""
+    max_transfer_count_on_message_in_disk: int = prop(
+        "maxTransferCountOnMessageInDisk", 8, kinds.integer(1, kinds.INT_MAX)
+    )
+    """Messages of one pull answer that are likely only on disk."""
+    access_message_in_memory_max_ratio: int = prop("accessMessageInMemoryMaxRatio", 40, kinds.integer(0, 100))
+    """Messages within this share of the machine's memory count as in memory, in percent."""
+    slave_read_enable: bool = prop("slaveReadEnable", False, kinds.boolean())
+    """Suggest to consumers that lag far behind to read from a slave."""
+    enable_property_filter: bool = prop("enablePropertyFilter", False, kinds.boolean())
+    """Allow SQL92 filters."""
+    flush_consumer_offset_interval_ms: int = prop("flushConsumerOffsetInterval", 5000, kinds.duration_ms())
+    """Time between two writes of the consumer offsets."""
+    flush_delay_offset_interval_ms: int = prop("flushDelayOffsetInterval", 10_000, kinds.duration_ms(kinds.LONG_MAX))
+    """Time between two writes of the offsets of delayed messages."""
+
+    # Transactions.
+    transaction_time_out_ms: int = prop("transactionTimeOut", 6000, kinds.duration_ms(kinds.LONG_MAX))
+    """Age from which a half message is checked back with its producer."""
+    transaction_check_max: int = prop("transactionCheckMax", 15, kinds.count())
+    """Check-backs before a half message is given up."""
+    transaction_check_interval_ms: int = prop("transactionCheckInterval", 60_000, kinds.duration_ms(kinds.LONG_MAX))
+    """Time between two rounds of check-backs."""
+
+    # Store.
+    store_path_root_dir: Path = prop("storePathRootDir", DERIVED, kinds.path())
+    """Folder of everything the broker keeps. Default: `store` in the user's home folder."""
+    store_path_commit_log: Path = prop("storePathCommitLog", DERIVED, kinds.path())
+    """Folder of the commit log. Default: `commitlog` in `store_path_root_dir`, as in 4.9 and later."""
+    mapped_file_size_commit_log_bytes: int = prop("mappedFileSizeCommitLog", 1 * GIB, kinds.size_bytes(1))
+    """Size of one commit log file. Fixed for the life of a store folder."""
+    mapped_file_size_consume_queue_bytes: int = prop("mappedFileSizeConsumeQueue", 6_000_000, kinds.size_bytes(1))
+    """Size of one consume queue file, a multiple of 20. Fixed for the life of a store folder."""
+    flush_disk_type: FlushDiskType = prop("flushDiskType", FlushDiskType.ASYNC_FLUSH, kinds.member(FlushDiskType))
+    """Whether a send is answered before or after fsync."""
+    sync_flush_timeout_ms: int = prop("syncFlushTimeout", 5000, kinds.duration_ms())
+    """How long a send waits for fsync or for a slave."""
+    flush_interval_commit_log_ms: int = prop("flushIntervalCommitLog", 500, kinds.duration_ms())
+    """Time between two flushes of the commit log (ASYNC_FLUSH)."""
+    flush_commit_log_least_pages: int = prop("flushCommitLogLeastPages", 4, kinds.count())
+    """Such a flush waits until so many pages of 4 KiB are dirty …"""
+    flush_commit_log_thorough_interval_ms: int = prop("flushCommitLogThoroughInterval", 10_000, kinds.duration_ms())
+    """… but at most so long."""
+    flush_interval_consume_queue_ms: int = prop("flushIntervalConsumeQueue", 1000, kinds.duration_ms())
+    """Time between two flushes of the consume queues."""
+    file_reserved_time_hours: int = prop("fileReservedTime", 72, kinds.count())
+    """Commit log files older than this are deleted, in hours."""
+    delete_when: tuple[int, ...] = prop("deleteWhen", (4,), kinds.hours())
+    """Hours of the day at which old files are deleted."""
+    disk_max_used_space_ratio: int = prop("diskMaxUsedSpaceRatio", 75, kinds.integer(10, 95))
+    """Old files are deleted at any hour when the disk is fuller than this, in percent."""
+
+    # Replication.
+    ha_listen_port: int = prop("haListenPort", DERIVED, kinds.integer(1, 65535))
+    """Port for slaves: `listen_port` + 1, no other value is allowed (4.x overrides it)."""
+    ha_master_address: str | None = prop("haMasterAddress", None, kinds.address())
+    """HA address of a slave's master. None: learnt from the nameserver."""
+    offset_check_in_slave: bool = prop("offsetCheckInSlave", False, kinds.boolean())
+    """Let a slave correct wrong pull offsets as a master does."""
+
+    def __post_init__(self) -> None:
+        """Compute the fields whose default depends on others or on the machine."""
+        derived: dict[str, object] = {
+            "broker_ip2": self.broker_ip1,
+            "broker_name": _host_name(),
+            "store_path_root_dir": Path.home() / "store",
+            "ha_listen_port": self.listen_port + 1,
+        }
+        for attribute, value in derived.items():
+            if getattr(self, attribute) is DERIVED:
+                object.__setattr__(self, attribute, value)
+        if self.store_path_commit_log is DERIVED:
+            object.__setattr__(self, "store_path_commit_log", self.store_path_root_dir / "commitlog")
+
+    @property
+    def is_slave(self) -> bool:
+        """Whether this broker copies a master."""
+        return self.broker_role is BrokerRole.SLAVE
+
+
+def _host_name() -> str:
+    host_name = os.uname().nodename
+    try:
+        return kinds.name().parse(host_name)
+    except ValueError:
+        return "DEFAULT_BROKER"

@@ -1,0 +1,173 @@
+"""Properties → typed config: every key known, every value of its kind, rules between keys kept, all problems at once.
+
+Pure: reads no file and no environment (see `load`).
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from rmqnode.config.broker import BrokerConfig
+from rmqnode.config.errors import ConfigError, place, shown
+from rmqnode.config.key_table import KeyTable, key_table, owner_of
+from rmqnode.config.kinds import Kind
+from rmqnode.config.nameserver import NameserverConfig
+from rmqnode.config.properties import Property
+from rmqnode.config.rules import settle
+
+NodeKind = Literal["broker", "nameserver"]
+C = TypeVar("C")
+
+_INLINE_COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[C]):
+    """A usable config and what its user should know about it.
+
+    Attributes:
+        config: The typed config.
+        notices: Whole sentences with their place, for the log at start.
+    """
+
+    config: C
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key's value and where it stands.
+
+    Attributes:
+        key: RocketMQ's spelling.
+        value: Text, not checked yet.
+        source: What it was read from, usually a file's name.
+        line: From 1; None when the source has no lines.
+    """
+
+    key: str
+    value: str
+    source: str
+    line: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The place for messages, `broker.conf:7`."""
+        return place(self.source, self.line)
+
+
+@overload
+def check_properties(
+    kind: Literal["broker"], properties: Mapping[str, str] | Sequence[Property], source: str
+) -> Loaded[BrokerConfig]: ...
+@overload
+def check_properties(
+    kind: Literal["nameserver"], properties: Mapping[str, str] | Sequence[Property], source: str
+) -> Loaded[NameserverConfig]: ...
+def check_properties(kind: NodeKind, properties: Mapping[str, str] | Sequence[Property], source: str) -> Loaded[Any]:
+    """Build a typed config from properties.
+
+    Args:
+        kind: Of which node.
+        properties: Key → value, or properties with lines (the last of a key counts).
+        source: What to call them in messages, usually the file's name.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    return check_entries(kind, entries_of(properties, source))
+
+
+def entries_of(properties: Mapping[str, str] | Iterable[Property], source: str) -> list[Entry]:
+    """Bring both forms of properties into one: the last value of a key, with its place."""
+    if isinstance(properties, Mapping):
+        return [Entry(key, value, source) for key, value in properties.items()]
+    last = {each.key: Entry(each.key, each.value, source, each.line) for each in properties}
+    return list(last.values())
+
+
+def check_entries(kind: NodeKind, entries: Iterable[Entry]) -> Loaded[Any]:
+    """Build a typed config from entries of one or several sources; a later entry of a key replaces an earlier one.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    table = key_table(kind)
+    by_key = {each.key: each for each in entries}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    unused: list[Entry] = []
+    for entry in by_key.values():
+        problem = _problem_with(entry, table, values)
+        if problem is not None:
+            problems.append(f"{entry.where}: {problem}")
+        elif entry.key in table.unused:
+            unused.append(entry)
+    failed = {key for key in by_key if key in table.used and table.used[key].attribute not in values}
+    settled = settle(table.config_type(**values), {key: each.where for key, each in by_key.items()}, failed)
+    problems += settled.problems
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(settled.config, [*settled.notices, *_unused_notice(unused)])
+
+
+def config_properties(config: BrokerConfig | NameserverConfig) -> dict[str, str]:
+    """Key → text of every field that has a value: what `check_properties` turns into an equal config."""
+    table = key_table("broker" if isinstance(config, BrokerConfig) else "nameserver")
+    values = ((key, setting.kind, getattr(config, setting.attribute)) for key, setting in table.used.items())
+    return {key: kind.format(value) for key, kind, value in values if value not in (None, ())}
+
+
+def _problem_with(entry: Entry, table: KeyTable, values: dict[str, Any]) -> str | None:
+    """Check one entry and note its value; what is wrong with it, if anything."""
+    kind = table.kind_of(entry.key)
+    if kind is None:
+        return _unknown_key(entry.key, table)
+    comment = _INLINE_COMMENT.search(entry.value)
+    if comment is not None:
+        return (
+            f"{entry.key} is {shown(entry.value)}: properties files have no inline comments,"
+            f" move {shown(comment[0].strip())} to a line of its own"
+        )
+    try:
+        value = kind.parse(entry.value)
+    except ValueError as error:
+        return _wrong_value(entry, kind, str(error))
+    if entry.key in table.used:
+        values[table.used[entry.key].attribute] = value
+    refusal = table.refused.get(entry.key)
+    if refusal is not None and kind.format(value).lower() not in refusal.allowed:
+        return f"{entry.key}={entry.value} is refused: {refusal.reason}"
+    return None
+
+
+def _wrong_value(entry: Entry, kind: Kind[Any], hint: str) -> str:
+    if "#" in entry.value:
+        hint = "properties files have no inline comments, '#' is part of the value"
+    return f"{entry.key} must be {kind.expected}, got {shown(entry.value)}{': ' + hint if hint else ''}"
+
+
+def _unknown_key(key: str, table: KeyTable) -> str:
+    owner = owner_of(key)
+    if owner is not None:
+        return f"{key} is a key of the {owner}, not of the {table.node}"
+    near = _nearest(key, table.all_keys())
+    return f"unknown key {shown(key)}: did you mean {shown(near)}?" if near else f"unknown key {shown(key)}"
+
+
+def _nearest(key: str, known: Sequence[str]) -> str | None:
+    """The known key that differs only in case, else the nearest by edit distance."""
+    same = [each for each in known if each.lower() == key.lower()]
+    if same:
+        return same[0]
+    # Comparing is quadratic in the length, and a key may come from the network.
+    close = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.75)
+    return close[0] if close else None
+
+
+def _unused_notice(unused: Sequence[Entry]) -> list[str]:
+    if not unused:
+        return []
+    return [f"{unused[0].source}: no effect here: {', '.join(each.key for each in unused)}"]

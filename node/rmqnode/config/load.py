@@ -1,0 +1,72 @@
+"""Configuration files of nodes: read, joined with overrides and environment, checked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rmqnode.config.broker import BrokerConfig
+from rmqnode.config.check import Loaded, NodeKind, check_entries, entries_of
+from rmqnode.config.errors import ConfigError
+from rmqnode.config.nameserver import NameserverConfig
+from rmqnode.config.properties import scan_properties
+
+FILE_SIZE_BYTES_MAX = 1024 * 1024
+"""A configuration file is a few hundred lines; anything larger is the wrong file."""
+
+
+def load_broker_config(
+    path: Path, overrides: Mapping[str, str] = {}, *, environment: Mapping[str, str] = {}
+) -> Loaded[BrokerConfig]:
+    """Load a `broker.conf`.
+
+    Args:
+        path: The file.
+        overrides: Key → value from the command line; they win over the file.
+        environment: Where `NAMESRV_ADDR` is looked up when neither of them sets namesrvAddr, as in Java.
+
+    Raises:
+        ConfigError: With every problem of file and overrides.
+    """
+    fallback = environment.get("NAMESRV_ADDR")
+    return _load("broker", path, overrides, {"namesrvAddr": fallback} if fallback else {})
+
+
+def load_nameserver_config(path: Path, overrides: Mapping[str, str] = {}) -> Loaded[NameserverConfig]:
+    """Load a `nameserver.conf`; its own path becomes `config_store_path`, as in Java.
+
+    Raises:
+        ConfigError: With every problem of file and overrides.
+    """
+    loaded = _load("nameserver", path, overrides, {})
+    return Loaded(replace(loaded.config, config_store_path=path), loaded.notices)
+
+
+def _load(kind: NodeKind, path: Path, overrides: Mapping[str, str], fallbacks: Mapping[str, str]) -> Loaded[Any]:
+    text = scan_properties(_read(path), str(path))
+    entries = [
+        *entries_of(fallbacks, "environment"),
+        *entries_of(text.properties, str(path)),
+        *entries_of(overrides, "command line"),
+    ]
+    try:
+        loaded = check_entries(kind, entries)
+    except ConfigError as error:
+        raise ConfigError([*text.problems, *error.problems]) from None
+    if text.problems:
+        raise ConfigError(text.problems)
+    return Loaded(loaded.config, [*text.notices, *loaded.notices])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_SIZE_BYTES_MAX + 1)
+    except IsADirectoryError:
+        # Docker creates a folder where a mounted file is missing.
+        raise ConfigError([f"{path}: is a folder, not a configuration file"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    if len(data) > FILE_SIZE_BYTES_MAX:
+        raise ConfigError([f"{path}: is larger than {FILE_SIZE_BYTES_MAX} bytes, not a configuration file"])
+    return data

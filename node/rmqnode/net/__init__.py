@@ -1,0 +1,1 @@
+"""The thin trio layer: listening sockets, connections, dispatch of requests, and an outgoing client."""

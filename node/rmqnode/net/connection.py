@@ -1,0 +1,266 @@
+"""One TCP connection that speaks frames, the same for both ends: either side may send requests.
+
+Reading: every frame that one read brought is handed on before the loop is yielded to, and what the handlers
+answer meanwhile leaves in one write. Writing never waits: what the socket does not take at once goes to a
+task that drains it, and a peer that reads too slowly is first not read from any more and then dropped.
+The socket is driven directly (`recv`, `send`, `wait_readable`): a trio stream would add a task switch to each
+answer of a long poll and a copy to each read.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from rmqnode.net.errors import ConnectionLost, RequestTimeout
+from rmqnode.protocol.command import FLAG_ONEWAY, FLAG_RESPONSE, Command, encode_command, encode_header
+from rmqnode.protocol.errors import ProtocolError
+from rmqnode.protocol.frame import Frame, FrameDecoder, encode_frame
+from rmqnode.protocol.header_fields import header_to_ext_fields
+from rmqnode.protocol.routes import Reply, Request
+
+logger = logging.getLogger(__name__)
+
+_READ_SIZE_BYTES: Final = 65_536
+"""Below the C library's threshold for a mapping of its own: a read costs no system call for memory."""
+
+_READS_IN_A_ROW_MAX: Final = 4
+"""A busy peer is interrupted after so many reads, so that the others get their turn."""
+
+_BACKLOG_BYTES_PAUSE: Final = 8 * 1024 * 1024
+"""With more than this unsent, nothing more is read from the peer."""
+
+_BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
+"""With more than this unsent (a peer that does not read its long polls' answers), the peer is dropped."""
+
+_PENDING_REQUESTS_MAX: Final = 65_535
+"""As many requests in flight as Java's client permits itself."""
+
+
+class _Pending:
+    __slots__ = ("done", "response")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.response: Command | None = None
+
+
+class Connection:
+    """A connected socket and everything in flight on it. `run` owns it; all other methods need no await.
+
+    Args:
+        sock: Connected and non-blocking; closed when `run` ends.
+        on_frame: Called for each frame in order; must not block and may raise ProtocolError to end the
+            connection. It calls `resolve` for responses.
+    """
+
+    def __init__(self, sock: socket.socket, on_frame: "Callable[[Connection, Frame], None]") -> None:
+        self._sock = sock
+        self._on_frame = on_frame
+        peer_address = sock.getpeername()
+        self.peer = _address_text(peer_address)
+        self.peer_host_bytes = _host_bytes(sock, peer_address)
+        """Address and port as messages store them: 4 bytes each; zeros for an IPv6 peer, which 4.5.2 can't store."""
+        self.local_host, self.local_port = sock.getsockname()[:2]
+        self.last_activity = trio.current_time()
+        self.close_reason = ""
+        self._in_batch = False
+        self._out: list[bytes] = []
+        self._backlog: list[bytes] = []
+        self._backlog_bytes = 0
+        self._drained = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._pending: dict[int, _Pending] = {}
+        self._next_opaque = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the socket is closed, by either side."""
+        return self._sock.fileno() < 0
+
+    async def run(self) -> None:
+        """Read until the peer closes, sends what can't be understood, or `close` is called."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                if self._backlog:
+                    nursery.start_soon(self._drain)
+                await self._read_until_closed()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.close(self.close_reason or "cancelled")
+            for pending in self._pending.values():
+                pending.done.set()
+
+    async def _read_until_closed(self) -> None:
+        decoder = FrameDecoder()
+        reads_in_a_row = 0
+        while not self.is_closed:
+            try:
+                data = self._sock.recv(_READ_SIZE_BYTES)
+            except BlockingIOError:
+                reads_in_a_row = 0
+                if not await self._wait_readable():
+                    return
+                continue
+            except OSError as error:
+                return self.close(f"the read failed: {error}")
+            if not data:
+                return self.close("the peer closed it")
+            if not self._handle(decoder, data):
+                return
+            if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
+                await self._drained.wait()
+            reads_in_a_row += 1
+            if reads_in_a_row == _READS_IN_A_ROW_MAX:
+                reads_in_a_row = 0
+                await trio.lowlevel.checkpoint()
+
+    async def _wait_readable(self) -> bool:
+        try:
+            await trio.lowlevel.wait_readable(self._sock)
+        except trio.ClosedResourceError:
+            return False
+        return True
+
+    def _handle(self, decoder: FrameDecoder, data: bytes) -> bool:
+        self.last_activity = trio.current_time()
+        self._in_batch = True
+        try:
+            for frame in decoder.feed(data):
+                self._on_frame(self, frame)
+        except ProtocolError as error:
+            logger.warning("connection closed peer=%s reason=%s", self.peer, error)
+            self.close(str(error))
+            return False
+        finally:
+            self._in_batch = False
+            self._flush()
+        return not self.is_closed
+
+    def reply(self, request: Request[Any], reply: Reply) -> None:
+        """Answer a request that came over this connection, in its serialization; oneways stay unanswered."""
+        if request.flag & FLAG_ONEWAY:
+            return
+        header = reply.header
+        body = reply.body
+        self._write(
+            encode_frame(
+                request.serialization,
+                encode_header(
+                    request.serialization,
+                    reply.code,
+                    request.opaque,
+                    FLAG_RESPONSE,
+                    reply.remark,
+                    None if header is None else header_to_ext_fields(header),
+                ),
+                body if isinstance(body, bytes) else b"".join(body),
+            )
+        )
+
+    def send(self, command: Command) -> None:
+        """Send a command that expects no answer here: a oneway request, or a ready response."""
+        self._write(encode_command(command))
+
+    async def call(self, command: Command, timeout_seconds: float) -> Command:
+        """Send a request and wait for its response; `opaque` is chosen here.
+
+        Raises:
+            RequestTimeout: No response in time; a late one is dropped.
+            ConnectionLost: The connection is or gets closed.
+        """
+        if self.is_closed or len(self._pending) >= _PENDING_REQUESTS_MAX:
+            raise ConnectionLost(self.peer, self.close_reason or "too many requests are in flight")
+        opaque = self._next_opaque = (self._next_opaque + 1) & 0x7FFFFFFF
+        command.opaque = opaque
+        pending = self._pending[opaque] = _Pending()
+        try:
+            self._write(encode_command(command))
+            with trio.move_on_after(timeout_seconds):
+                await pending.done.wait()
+        finally:
+            del self._pending[opaque]
+        if pending.response is not None:
+            return pending.response
+        if self.is_closed:
+            raise ConnectionLost(self.peer, self.close_reason)
+        raise RequestTimeout(self.peer, f"no answer within {timeout_seconds:g} s")
+
+    def resolve(self, response: Command) -> None:
+        """Hand a response to the `call` that waits for it; one that nobody waits for is dropped."""
+        pending = self._pending.get(response.opaque)
+        if pending is not None:
+            pending.response = response
+            pending.done.set()
+
+    def close(self, reason: str) -> None:
+        """Close the socket; `run` ends, calls in flight raise ConnectionLost. Safe to repeat."""
+        if self.is_closed:
+            return
+        self.close_reason = reason
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+        self._drained.set()
+
+    def _write(self, frame: bytes) -> None:
+        self._out.append(frame)
+        if not self._in_batch:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._out or self.is_closed:
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self.last_activity = trio.current_time()
+        if not self._backlog_bytes:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                return self.close(f"the write failed: {error}")
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._start_draining()
+        self._backlog.append(data)
+        self._backlog_bytes += len(data)
+        if self._backlog_bytes > _BACKLOG_BYTES_MAX:
+            logger.warning("connection closed peer=%s reason=it does not read its answers", self.peer)
+            self.close("it does not read its answers")
+
+    def _start_draining(self) -> None:
+        self._drained = trio.Event()
+        if self._nursery is not None:
+            self._nursery.start_soon(self._drain)
+
+    async def _drain(self) -> None:
+        while self._backlog and not self.is_closed:
+            data = memoryview(b"".join(self._backlog))
+            self._backlog.clear()
+            while data and not self.is_closed:
+                try:
+                    await trio.lowlevel.wait_writable(self._sock)
+                    sent = self._sock.send(data)
+                except (BlockingIOError, trio.ClosedResourceError):
+                    continue
+                except OSError as error:
+                    return self.close(f"the write failed: {error}")
+                data = data[sent:]
+                self._backlog_bytes -= sent
+                self.last_activity = trio.current_time()
+        self._drained.set()
+
+
+def _host_bytes(sock: socket.socket, address: tuple[str, int]) -> bytes:
+    ip = socket.inet_aton(address[0]) if sock.family == socket.AF_INET else bytes(4)
+    return ip + address[1].to_bytes(4, "big")
+
+
+def _address_text(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,27 @@
+"""Messages in bytes: the stored form that nodes hand out (`record`), the batch that producers send (`batch`)."""
+
+from rmqnode.protocol.message.batch import BatchPart, decode_batch, encode_batch
+from rmqnode.protocol.message.errors import MalformedMessage
+from rmqnode.protocol.message.record import (
+    MESSAGE_MAGIC,
+    MESSAGE_MAGIC_V2,
+    Host,
+    StoredMessage,
+    SysFlag,
+    decode_record,
+    decode_records,
+)
+
+__all__ = [
+    "MESSAGE_MAGIC",
+    "MESSAGE_MAGIC_V2",
+    "BatchPart",
+    "Host",
+    "MalformedMessage",
+    "StoredMessage",
+    "SysFlag",
+    "decode_batch",
+    "decode_record",
+    "decode_records",
+    "encode_batch",
+]

@@ -1,0 +1,226 @@
+"""Messages in the stored form that nodes hand out, as values.
+
+The stored form is the commit log record: the bodies of PULL_MESSAGE, QUERY_MESSAGE, VIEW_MESSAGE_BY_ID,
+CHECK_TRANSACTION_STATE and CONSUME_MESSAGE_DIRECTLY hold records back to back. Not responsible for writing
+records (the store does) nor for what properties mean.
+Source: `MessageDecoder#decode` (RocketMQ 4.5.2; IPv6 hosts 4.9.7, version 2 of the record 5.3.2).
+
+    total size i32 · magic u32 · body CRC i32 · queue id i32 · flag i32 · queue offset i64 · physical offset i64
+    sys flag i32 · born timestamp i64 · born host (ip 4 or 16, port i32) · store timestamp i64 · store host
+    reconsume times i32 · prepared transaction offset i64 · body length i32, body
+    topic length i8 (version 2: i16), topic · properties length i16, properties
+"""
+
+import struct
+import zlib
+from enum import IntFlag
+from typing import Final, NamedTuple
+
+import msgspec
+
+from rmqnode.protocol.message.errors import MalformedMessage
+from rmqnode.protocol.message_id import encode_offset_message_id
+from rmqnode.protocol.properties import PropertyName, decode_properties
+
+MESSAGE_MAGIC: Final = 0xDAA320A7
+"""Marks a message record."""
+MESSAGE_MAGIC_V2: Final = 0xDAA320AB
+"""Marks a message record of a topic above 127 bytes, written by 5.x only."""
+
+_INFLATED_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Largest body after decompression: 16 times the largest that a broker takes by default."""
+
+_COMPRESSION_TYPES: Final = {0x000: "ZLIB", 0x100: "LZ4", 0x200: "ZSTD", 0x300: "ZLIB"}
+_COMPRESSION_TYPE_MASK: Final = 0x700
+
+_SYS_FLAG_POSITION: Final = 36
+_SYS_FLAG: Final = struct.Struct(">i")
+_HEADS: Final = tuple(
+    struct.Struct(f">iIiiiqqiq{born_host}siq{store_host}siiqi") for store_host in (4, 16) for born_host in (4, 16)
+)
+"""From the total size to the body length; by the two sys flag bits for IPv6 hosts."""
+assert [head.size for head in _HEADS] == [88, 100, 100, 112]
+
+_TOPIC_LENGTH: Final = struct.Struct(">b")
+_TOPIC_LENGTH_V2: Final = struct.Struct(">h")
+_PROPERTIES_LENGTH: Final = struct.Struct(">h")
+
+
+class SysFlag(IntFlag):
+    """Bits of a message's `sys_flag`; bits 8 to 10 hold the compression type."""
+
+    COMPRESSED = 0x1
+    MULTI_TAGS = 0x2
+    TRANSACTION_PREPARED = 0x4
+    TRANSACTION_COMMIT = 0x8
+    TRANSACTION_ROLLBACK = 0xC
+    """Both transaction bits: the mask of the transaction type as well."""
+    BORN_HOST_IPV6 = 0x10
+    STORE_HOST_IPV6 = 0x20
+
+
+class Host(NamedTuple):
+    """Address inside a record."""
+
+    ip: bytes
+    """4 or 16 bytes."""
+    port: int
+
+    def __str__(self) -> str:
+        if len(self.ip) == 4:
+            return f"{'.'.join(map(str, self.ip))}:{self.port}"
+        groups = (f"{self.ip[i] << 8 | self.ip[i + 1]:x}" for i in range(0, 16, 2))
+        return f"[{':'.join(groups)}]:{self.port}"
+
+
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as a broker stored it."""
+
+    topic: str
+    queue_id: int
+    flag: int
+    """The producer's own number; no node looks at it."""
+    queue_offset: int
+    physical_offset: int
+    sys_flag: int
+    """Bits of `SysFlag`."""
+    born_timestamp: int
+    """Producer's clock, ms since the epoch."""
+    born_host: Host
+    """Peer of the connection that it came over."""
+    store_timestamp: int
+    """Broker's clock, ms since the epoch."""
+    store_host: Host
+    """Broker that stored it first."""
+    reconsume_times: int
+    prepared_transaction_offset: int
+    """Physical offset of the half message of a committed one, else 0."""
+    body: bytes
+    """As stored: compressed when the sys flag says so."""
+    body_crc: int
+    """CRC-32 of `body` without the top bit; not checked here."""
+    properties: dict[str, str]
+    size_bytes: int
+    """Whole record."""
+
+    @property
+    def offset_message_id(self) -> str:
+        """The id by which VIEW_MESSAGE_BY_ID finds it."""
+        return encode_offset_message_id(*self.store_host, self.physical_offset)
+
+    @property
+    def message_id(self) -> str:
+        """The producer's unique id, or the offset message id of a message without one."""
+        return self.properties.get(PropertyName.UNIQUE_KEY) or self.offset_message_id
+
+    def decompressed_body(self) -> bytes:
+        """Return the body as the producer gave it.
+
+        Raises:
+            MalformedMessage: It is LZ4 or ZSTD, no whole zlib stream, or above 64 MiB.
+        """
+        if not self.sys_flag & SysFlag.COMPRESSED:
+            return self.body
+        compression_type = self.sys_flag & _COMPRESSION_TYPE_MASK
+        if _COMPRESSION_TYPES.get(compression_type) != "ZLIB":
+            name = _COMPRESSION_TYPES.get(compression_type, f"type {compression_type >> 8}")
+            raise MalformedMessage(f"body is compressed by {name}, only ZLIB can be read")
+        return _inflate(self.body)
+
+
+def _inflate(body: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(body, _INFLATED_BYTES_MAX)
+    except zlib.error as error:
+        raise MalformedMessage(f"body can't be inflated: {error}") from None
+    if not inflater.eof:
+        raise MalformedMessage(f"compressed body is cut short or above {_INFLATED_BYTES_MAX} bytes")
+    return inflated
+
+
+def decode_records(data: bytes | bytearray | memoryview) -> list[StoredMessage]:
+    """Read records back to back; one cut short at the end is left out silently, as in Java.
+
+    Raises:
+        MalformedMessage: Something between them is no record.
+    """
+    records: list[StoredMessage] = []
+    position = 0
+    while _has_whole_record(data, position):
+        record = decode_record(data, position)
+        records.append(record)
+        position += record.size_bytes
+    return records
+
+
+def _has_whole_record(data: bytes | bytearray | memoryview, position: int) -> bool:
+    left = len(data) - position
+    return left >= _HEADS[0].size and left >= int.from_bytes(data[position : position + 4])
+
+
+def decode_record(buffer: bytes | bytearray | memoryview, offset: int = 0) -> StoredMessage:
+    """Read the record that begins at an offset of a buffer; what follows it is not looked at.
+
+    Raises:
+        MalformedMessage: No record, or the buffer ends inside it.
+    """
+    try:
+        (sys_flag,) = _SYS_FLAG.unpack_from(buffer, offset + _SYS_FLAG_POSITION)
+        head_layout = _HEADS[sys_flag >> 4 & 3]
+        head = head_layout.unpack_from(buffer, offset)
+    except struct.error:
+        raise MalformedMessage("the buffer ends inside the head of a message") from None
+    size_bytes, magic, body_crc, queue_id, flag, queue_offset, physical_offset, _, born_timestamp = head[:9]
+    born_ip, born_port, store_timestamp, store_ip, store_port = head[9:14]
+    reconsume_times, prepared_transaction_offset, body_length = head[14:]
+    if magic not in (MESSAGE_MAGIC, MESSAGE_MAGIC_V2):
+        raise MalformedMessage(f"magic {magic:08x} is not a message's")
+    if not head_layout.size < size_bytes <= len(buffer) - offset:
+        raise MalformedMessage(f"a message of {size_bytes} bytes in {len(buffer) - offset} bytes")
+    fields = _Fields(buffer, offset + head_layout.size, offset + size_bytes)
+    body = fields.take(body_length)
+    topic = fields.take_with_length(_TOPIC_LENGTH if magic == MESSAGE_MAGIC else _TOPIC_LENGTH_V2)
+    properties = fields.take_with_length(_PROPERTIES_LENGTH)
+    fields.expect_end()
+    return StoredMessage(
+        topic=topic.decode("utf-8", "replace"),
+        queue_id=queue_id,
+        flag=flag,
+        queue_offset=queue_offset,
+        physical_offset=physical_offset,
+        sys_flag=sys_flag,
+        born_timestamp=born_timestamp,
+        born_host=Host(born_ip, born_port),
+        store_timestamp=store_timestamp,
+        store_host=Host(store_ip, store_port),
+        reconsume_times=reconsume_times,
+        prepared_transaction_offset=prepared_transaction_offset,
+        body=body,
+        body_crc=body_crc,
+        properties=decode_properties(properties.decode("utf-8", "replace")),
+        size_bytes=size_bytes,
+    )
+
+
+class _Fields:
+    """The variable part of one record: nothing is read beyond its end."""
+
+    def __init__(self, buffer: bytes | bytearray | memoryview, position: int, end: int) -> None:
+        self._buffer = buffer
+        self._position = position
+        self._end = end
+
+    def take(self, length: int) -> bytes:
+        start = self._position
+        if not 0 <= length <= self._end - start:
+            raise MalformedMessage(f"a field of {length} bytes where the message has {self._end - start} left")
+        self._position = start + length
+        return bytes(self._buffer[start : self._position])
+
+    def take_with_length(self, length: struct.Struct) -> bytes:
+        return self.take(*length.unpack(self.take(length.size)))
+
+    def expect_end(self) -> None:
+        if self._position != self._end:
+            raise MalformedMessage(f"{self._end - self._position} bytes too many in a message")

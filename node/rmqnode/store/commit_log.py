@@ -1,0 +1,196 @@
+"""The commit log: all records of all topics in order of arrival, over files of one size.
+
+Rolls to the next file, keeps disk space reserved ahead, hands out slices, syncs. Encoding a record is the put's work
+(`store`), because a call and a copy more would cost as much as the rest of the put.
+
+Threads: only the event loop's thread writes; `flush` may run in another one meanwhile. It needs no lock, since it
+reads `wrote_offset` once, which a put advances only after all bytes are in place.
+
+Source: CommitLog, MappedFileQueue (RocketMQ 4.5.2). Differs: no transient store pool; the next file is created
+when it is needed and before the old one is closed, so a refused put leaves the log as it was.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from rmqnode.store.consume_queue import NO_MAPPING
+from rmqnode.store.mapped_file import MappedFile, MappingBudget
+from rmqnode.store.mapped_file_queue import MappedFileQueue
+from rmqnode.store.record import (
+    BLANK_HEAD,
+    BLANK_MAGIC,
+    BLANK_SIZE_MIN,
+    MESSAGE_MAGIC,
+    RECORD_FIXED_SIZE,
+    SIZE_AND_MAGIC,
+    STORE_TIMESTAMP,
+    STORE_TIMESTAMP_POSITION,
+)
+
+RESERVE_STEP: Final = 4 * 1024 * 1024
+"""Disk space is reserved in steps of this many bytes: about 20 000 small messages for one system call."""
+
+Window = tuple[memoryview, int, int]
+"""Bytes of one log file, the physical offset of its first byte, the physical offset where readable bytes end."""
+
+
+class CommitLog:
+    """The log of one store.
+
+    Four attributes are the hot path's: a put writes its record to `mapping` at `wrote_offset - base_offset` and then
+    sets `wrote_offset`, as long as the record ends at or below `limit`; otherwise it calls `make_room` first.
+    """
+
+    __slots__ = (
+        "_active", "_budget", "_files", "base_offset", "flushed_offset", "last_store_timestamp", "limit", "mapping",
+        "wrote_offset",
+    )  # fmt: skip
+
+    def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
+        self._files = MappedFileQueue(directory, file_size)
+        self._budget = budget
+        self._active: MappedFile | None = None
+        self.mapping = NO_MAPPING
+        self.base_offset = 0
+        self.limit = -1
+        self.wrote_offset = 0
+        self.flushed_offset = 0
+        self.last_store_timestamp = 0
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def make_room(self, size: int) -> None:
+        """Make the next `size` bytes writable in one file; moves on to the next file if this one is too short.
+
+        Raises:
+            OSError: The disk is full or refuses the file; the log is as before.
+        """
+        file = self._files.find(self.wrote_offset)
+        if file is None:
+            file = self._files.append_file(self.wrote_offset)
+        needed = size + BLANK_SIZE_MIN
+        if self.wrote_offset + needed > file.base_offset + file.size_bytes:
+            self._roll(file, needed)
+        else:
+            self._activate(file, needed)
+
+    def _activate(self, file: MappedFile, needed: int) -> None:
+        position = max(self.wrote_offset - file.base_offset, 0)
+        reserved = file.reserve(position, max(needed, RESERVE_STEP))
+        file.keep_open()
+        self.mapping = file.mapping
+        if file is not self._active:
+            self._active = file
+            self._budget.forget(file)
+        self.base_offset = file.base_offset
+        self.limit = file.base_offset + reserved - BLANK_SIZE_MIN
+
+    def _roll(self, file: MappedFile, needed: int) -> None:
+        """Close a file with a blank record and go on at the start of the next one."""
+        position = self.wrote_offset - file.base_offset
+        file.reserve(position, BLANK_SIZE_MIN)
+        following = self._files.find(file.base_offset + file.size_bytes) or self._files.append_file(0)
+        self._activate(following, needed)
+        BLANK_HEAD.pack_into(file.mapping, position, file.size_bytes - position, BLANK_MAGIC)
+        self._budget.hold(file)
+        self.wrote_offset = following.base_offset
+
+    def flush(self) -> int:
+        """Bring everything written so far to the disk; return up to which physical offset. Blocks.
+
+        Raises:
+            OSError: The disk failed; nothing counts as flushed.
+        """
+        target = self.wrote_offset
+        active = self._active
+        for file in self._files.between(self.flushed_offset, target):
+            file.sync()
+            if file is not active and file.base_offset + file.size_bytes <= target:
+                file.let_go()
+        self.flushed_offset = target
+        return target
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def min_offset(self) -> int:
+        """Physical offset of the first byte that is still there."""
+        return self._files.first_offset
+
+    def window(self, physical_offset: int) -> Window | None:
+        """The readable bytes of the file that holds an offset; None when it is outside the log."""
+        if not self.min_offset <= physical_offset < self.wrote_offset:
+            return None
+        file = self._files.find(physical_offset)
+        if file is None:
+            return None
+        if file is not self._active:
+            self._budget.hold(file)
+        return file.view, file.base_offset, min(self.wrote_offset, file.base_offset + file.size_bytes)
+
+    def slice(self, physical_offset: int, size: int) -> memoryview | None:
+        """Bytes of the log; None unless all of them are readable in one file."""
+        window = self.window(physical_offset)
+        if window is None or size < 0 or physical_offset + size > window[2]:
+            return None
+        view, base_offset, _ = window
+        return view[physical_offset - base_offset : physical_offset - base_offset + size]
+
+    def record(self, physical_offset: int) -> memoryview | None:
+        """The record that begins at an offset which may come from anywhere; None when there is none."""
+        head = self.slice(physical_offset, RECORD_FIXED_SIZE)
+        if head is None:
+            return None
+        size, magic = SIZE_AND_MAGIC.unpack_from(head)
+        own_offset = int.from_bytes(head[28:36], "big")
+        if magic != MESSAGE_MAGIC or size < RECORD_FIXED_SIZE or own_offset != physical_offset:
+            return None
+        return self.slice(physical_offset, size)
+
+    def store_timestamp(self, physical_offset: int) -> int:
+        """Store timestamp of the record at an offset, in milliseconds; -1 when there is none."""
+        record = self.record(physical_offset)
+        return -1 if record is None else int(STORE_TIMESTAMP.unpack_from(record, STORE_TIMESTAMP_POSITION)[0])
+
+    def next_file_offset(self, physical_offset: int) -> int:
+        """Physical offset where the file behind the one of `physical_offset` begins."""
+        return physical_offset + self._files.file_size - physical_offset % self._files.file_size
+
+    # --- opening and closing -------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Find the files; every byte counts as written until recovery cuts the log.
+
+        Raises:
+            StoreFileMismatch: A file does not fit.
+        """
+        self._files.load()
+        if self._files.files:
+            self.wrote_offset = self._files.files[-1].base_offset + self._files.file_size
+
+    def file_offsets(self) -> list[int]:
+        """Physical offset of the first byte of each file, oldest first."""
+        return [file.base_offset for file in self._files.files]
+
+    def cut(self, end: int) -> int:
+        """Let the log end at a physical offset; what lay behind becomes zeros. Returns the bytes of content lost."""
+        self.deactivate()
+        lost_bytes = self._files.cut(end)
+        self.wrote_offset = self.flushed_offset = end
+        return lost_bytes
+
+    def delete_unused_file(self) -> None:
+        """Delete a file that was created for a put which then did not happen."""
+        files = self._files.files
+        if len(files) > 1 and files[-1].base_offset > self.wrote_offset:
+            files.pop().delete()
+
+    def deactivate(self) -> None:
+        """Give all mappings and descriptors back; the next use makes them again."""
+        self.limit = -1
+        self.mapping = NO_MAPPING
+        self._active = None
+        for file in self._files.files:
+            file.unmap()
+            file.let_go()
+            self._budget.forget(file)

@@ -1,0 +1,235 @@
+"""One consume queue: 20-byte units that point into the commit log, in the order of a topic's queue.
+
+    0 physical offset i64 | 8 record size i32 | 12 tags code i64
+
+The index of a unit is its queue offset. Which record gets a unit is decided by `store` (puts) and `recovery`.
+
+Source: ConsumeQueue (RocketMQ 4.5.2). Differs: the end is found by bisection instead of walking up to 900 000
+units, a filler unit never counts as a record, and cut units become zeros instead of lying there until overwritten.
+"""
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.mapped_file_queue import MappedFileQueue
+from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
+
+UNIT: Final = Struct(">qiq")
+UNIT_SIZE: Final = 20
+assert UNIT.size == UNIT_SIZE
+
+BLANK_UNIT_SIZE_FIELD: Final = 0x7FFFFFFF
+"""Record size of a filler unit in front of a queue that does not begin at 0."""
+BLANK_UNIT: Final = UNIT.pack(0, BLANK_UNIT_SIZE_FIELD, 0)
+
+RESERVE_STEP: Final = 16 * 1024
+"""Disk space is reserved in steps of this many bytes: about 800 units, little enough for a thousand idle queues."""
+
+NO_MAPPING: Final = mmap.mmap(-1, 1)
+"""Stands where a mapping will be, so that the put need not ask; `limit` keeps it from being written."""
+
+Unit = tuple[int, int, int]
+"""Physical offset, record size, tags code."""
+
+
+def rounded_to_units(size_bytes: int) -> int:
+    """Round a file size up to whole units, as Apache does."""
+    return -(-size_bytes // UNIT_SIZE) * UNIT_SIZE
+
+
+class ConsumeQueue:
+    """The queue of one topic and queue id.
+
+    Three attributes are the hot path's: a put writes its unit to `mapping` at
+    `(max_queue_offset - base_queue_offset) * UNIT_SIZE` and adds 1 to `max_queue_offset`, as long as that is below
+    `limit`; otherwise it calls `make_room` first. `limit` is -1 while nothing is mapped.
+    """
+
+    __slots__ = (
+        "_budget", "_files", "base_queue_offset", "flushed_queue_offset", "limit", "mapping", "max_queue_offset",
+        "min_queue_offset", "queue_id", "record_fixed_size", "topic", "topic_field",
+    )  # fmt: skip
+
+    def __init__(self, directory: Path, file_size: int, topic: str, queue_id: int, budget: MappingBudget) -> None:
+        self.topic = topic
+        self.queue_id = queue_id
+        self.topic_field = encoded_topic(topic)
+        self.record_fixed_size = RECORD_FIXED_SIZE - 1 + len(self.topic_field)
+        self._files = MappedFileQueue(directory / topic / str(queue_id), file_size)
+        self._budget = budget
+        self.mapping = NO_MAPPING
+        self.limit = -1
+        self.base_queue_offset = 0
+        self.min_queue_offset = 0
+        self.max_queue_offset = 0
+        self.flushed_queue_offset = 0
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def make_room(self, count: int = 1) -> None:
+        """Create, reserve and map what the next `count` units need.
+
+        Raises:
+            OSError: The disk is full or refuses the file; nothing that was readable has changed.
+        """
+        position = self.max_queue_offset * UNIT_SIZE
+        end = position + count * UNIT_SIZE
+        reserved = position
+        while reserved < end:
+            file = self._files.find(reserved) or self._files.append_file(reserved)
+            wanted = max(end - reserved, RESERVE_STEP)
+            reserved = file.base_offset + file.reserve(reserved - file.base_offset, wanted)
+        file = self._files.find(position)
+        assert file is not None
+        self._budget.hold(self)
+        self.mapping = file.mapping
+        self.base_queue_offset = file.base_offset // UNIT_SIZE
+        self.limit = min(reserved, file.base_offset + file.size_bytes) // UNIT_SIZE
+
+    def append(self, physical_offset: int, record_size: int, tags_code: int) -> None:
+        """Write the next unit.
+
+        Raises:
+            OSError: As `make_room`; never if that was called before for as many units.
+        """
+        if self.max_queue_offset >= self.limit:
+            self.make_room()
+        position = (self.max_queue_offset - self.base_queue_offset) * UNIT_SIZE
+        UNIT.pack_into(self.mapping, position, physical_offset, record_size, tags_code)
+        self.max_queue_offset += 1
+
+    def begin_at(self, queue_offset: int) -> None:
+        """Let a queue without files begin in the middle: filler units stand in for what is not there.
+
+        Source: ConsumeQueue#fillPreBlank.
+        """
+        assert not self._files.files
+        first = queue_offset - queue_offset % (self._files.file_size // UNIT_SIZE)
+        self.max_queue_offset = first
+        self.make_room(queue_offset - first + 1)
+        self.mapping[: (queue_offset - first) * UNIT_SIZE] = BLANK_UNIT * (queue_offset - first)
+        self.min_queue_offset = self.max_queue_offset = self.flushed_queue_offset = queue_offset
+
+    def flush(self) -> None:
+        """Bring all units to the disk; blocks. A queue that was deleted meanwhile has nothing to flush."""
+        target = self.max_queue_offset
+        start = min(self.flushed_queue_offset, target)
+        for file in self._files.between(start * UNIT_SIZE, target * UNIT_SIZE):
+            try:
+                file.sync()
+            except FileNotFoundError:
+                return
+        self.flushed_queue_offset = target
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def units(self, queue_offset: int, count_max: int) -> memoryview | None:
+        """Units from `queue_offset` on, at most to the end of its file; None where the queue has none."""
+        position = queue_offset * UNIT_SIZE
+        file = self._files.find(position)
+        if file is None or not 0 <= queue_offset < self.max_queue_offset:
+            return None
+        self._budget.hold(self)
+        start = position - file.base_offset
+        count = min(count_max, self.max_queue_offset - queue_offset)
+        return file.view[start : start + count * UNIT_SIZE]
+
+    def unit(self, queue_offset: int) -> Unit | None:
+        """One unit; None where the queue has none."""
+        units = self.units(queue_offset, 1)
+        return UNIT.unpack(units) if units else None
+
+    def next_file_queue_offset(self, queue_offset: int) -> int:
+        """Queue offset of the first unit of the file behind the one that `queue_offset` belongs to."""
+        units_per_file = self._files.file_size // UNIT_SIZE
+        return queue_offset + units_per_file - queue_offset % units_per_file
+
+    def end_physical_offset(self) -> int:
+        """Where the record of the last unit ends; -1 when there is no unit or only filler."""
+        last = self.unit(self.max_queue_offset - 1)
+        if last is None or last[1] == BLANK_UNIT_SIZE_FIELD:
+            return -1
+        return last[0] + last[1]
+
+    def count_below(self, physical_offset: int) -> int:
+        """Queue offset behind the last unit whose record begins below a physical offset.
+
+        Looks from the end and maps nothing, so that a flush may ask from its own thread.
+        """
+        queue_offset = self.max_queue_offset
+        while queue_offset and self._peek(queue_offset - 1)[0] >= physical_offset:
+            queue_offset -= 1
+        return queue_offset
+
+    def _peek(self, queue_offset: int) -> Unit:
+        """A unit inside the files, read or not yet known to be one; all -1 where there is no file."""
+        position = queue_offset * UNIT_SIZE
+        file = self._files.find(position)
+        return (-1, -1, -1) if file is None else UNIT.unpack(file.peek(position - file.base_offset, UNIT_SIZE))
+
+    # --- opening, cutting, deleting ------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Find the files and the end of the queue.
+
+        Raises:
+            StoreFileMismatch: A file does not fit.
+        """
+        self._files.load()
+        self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0)
+        self.flushed_queue_offset = self.max_queue_offset
+        self.min_queue_offset = self._files.first_offset // UNIT_SIZE
+
+    def cut(self, physical_offset: int) -> None:
+        """Remove every unit whose record begins at or behind a physical offset, and all content behind it.
+
+        Units are looked up without trusting the end of the queue: after a power failure zeros may lie between them.
+        """
+        end = self._bisect(lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0)
+        self.cut_at(end)
+
+    def cut_at(self, queue_offset: int) -> None:
+        """Remove every unit from a queue offset on; the rest of the file becomes zeros."""
+        self.unmap()
+        self._files.cut(queue_offset * UNIT_SIZE)
+        if queue_offset * UNIT_SIZE <= self._files.first_offset:
+            self._files.delete_all()
+            queue_offset = 0
+        self.max_queue_offset = queue_offset
+        self.min_queue_offset = min(self.min_queue_offset, queue_offset)
+        self.flushed_queue_offset = min(self.flushed_queue_offset, queue_offset)
+
+    def correct_min(self, physical_offset_min: int) -> None:
+        """Let the queue begin at the first unit whose record is still in the log.
+
+        Source: ConsumeQueue#correctMinOffset. Differs: found by bisection over all files, not only the first.
+        """
+        self.min_queue_offset = self._bisect(
+            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD
+        )
+
+    def _bisect(self, holds: Callable[[Unit], bool]) -> int:
+        """Queue offset of the first unit for which a predicate no longer holds (true first, then false)."""
+        low = self._files.first_offset // UNIT_SIZE
+        high = low + len(self._files.files) * self._files.file_size // UNIT_SIZE
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if holds(self._peek(middle)) else (low, middle)
+        return low
+
+    def unmap(self) -> None:
+        """Give all mappings back; the next use maps again."""
+        self.limit = -1
+        self.mapping = NO_MAPPING
+        self._files.unmap()
+        self._budget.forget(self)
+
+    def delete(self) -> None:
+        """Delete the files of this queue."""
+        self.unmap()
+        self._files.delete_all()
+        self.min_queue_offset = self.max_queue_offset = self.flushed_queue_offset = 0

@@ -1,0 +1,41 @@
+"""What can go wrong with a store directory: values first, the sentence made here.
+
+Refused puts and empty reads are ordinary results (`PutStatus`, `GetStatus`), not errors.
+"""
+
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """A store directory cannot be used as it is."""
+
+
+class StoreLocked(StoreError):
+    """Another process has the store open."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        self.path = path
+        self.pid = pid
+        holder = f"process {pid}" if pid is not None else "another process"
+        super().__init__(f"the store {path.parent} is in use by {holder} (lock file {path.name})")
+
+
+class StoreFileMismatch(StoreError):
+    """A file of the commit log or of a consume queue is not what its folder allows."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}")
+
+
+class UnsupportedRecord(StoreError):
+    """The commit log holds a record form that only later versions know; cutting it would lose messages."""
+
+    def __init__(self, physical_offset: int, form: str) -> None:
+        self.physical_offset = physical_offset
+        self.form = form
+        super().__init__(
+            f"the commit log holds a record with {form} at physical offset {physical_offset}: "
+            "it was written by a later version and cannot be opened here"
+        )

@@ -1,0 +1,110 @@
+"""A stream of bytes over files of one size: finding, creating, cutting and deleting them. No format knowledge.
+
+Files are contiguous, named by the offset of their first byte; the stream need not begin at 0.
+Source: MappedFileQueue (RocketMQ 4.5.2). Differs: a last file of length 0 (stopped while creating it) is deleted.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rmqnode.store.errors import StoreFileMismatch
+from rmqnode.store.mapped_file import MappedFile
+
+
+class MappedFileQueue:
+    """The files of one folder, oldest first."""
+
+    __slots__ = ("directory", "file_size", "files")
+
+    def __init__(self, directory: Path, file_size: int) -> None:
+        self.directory = directory
+        self.file_size = file_size
+        self.files: list[MappedFile] = []
+
+    def load(self) -> None:
+        """Find the files on disk; maps nothing.
+
+        Raises:
+            StoreFileMismatch: A foreign entry, a wrong length or a gap, all of which Apache's broker refuses too.
+        """
+        try:
+            found = sorted(os.scandir(self.directory), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        if found and found[-1].is_file() and found[-1].stat().st_size == 0:
+            os.unlink(found.pop().path)
+        for entry in found:
+            self.files.append(self._checked(entry))
+
+    def _checked(self, entry: os.DirEntry[str]) -> MappedFile:
+        path = Path(entry.path)
+        if not (entry.name.isascii() and entry.name.isdecimal() and entry.is_file()):
+            raise StoreFileMismatch(path, "does not belong here; move it away")
+        size = entry.stat().st_size
+        if size != self.file_size:
+            raise StoreFileMismatch(path, f"has {size} bytes, the configured file size is {self.file_size}")
+        base_offset = int(entry.name)
+        if self.files and base_offset != self.files[-1].base_offset + self.file_size:
+            raise StoreFileMismatch(path, f"does not continue {self.files[-1].path.name}: a file is missing")
+        return MappedFile(path, base_offset, size)
+
+    @property
+    def first_offset(self) -> int:
+        """Offset of the first byte of the first file; 0 without files."""
+        return self.files[0].base_offset if self.files else 0
+
+    def find(self, offset: int) -> MappedFile | None:
+        """The file that holds this offset."""
+        if not self.files or offset < self.files[0].base_offset:
+            return None
+        index = (offset - self.files[0].base_offset) // self.file_size
+        return self.files[index] if index < len(self.files) else None
+
+    def between(self, start: int, end: int) -> Iterator[MappedFile]:
+        """Files that hold any byte of `start` … `end`; safe while another thread appends a file."""
+        for file in list(self.files):
+            if file.base_offset < end and file.base_offset + self.file_size > start:
+                yield file
+
+    def append_file(self, start_offset: int) -> MappedFile:
+        """Create the file behind the last one, or the one that holds `start_offset` when there is none.
+
+        Raises:
+            OSError: Nothing was created.
+        """
+        if self.files:
+            base_offset = self.files[-1].base_offset + self.file_size
+        else:
+            base_offset = start_offset - start_offset % self.file_size
+        file = MappedFile.create(self.directory, base_offset, self.file_size)
+        self.files.append(file)
+        return file
+
+    def cut(self, end: int) -> int:
+        """Remove everything from `end` on: later files go, the rest of the last one becomes zeros.
+
+        A file that begins exactly at `end` stays, empty. Returns how many bytes of content were removed.
+        """
+        lost_bytes = 0
+        while self.files and self.files[-1].base_offset > end:
+            file = self.files.pop()
+            lost_bytes += file.zero_from(0)
+            file.delete()
+        file_at_end = self.find(end)
+        if file_at_end is not None:
+            position = end - file_at_end.base_offset
+            lost_bytes += file_at_end.zero_from(position) - position
+        return lost_bytes
+
+    def delete_all(self) -> None:
+        """Delete every file, newest first, and the folder if it is empty then."""
+        while self.files:
+            self.files.pop().delete()
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+
+    def unmap(self) -> None:
+        """Forget the mappings of all files."""
+        for file in self.files:
+            file.unmap()

@@ -1,0 +1,84 @@
+"""All consume queues of a store: which exist, which may exist, finding, loading and deleting them.
+
+Source: DefaultMessageStore#findConsumeQueue, #loadConsumeQueue, #cleanUnusedTopic (RocketMQ 4.5.2). Differs: a look-up
+never creates a queue; topics that cannot name a folder have no queue; only the named topic is deleted.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from rmqnode.store.consume_queue import ConsumeQueue, rounded_to_units
+from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.record import TOPIC_SIZE_MAX
+
+QueueKey = tuple[str, int]
+"""Topic and queue id."""
+
+QUEUE_ID_MAX: Final = 2**31 - 1
+
+_PROTECTED_TOPIC: Final = "SCHEDULE_TOPIC_XXXX"
+_PROTECTED_PREFIX: Final = "RMQ_SYS_TRANS_"
+"""Half and op queues: losing them would check finished transactions again (as 4.5.2 does)."""
+
+
+def names_a_queue(topic: str, queue_id: int) -> bool:
+    """Tell whether a consume queue folder may carry these names; topics come from the network."""
+    try:
+        size = len(topic.encode())
+    except UnicodeEncodeError:
+        return False
+    if not 0 < size <= TOPIC_SIZE_MAX or topic in (".", "..") or "/" in topic or "\0" in topic:
+        return False
+    return 0 <= queue_id <= QUEUE_ID_MAX
+
+
+class QueueTable:
+    """Queues by topic and queue id; an entry exists only for a queue that something was stored in."""
+
+    def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
+        self._directory = directory
+        self._file_size = rounded_to_units(file_size)
+        self._budget = budget
+        self.by_key: dict[QueueKey, ConsumeQueue] = {}
+
+    def load(self) -> None:
+        """Find all queues on disk.
+
+        Raises:
+            StoreFileMismatch: A file does not fit.
+        """
+        for topic in _folders(self._directory):
+            for name in _folders(self._directory / topic):
+                if name.isascii() and name.isdecimal() and names_a_queue(topic, int(name)):
+                    self.create(topic, int(name)).load()
+
+    def create(self, topic: str, queue_id: int) -> ConsumeQueue:
+        """Add an empty queue; its files come with the first unit."""
+        queue = ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
+        self.by_key[topic, queue_id] = queue
+        return queue
+
+    def delete_topic(self, topic: str) -> int:
+        """Delete the queues of a topic; return how many. Transaction and schedule topics are left alone."""
+        if topic == _PROTECTED_TOPIC or topic.startswith(_PROTECTED_PREFIX):
+            return 0
+        keys = [key for key in self.by_key if key[0] == topic]
+        for key in keys:
+            self.by_key.pop(key).delete()
+        folder = self._directory / topic
+        if keys and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        return len(keys)
+
+    def unmap(self) -> None:
+        """Give the mappings of all queues back."""
+        for queue in self.by_key.values():
+            queue.unmap()
+
+
+def _folders(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,121 @@
+"""Layout of one commit log record, in one place: head, lengths, blank record, validation while scanning.
+
+Not responsible for properties or hosts as values; clients decode records with `rmqnode.protocol`.
+
+    0 total size i32 | 4 magic u32 | 8 body CRC i32 | 12 queue id i32 | 16 flag i32 | 20 queue offset i64
+    28 physical offset i64 | 36 sys flag i32 | 40 born timestamp i64 | 48 born host 8s | 56 store timestamp i64
+    64 store host 8s | 72 reconsume times i32 | 76 prepared transaction offset i64 | 84 body length i32
+    88 body | i8 topic length, topic | i16 properties length, properties
+
+Source: CommitLog.DefaultAppendMessageCallback#doAppend, CommitLog#checkMessageAndReturnSize (RocketMQ 4.5.2).
+"""
+
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from rmqnode.store.errors import UnsupportedRecord
+
+RECORD_HEAD: Final = Struct(">iIiiiqqiq8sq8siqi")
+RECORD_HEAD_SIZE: Final = 88
+assert RECORD_HEAD.size == RECORD_HEAD_SIZE
+
+RECORD_FIXED_SIZE: Final = RECORD_HEAD_SIZE + 1 + 2
+"""Bytes of a record without body, topic and properties."""
+
+MESSAGE_MAGIC: Final = 0xDAA320A7
+MESSAGE_MAGIC_V2: Final = 0xDAA320AB
+BLANK_MAGIC: Final = 0xCBD43194
+
+BLANK_HEAD: Final = Struct(">iI")
+BLANK_SIZE_MIN: Final = 8
+"""A record is appended only if this much stays free behind it, so that the file can always be closed."""
+
+SIZE_AND_MAGIC: Final = Struct(">iI")
+STORE_TIMESTAMP: Final = Struct(">q")
+STORE_TIMESTAMP_POSITION: Final = 56
+
+CRC_MASK: Final = 0x7FFFFFFF
+PROPERTIES_SIZE_MAX: Final = 32767
+TOPIC_SIZE_MAX: Final = 127
+
+SYS_FLAG_TRANSACTION: Final = 0xC
+"""Transaction type: none, prepared (0x4), commit (0x8), rollback (0xC)."""
+SYS_FLAG_WITHOUT_QUEUE_OFFSET: Final = 0x4
+"""Set for the transaction types prepared (0x4) and rollback (0xC), which get no consume queue unit."""
+SYS_FLAG_IPV6: Final = 0x30
+"""Born host or store host is IPv6: 12 bytes longer each, unknown to 4.5.2."""
+
+
+class ScannedRecord(NamedTuple):
+    """What dispatch needs to know of a record; `size` is the whole record in bytes."""
+
+    size: int
+    queue_id: int
+    queue_offset: int
+    sys_flag: int
+    store_timestamp: int
+    topic: bytes
+    properties: bytes
+
+
+def encoded_topic(topic: str) -> bytes:
+    """The topic as records carry it: length in one byte, then UTF-8."""
+    encoded = topic.encode()
+    return bytes((len(encoded),)) + encoded
+
+
+def is_blank(view: memoryview, position: int) -> bool:
+    """Tell whether a blank record closes the file at this position."""
+    if position + BLANK_SIZE_MIN > len(view):
+        return False
+    return bool(SIZE_AND_MAGIC.unpack_from(view, position)[1] == BLANK_MAGIC)
+
+
+def scan_record(view: memoryview, position: int, base_offset: int, *, check_crc: bool) -> ScannedRecord | None:
+    """Validate the record at a position of a log file that begins at `base_offset`; None when there is none.
+
+    Stricter than Apache's scan in one point: the physical offset field must be the record's own place, so that
+    bytes left over from elsewhere are never taken for a message.
+
+    Raises:
+        UnsupportedRecord: A later version's form; it must not be mistaken for a torn tail and cut.
+    """
+    if position + RECORD_FIXED_SIZE > len(view):
+        return None
+    (size, magic, crc, queue_id, _, queue_offset, physical_offset, sys_flag, _, _, store_timestamp, _, _, _,
+     body_size) = RECORD_HEAD.unpack_from(view, position)  # fmt: skip
+    if physical_offset != base_offset + position or not RECORD_FIXED_SIZE <= size <= len(view) - position:
+        return None
+    if magic == MESSAGE_MAGIC_V2:
+        raise UnsupportedRecord(physical_offset, "a topic longer than 127 bytes (message version 2)")
+    if magic != MESSAGE_MAGIC:
+        return None
+    if sys_flag & SYS_FLAG_IPV6:
+        raise UnsupportedRecord(physical_offset, "an IPv6 address")
+    tail = _tail(view, position, size, body_size)
+    if tail is None:
+        return None
+    if check_crc and body_size and not _crc_matches(view, position, body_size, crc):
+        return None
+    return ScannedRecord(size, queue_id, queue_offset, sys_flag, store_timestamp, *tail)
+
+
+def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[bytes, bytes] | None:
+    """Topic and properties of a record whose lengths add up to its size."""
+    if not 0 <= body_size <= size - RECORD_FIXED_SIZE:
+        return None
+    topic_at = position + RECORD_HEAD_SIZE + body_size + 1
+    topic_end = topic_at + view[topic_at - 1]
+    end = position + size
+    if topic_end + 2 > end or topic_end - topic_at > TOPIC_SIZE_MAX:
+        return None
+    properties_size = int.from_bytes(view[topic_end : topic_end + 2], "big", signed=True)
+    if properties_size < 0 or topic_end + 2 + properties_size != end:
+        return None
+    return bytes(view[topic_at:topic_end]), bytes(view[topic_end + 2 : end])
+
+
+def _crc_matches(view: memoryview, position: int, body_size: int, crc: int) -> bool:
+    body_at = position + RECORD_HEAD_SIZE
+    return bool(crc32(view[body_at : body_at + body_size]) & CRC_MASK == crc)

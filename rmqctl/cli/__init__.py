@@ -1,0 +1,1 @@
+"""The command line: one module per command group, found through the literal table in `rmqctl.cli.app`."""

@@ -1,0 +1,36 @@
+"""Options that mean the same in every command, defined once.
+
+A command annotates its parameters with these types and gives the default itself:
+
+    def create(name: str, cluster: ClusterOption = None, json_output: JsonOption = False) -> None: ...
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="NAME", help="The local cluster that is meant, by the name of its home."),
+]
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="FOLDER", envvar="RMQCTL_HOME", help="Folder that holds the homes of all clusters."),
+]
+
+NameserverOption = Annotated[
+    str | None,
+    typer.Option(
+        "--nameserver", metavar="IP:PORT[;IP:PORT]", help="Nameservers of any RocketMQ cluster, local or not."
+    ),
+]
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before destroying something.")]
+
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait before giving up.")
+]

@@ -1,0 +1,97 @@
+"""Everything that a command prints: results to stdout, narration and errors to stderr.
+
+Tables and colours are for terminals; a pipe gets plain columns, `--json` gets JSON. `rich` is imported only when a
+table goes to a terminal.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import msgspec
+
+from rmqctl.errors import RmqctlError, UsageError
+
+
+def narrate(text: str) -> None:
+    """Tell the user what is going on; never part of the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_error(error: RmqctlError) -> None:
+    """Write the error to stderr: what, why, what to do."""
+    lines = [f"rmqctl: error: {error.what}"]
+    if error.why:
+        lines.append("  why: " + error.why.replace("\n", "\n       "))
+    if error.cure:
+        lines.append("  try: " + error.cure.replace("\n", "\n       "))
+    narrate("\n".join(lines))
+
+
+def print_result(text: str) -> None:
+    """Write one line of the result to stdout."""
+    print(text)
+
+
+def print_json(document: object) -> None:
+    """Write one indented JSON document to stdout; takes whatever msgspec encodes (structs, dicts, lists …)."""
+    _write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+def print_json_line(document: object) -> None:
+    """Write one line of JSON to stdout and flush it: the form of results that go on arriving."""
+    _write_bytes(msgspec.json.encode(document))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table to stdout: drawn on a terminal, aligned plain columns in a pipe."""
+    if is_terminal(sys.stdout):
+        _print_rich_table(columns, rows)
+        return
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def confirm(question: str, *, yes: bool, refused: str) -> bool:
+    """Ask before something is destroyed.
+
+    Args:
+        question: Names the target: what would be destroyed, where.
+        yes: The user answered already, with `--yes`.
+        refused: What the error says when there is nobody to ask.
+
+    Raises:
+        UsageError: stdin is not a terminal, so nobody can answer.
+    """
+    if yes:
+        return True
+    if not is_terminal(sys.stdin):
+        raise UsageError(refused, "stdin is not a terminal, so nobody can answer", "add --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person reads (or types into) this stream: a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write_bytes(document: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(document + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

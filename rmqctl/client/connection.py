@@ -1,0 +1,221 @@
+"""Requests to the servers of one cluster: nameservers with fail-over, brokers by address, errors translated.
+
+Everything in `rmqctl.client` talks through a `ClusterConnection`. It knows no topic and no body; it turns what
+`rmqnode.net` raises, and every response code that is no success, into the errors of `rmqctl.client.errors`.
+Source: `NettyRemotingClient#getAndCreateNameserverChannel` (sticky choice of a nameserver), differs: the list is
+taken in its order, and a nameserver that does not answer in time is passed over as well.
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import trio
+
+from rmqctl.client.errors import BadReply, BrokerUnreachable, NameserverUnreachable, RequestRefused, RequestTimedOut
+from rmqnode.net.client import RemotingClient
+from rmqnode.net.errors import ConnectError, RemotingError, RequestTimeout
+from rmqnode.protocol.bodies import Body
+from rmqnode.protocol.codes import RequestCode, ResponseCode
+from rmqnode.protocol.command import Command
+from rmqnode.protocol.errors import ProtocolError
+from rmqnode.protocol.header_fields import Header, header_from_ext_fields, header_to_ext_fields
+
+REQUEST_TIMEOUT_SECONDS: Final = 3.0
+"""Java's default for a call, to nameservers and brokers alike."""
+
+SUCCESS: Final = frozenset({int(ResponseCode.SUCCESS)})
+
+H = TypeVar("H", bound=Header)
+B = TypeVar("B", bound=Body)
+
+
+class Answer:
+    """A response that counts as a success, and who gave it."""
+
+    def __init__(self, server: str, address: str, request_code: int, response: Command) -> None:
+        self.server = server
+        self.address = address
+        self.request_code = request_code
+        self.code = response.code
+        self.remark = response.remark
+        self.payload = response.body
+        self._ext_fields = response.ext_fields or {}
+
+    def header(self, header_type: type[H]) -> H:
+        """Read the response's custom header.
+
+        Raises:
+            BadReply: A required field is missing or malformed.
+        """
+        try:
+            return header_from_ext_fields(header_type, self._ext_fields)
+        except ProtocolError as error:
+            raise self.bad(str(error)) from None
+
+    def body(self, body_type: type[B]) -> B:
+        """Read the response's JSON body.
+
+        Raises:
+            BadReply: There is none, or it is not what it should be.
+        """
+        try:
+            return body_type.decode(self.payload)
+        except ProtocolError as error:
+            raise self.bad(str(error)) from None
+
+    def bad(self, problem: str) -> BadReply:
+        """Return the error that says what is wrong with this answer."""
+        return BadReply(self.server, self.address, self.request_code, problem)
+
+
+class ClusterConnection:
+    """Connections to the servers of one cluster. An async context manager; leaving it closes them.
+
+    Args:
+        nameservers: `host:port` each, at least one; asked in this order, starting at the last that answered.
+        timeout_seconds: Limit of one request to one server, connecting included.
+    """
+
+    def __init__(self, nameservers: Sequence[str], *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
+        assert nameservers, "a cluster is known by at least one nameserver"
+        self.nameservers = tuple(dict.fromkeys(nameservers))
+        self.timeout_seconds = timeout_seconds
+        self._remoting = RemotingClient()
+        self._preferred = 0
+
+    async def __aenter__(self) -> Self:
+        await self._remoting.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Without the body's exception the inner nursery has none to wrap into a group: callers see it as it is.
+        await self._remoting.__aexit__(None, None, None)
+
+    async def ask_nameserver(
+        self, code: RequestCode, header: Header | None = None, *, success: frozenset[int] = SUCCESS, topic: str | None = None
+    ) -> Answer:
+        """Ask the nameserver that answered last, and the next ones when it does not answer.
+
+        Raises:
+            NameserverUnreachable: None of them answers.
+            RequestRefused: One answered with a code that is not in `success`.
+        """
+        reasons: dict[str, str] = {}
+        for _ in self.nameservers:
+            address = self.nameservers[self._preferred]
+            try:
+                return await self.ask_this_nameserver(address, code, header, success=success, topic=topic)
+            except NameserverUnreachable as error:
+                reasons |= error.reasons
+                self._preferred = (self._preferred + 1) % len(self.nameservers)
+        raise NameserverUnreachable(reasons)
+
+    async def ask_this_nameserver(
+        self,
+        address: str,
+        code: RequestCode,
+        header: Header | None = None,
+        *,
+        success: frozenset[int] = SUCCESS,
+        topic: str | None = None,
+    ) -> Answer:
+        """Ask one nameserver, without fail-over.
+
+        Raises:
+            NameserverUnreachable: It does not answer.
+            RequestRefused: It answered with a code that is not in `success`.
+        """
+        request = _request(code, header)
+        try:
+            response = await self._remoting.request(address, request, timeout_seconds=self.timeout_seconds)
+        except RemotingError as error:
+            raise NameserverUnreachable({address: str(error)}) from error
+        return _judge("nameserver", address, code, response, success, topic)
+
+    async def ask_every_nameserver(
+        self, code: RequestCode, header: Header | None = None, *, success: frozenset[int] = SUCCESS, topic: str | None = None
+    ) -> list[Answer]:
+        """Ask all nameservers at the same time; answers come in the order of the list.
+
+        Raises:
+            NameserverUnreachable: At least one does not answer; the others may have done what was asked.
+            RequestRefused: One answered with a code that is not in `success`.
+        """
+        answers: dict[str, Answer] = {}
+        refusals: list[RequestRefused] = []
+        reasons: dict[str, str] = {}
+
+        async def ask(address: str) -> None:
+            try:
+                answers[address] = await self.ask_this_nameserver(address, code, header, success=success, topic=topic)
+            except NameserverUnreachable as error:
+                reasons.update(error.reasons)
+            except RequestRefused as error:
+                refusals.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for address in self.nameservers:
+                nursery.start_soon(ask, address)
+        if reasons:
+            raise NameserverUnreachable({address: reasons[address] for address in self.nameservers if address in reasons})
+        if refusals:
+            raise refusals[0]
+        return [answers[address] for address in self.nameservers]
+
+    async def ask_broker(
+        self,
+        broker: str,
+        address: str,
+        code: RequestCode,
+        header: Header | None = None,
+        *,
+        body: bytes = b"",
+        success: frozenset[int] = SUCCESS,
+        topic: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Answer:
+        """Ask one broker, named for the messages of errors.
+
+        Raises:
+            BrokerUnreachable: No connection, or it broke; `maybe_done` says whether the request had left.
+            RequestTimedOut: Connected, but no answer in time.
+            RequestRefused: It answered with a code that is not in `success`.
+        """
+        limit = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        try:
+            response = await self._remoting.request(address, _request(code, header, body), timeout_seconds=limit)
+        except RequestTimeout as error:
+            raise RequestTimedOut(broker, address, code, limit) from error
+        except RemotingError as error:
+            maybe_done = not isinstance(error, ConnectError)
+            raise BrokerUnreachable(broker, address, code, str(error), maybe_done=maybe_done) from error
+        return _judge(broker, address, code, response, success, topic)
+
+    async def local_ip(self) -> bytes:
+        """Return our own address as the nameservers see it, 4 or 16 bytes.
+
+        Raises:
+            NameserverUnreachable: The nameserver that answered last can't be reached any more.
+        """
+        address = self.nameservers[self._preferred]
+        try:
+            connection = await self._remoting.connect(address)
+        except RemotingError as error:
+            raise NameserverUnreachable({address: str(error)}) from error
+        return ip_address(connection.local_host.partition("%")[0]).packed
+
+
+def _request(code: RequestCode, header: Header | None, body: bytes = b"") -> Command:
+    return Command(code=code, ext_fields=None if header is None else header_to_ext_fields(header), body=body)
+
+
+def _judge(
+    server: str, address: str, code: RequestCode, response: Command, success: frozenset[int], topic: str | None
+) -> Answer:
+    if response.code not in success:
+        raise RequestRefused(server, address, code, response.code, response.remark, topic)
+    return Answer(server, address, code, response)

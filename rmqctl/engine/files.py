@@ -1,0 +1,33 @@
+"""Writes what a cluster needs on disk before its nodes start: folders and configuration files."""
+
+from pathlib import Path
+
+from rmqctl.engine import Engine
+from rmqctl.errors import RmqctlError
+from rmqctl.home import ClusterHome, write_atomically
+from rmqctl.profile.model import ClusterModel
+
+
+def write_node_files(engine: Engine, model: ClusterModel, home: ClusterHome) -> None:
+    """Create the folders of every node and write its configuration.
+
+    Raises:
+        RmqctlError: A folder cannot be written; names it.
+    """
+    for node in model.nodes:
+        folder = home.node_folder(node.name)
+        try:
+            for part in (folder / "store", home.node_log(node.name).parent):
+                part.mkdir(parents=True, exist_ok=True)
+            # Not flushed to the disk: every `up` writes it anew.
+            write_atomically(folder / node.conf_name, engine.conf_text(node).encode(), durable=False)
+        except OSError as error:
+            raise _not_writable(error, folder) from None
+
+
+def _not_writable(error: OSError, folder: Path) -> RmqctlError:
+    return RmqctlError(
+        f"cannot write in {error.filename or folder}",
+        error.strerror,
+        "make the folder writable for you, or choose another with --home",
+    )

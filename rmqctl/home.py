@@ -1,0 +1,131 @@
+"""Where a cluster lives on disk: its folder, the names in it, and how its files are written.
+
+    <home>/<cluster>/cluster.toml         what was resolved for the cluster: profile, settings, ports, nodes
+    <home>/<cluster>/supervisor.json      pid and start time of the supervisor and of every node
+    <home>/<cluster>/supervisor.lock      held by the running supervisor
+    <home>/<cluster>/supervisor.sock      its control socket (in a short run-time folder when this path is too long)
+    <home>/<cluster>/logs/supervisor.log
+    <home>/<cluster>/<node>/              broker.conf or nameserver.conf, store/, logs/
+
+Not responsible for what the files say: `rmqctl.profile.stored` and `rmqctl.supervisor.record` know that.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rmqctl.errors import UsageError
+
+DEFAULT_CLUSTER = "rmqctl"
+"""Name of the cluster home when neither the profile nor `--cluster` gives one."""
+
+CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What a cluster home may be called: it becomes a folder and a word in commands."""
+
+_SOCKET_PATH_BYTES_MAX = 100
+"""A socket's path may have 104 bytes on macOS and 108 on Linux, with its end mark."""
+
+
+def homes_root(home: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder that holds all cluster homes: `--home`, else RMQCTL_HOME, else the platform's user data folder."""
+    chosen = home or environment.get("RMQCTL_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("rmqctl", appauthor=False))
+
+
+class ClusterHome:
+    """The folder of one cluster. Creating the object creates nothing on disk."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        if not CLUSTER_NAME.fullmatch(name):
+            raise UsageError(
+                f"cluster name {name!r} is not allowed",
+                "it names a folder: letters, digits, '_', '.', '-', at most 64 of them",
+                "choose another name with --cluster",
+            )
+        self.name = name
+        self.root = root
+        self.folder = root / name
+        self.cluster_file = self.folder / "cluster.toml"
+        self.record_file = self.folder / "supervisor.json"
+        self.lock_file = self.folder / "supervisor.lock"
+        self.supervisor_log = self.folder / "logs" / "supervisor.log"
+
+    def node_folder(self, node: str) -> Path:
+        """Folder of one node: its configuration, store and logs."""
+        return self.folder / node
+
+    def node_log(self, node: str) -> Path:
+        """The file that a node's stdout and stderr are appended to."""
+        return self.folder / node / "logs" / f"{node}.log"
+
+    @property
+    def socket_file(self) -> Path:
+        """The control socket: in the home, or in a short run-time folder if the path is too long for a socket."""
+        inside = self.folder / "supervisor.sock"
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES_MAX:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return _short_runtime_folder() / f"{digest}.sock"
+
+    def is_supervised(self) -> bool:
+        """Whether a supervisor runs for this home: it holds the lock for as long as it lives."""
+        try:
+            lock = os.open(self.lock_file, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+
+def all_cluster_homes(root: Path) -> list[ClusterHome]:
+    """The homes below `root` in which a cluster was ever brought up, sorted by name."""
+    if not root.is_dir():
+        return []
+    names = sorted(entry.name for entry in root.iterdir() if (entry / "cluster.toml").is_file())
+    return [ClusterHome(root, name) for name in names if CLUSTER_NAME.fullmatch(name)]
+
+
+def running_cluster_homes(root: Path) -> list[ClusterHome]:
+    """The homes below `root` whose supervisor runs, sorted by name."""
+    return [home for home in all_cluster_homes(root) if home.is_supervised()]
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file in one step: a reader sees the old or the new content, never a part.
+
+    Args:
+        path: The file; folders above it are created.
+        content: Its whole new content.
+        durable: Flush it to the disk, so that the same holds after a power loss. Not needed for what the next
+            `up` writes anew, or what means nothing after a boot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _short_runtime_folder() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
+    return Path(base) / f"rmqctl-{os.getuid()}"

@@ -1,0 +1,49 @@
+"""What differs between two models of a cluster, in words: what `up` would change on a running one."""
+
+from rmqctl.profile.model import ClusterModel, Node
+
+
+def describe_changes(old: ClusterModel, new: ClusterModel) -> list[str]:
+    """One line per difference; empty when both mean the same cluster."""
+    lines = []
+    if old.profile != new.profile:
+        lines.append(f"profile: {old.profile} → {new.profile}")
+    if old.engine != new.engine:
+        lines.append(f"engine: {old.engine} → {new.engine}")
+    if old.broker_ip != new.broker_ip:
+        lines.append(f"address for clients (brokerIP1): {old.broker_ip} → {new.broker_ip} ({new.broker_ip_reason})")
+    old_nodes = {node.name: node for node in old.nodes}
+    new_nodes = {node.name: node for node in new.nodes}
+    lines += [f"{name}: added" for name in new_nodes if name not in old_nodes]
+    lines += [f"{name}: removed" for name in old_nodes if name not in new_nodes]
+    follows = _values_that_follow(old, new)
+    for name, node in new_nodes.items():
+        if name in old_nodes:
+            lines += _node_changes(old_nodes[name], node, follows)
+    return lines
+
+
+def _values_that_follow(old: ClusterModel, new: ClusterModel) -> set[tuple[str, str]]:
+    """Pairs of values that differ only because the address or the number of nameservers did."""
+    pairs = {(old.broker_ip, new.broker_ip)}
+    for key in ("bindAddress", "namesrvAddr"):
+        for before in old.nodes:
+            after = new.node(before.name)
+            if after is not None and key in before.properties and key in after.properties:
+                moved = before.properties[key].replace(old.broker_ip, new.broker_ip)
+                if moved == after.properties[key] or len(old.nameservers) != len(new.nameservers):
+                    pairs.add((before.properties[key], after.properties[key]))
+    return pairs
+
+
+def _node_changes(old: Node, new: Node, follows: set[tuple[str, str]]) -> list[str]:
+    lines = []
+    for key in sorted(old.properties.keys() | new.properties.keys()):
+        before, after = old.properties.get(key), new.properties.get(key)
+        if before != after and (before, after) not in follows:
+            lines.append(f"{new.name}: {key} {_shown(before)} → {_shown(after)}")
+    return lines
+
+
+def _shown(value: str | None) -> str:
+    return "(default)" if value is None else value

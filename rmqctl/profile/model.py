@@ -1,0 +1,93 @@
+"""The cluster model: what a profile means on this machine, node by node, before anything is written or started.
+
+Pure values. `rmqctl.profile.resolve` builds them, `rmqctl.engine` turns a node into files and a process.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+NodeKind = Literal["nameserver", "broker"]
+
+
+class Role(StrEnum):
+    """What a node is for in its cluster."""
+
+    NAMESERVER = "nameserver"
+    MASTER = "master"
+    SLAVE = "slave"
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the cluster, with everything that its configuration file will say."""
+
+    name: str
+    """`nameserver-<index>` or `<broker name>-<broker id>`."""
+    role: Role
+    listen_port: int
+    broker_name: str | None = None
+    broker_id: int | None = None
+    properties: dict[str, str]
+    """The complete content of its broker.conf or nameserver.conf."""
+    sources: dict[str, str] = {}
+    """Where each property comes from, in words; known after resolving, not stored."""
+
+    @property
+    def kind(self) -> NodeKind:
+        """Which program the node runs."""
+        return "nameserver" if self.role is Role.NAMESERVER else "broker"
+
+    @property
+    def conf_name(self) -> str:
+        """Name of its configuration file."""
+        return f"{self.kind}.conf"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port that the node listens on, by what it is for."""
+        if self.kind == "nameserver":
+            return {"listen": self.listen_port}
+        return {"listen": self.listen_port, "vip": self.listen_port - 2, "ha": self.listen_port + 1}
+
+    @property
+    def bind_addresses(self) -> list[str]:
+        """The local addresses that the node listens on."""
+        return [part.strip() for part in self.properties["bindAddress"].split(";") if part.strip()]
+
+
+class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole cluster, resolved: names, addresses, ports, folders and properties are final."""
+
+    name: str
+    """Name of the cluster home, as in `--cluster`."""
+    cluster_name: str
+    """Name of the RocketMQ cluster, `brokerClusterName`."""
+    engine: str
+    profile: str
+    """Name or path of the profile it was resolved from."""
+    broker_ip: str
+    """brokerIP1: the address that clients are told."""
+    broker_ip_reason: str
+    port_offset: int
+    nodes: tuple[Node, ...]
+    """In start order: nameservers, masters, slaves."""
+
+    @property
+    def nameservers(self) -> list[Node]:
+        """The nameservers, in order."""
+        return [node for node in self.nodes if node.role is Role.NAMESERVER]
+
+    @property
+    def brokers(self) -> list[Node]:
+        """Masters and slaves, in start order."""
+        return [node for node in self.nodes if node.role is not Role.NAMESERVER]
+
+    @property
+    def nameserver_addresses(self) -> tuple[str, ...]:
+        """`ip:port` of every nameserver, as clients are told."""
+        return tuple(f"{self.broker_ip}:{node.listen_port}" for node in self.nameservers)
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name."""
+        return next((node for node in self.nodes if node.name == name), None)

@@ -1,0 +1,127 @@
+"""Which cluster a command means. Nothing is guessed.
+
+An explicit `--cluster` or `--nameserver` beats the environment variable NAMESRV_ADDR, which beats the only local
+cluster that runs. Two running clusters and none named is an error that lists them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqctl.home import ClusterHome, all_cluster_homes, homes_root, running_cluster_homes
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The cluster that a command talks to."""
+
+    nameservers: tuple[str, ...]
+    """`ip:port` or `host:port` of each nameserver, at least one."""
+    reason: str
+    """Why this one, in words: for narration and for questions before something is destroyed."""
+    cluster: str | None = None
+    """Name of the local cluster; None for a cluster known only by its nameservers."""
+
+    def __str__(self) -> str:
+        addresses = ";".join(self.nameservers)
+        return f"cluster {self.cluster} ({addresses})" if self.cluster else f"the cluster at {addresses}"
+
+
+def resolve_target(
+    *,
+    cluster: str | None,
+    nameserver: str | None,
+    home: Path | None,
+    environment: Mapping[str, str] = os.environ,
+) -> Target:
+    """Find the nameservers of the cluster that is meant.
+
+    Raises:
+        UsageError: both options given, an address that is none, or several clusters run and none was named.
+        RmqctlError: the named cluster does not run, or none does (exit code 3).
+    """
+    if cluster and nameserver:
+        raise UsageError("--cluster and --nameserver were both given", "each of them names a cluster", "give one")
+    if nameserver:
+        return Target(parse_nameservers(nameserver, "--nameserver"), "--nameserver")
+    root = homes_root(home, environment)
+    if cluster:
+        return _target_of_home(_running_home(root, cluster), "--cluster")
+    if environment.get("NAMESRV_ADDR"):
+        return Target(parse_nameservers(environment["NAMESRV_ADDR"], "NAMESRV_ADDR"), "NAMESRV_ADDR")
+    return _target_of_home(_only_running_home(root), "the only local cluster that runs")
+
+
+def choose_local_home(cluster: str | None, home: Path | None, default: str) -> ClusterHome:
+    """The home that a command about local nodes means: the named one, else the only running one, else `default`.
+
+    Raises:
+        UsageError: several clusters run and none was named.
+    """
+    root = homes_root(home)
+    if cluster:
+        return ClusterHome(root, cluster)
+    running = running_cluster_homes(root)
+    if len(running) > 1:
+        raise _several_run(running)
+    return running[0] if running else ClusterHome(root, default)
+
+
+def parse_nameservers(text: str, source: str) -> tuple[str, ...]:
+    """Split a list of nameserver addresses, which may be separated by `;` or `,`.
+
+    Raises:
+        UsageError: an address is not `host:port`, or there is none.
+    """
+    addresses = [part.strip() for part in text.replace(",", ";").split(";") if part.strip()]
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+            raise UsageError(
+                f"{source}: {address!r} is not a nameserver address",
+                "an address is a host and a port, as in 127.0.0.1:9876",
+                f"{source} '192.168.0.1:9876;192.168.0.2:9876'",
+            )
+    if not addresses:
+        raise UsageError(f"{source} is empty", cure="give an address as in 127.0.0.1:9876")
+    return tuple(addresses)
+
+
+def _running_home(root: Path, cluster: str) -> ClusterHome:
+    chosen = ClusterHome(root, cluster)
+    if chosen.is_supervised():
+        return chosen
+    names = [known.name for known in all_cluster_homes(root)]
+    why = f"its home is {chosen.folder}" if cluster in names else f"there is no home of that name in {root}"
+    raise RmqctlError(f"cluster {cluster} is not running", why, f"rmqctl up --cluster {cluster}", ExitCode.UNREACHABLE)
+
+
+def _only_running_home(root: Path) -> ClusterHome:
+    running = running_cluster_homes(root)
+    if len(running) > 1:
+        raise _several_run(running)
+    if not running:
+        raise RmqctlError(
+            "no cluster is running and none was named",
+            f"no supervisor runs for a home in {root}, and NAMESRV_ADDR is not set",
+            "rmqctl up, or name nameservers with --nameserver IP:PORT",
+            ExitCode.UNREACHABLE,
+        )
+    return running[0]
+
+
+def _several_run(running: list[ClusterHome]) -> UsageError:
+    names = ", ".join(home.name for home in running)
+    return UsageError(
+        "several clusters are running and none was named",
+        f"these run: {names}",
+        f"say which one: --cluster {running[0].name}",
+    )
+
+
+def _target_of_home(home: ClusterHome, reason: str) -> Target:
+    from rmqctl.profile.stored import load_cluster
+
+    return Target(load_cluster(home).model.nameserver_addresses, reason, home.name)

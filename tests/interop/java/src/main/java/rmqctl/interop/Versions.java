@@ -1,0 +1,36 @@
+package rmqctl.interop;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+/** Calls whose parameters changed between the client versions that share these sources. */
+final class Versions {
+    private Versions() {
+    }
+
+    static void createTopic(DefaultMQProducer producer, String key, String topic, int queues)
+        throws ReflectiveOperationException {
+        try {
+            DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class)
+                .invoke(producer, key, topic, queues);
+        } catch (NoSuchMethodException since5) {
+            DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class, Map.class)
+                .invoke(producer, key, topic, queues, new HashMap<String, String>());
+        }
+    }
+
+    static void deleteTopicInNameServer(DefaultMQAdminExt admin, Set<String> nameservers, String topic,
+        String cluster) throws ReflectiveOperationException {
+        try {
+            DefaultMQAdminExt.class.getMethod("deleteTopicInNameServer", Set.class, String.class)
+                .invoke(admin, nameservers, topic);
+        } catch (NoSuchMethodException only49) {
+            DefaultMQAdminExt.class
+                .getMethod("deleteTopicInNameServer", Set.class, String.class, String.class)
+                .invoke(admin, nameservers, topic, cluster);
+        }
+    }
+}
