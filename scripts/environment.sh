@@ -174,7 +174,9 @@ environment_is_usable() {
 
 rebuild_environment() {
     : >"$environment_unfinished"
-    rm -rf "$environment"
+    rm -rf "$environment" 2>>"$environment_log" ||
+        fail "the old private environment could not be removed" "rm said:$(tail -n 2 "$environment_log" | indent)" \
+            "remove $environment yourself, and start again"
     "$python_executable" -m venv "$environment" >>"$environment_log" 2>&1 ||
         fail "the private environment could not be made" "$python_executable -m venv said:$(tail -n 5 "$environment_log" | indent)" \
             "$(how_to_install_venv)"

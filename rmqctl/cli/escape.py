@@ -9,7 +9,7 @@ _REORDERING: Final = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 
 
 
 def escape_controls(text: str) -> str:
-    """Return the text with every character that a terminal acts on written as `\\n`, `\\x1b` or `\\u202e`."""
+    r"""Return the text with every character that a terminal acts on written as `\n`, `\x1b` or `\u202e`."""
     if text.isprintable():
         return text
     return "".join(
@@ -18,7 +18,7 @@ def escape_controls(text: str) -> str:
 
 
 def escape_bytes(data: bytes) -> str:
-    """Return a body for a terminal: UTF-8 as text, other bytes as `\\xff`, control characters escaped."""
+    r"""Return a body for a terminal: UTF-8 as text, other bytes as `\xff`, control characters escaped."""
     return escape_controls(data.decode("utf-8", "backslashreplace"))
 
 

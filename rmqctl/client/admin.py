@@ -177,7 +177,8 @@ class Admin:
         )
         if late:
             raise NotRoutedInTime(
-                f"nameserver {' and '.join(late)} does not route topic {spec.topic} as asked after {timeout_seconds:g} s",
+                f"topic {spec.topic} is not routed as asked by nameserver {' and '.join(late)}"
+                f" after {timeout_seconds:g} s",
                 "\n".join(filter(None, late.values()))
                 or "the brokers took the change; they register it at once, and again every 30 s",
                 f"look again: rmqctl topic route {spec.topic}; are the brokers registered there? rmqctl status",
@@ -187,7 +188,7 @@ class Admin:
         late = await self._wait_for_routes(topic, lambda route: route is None, timeout_seconds)
         if late:
             raise NotRoutedInTime(
-                f"nameserver {' and '.join(late)} still routes topic {topic} after {timeout_seconds:g} s",
+                f"topic {topic} is still routed by nameserver {' and '.join(late)} after {timeout_seconds:g} s",
                 "\n".join(filter(None, late.values())) or "a broker that was not asked has it and registered it again",
                 f"see which: rmqctl topic route {topic}; then delete it once more",
             )

@@ -96,7 +96,12 @@ class ClusterConnection:
         await self._remoting.__aexit__(None, None, None)
 
     async def ask_nameserver(
-        self, code: RequestCode, header: Header | None = None, *, success: frozenset[int] = SUCCESS, topic: str | None = None
+        self,
+        code: RequestCode,
+        header: Header | None = None,
+        *,
+        success: frozenset[int] = SUCCESS,
+        topic: str | None = None,
     ) -> Answer:
         """Ask the nameserver that answered last, and the next ones when it does not answer.
 
@@ -137,7 +142,12 @@ class ClusterConnection:
         return _judge("nameserver", address, code, response, success, topic)
 
     async def ask_every_nameserver(
-        self, code: RequestCode, header: Header | None = None, *, success: frozenset[int] = SUCCESS, topic: str | None = None
+        self,
+        code: RequestCode,
+        header: Header | None = None,
+        *,
+        success: frozenset[int] = SUCCESS,
+        topic: str | None = None,
     ) -> list[Answer]:
         """Ask all nameservers at the same time; answers come in the order of the list.
 
@@ -161,7 +171,9 @@ class ClusterConnection:
             for address in self.nameservers:
                 nursery.start_soon(ask, address)
         if reasons:
-            raise NameserverUnreachable({address: reasons[address] for address in self.nameservers if address in reasons})
+            raise NameserverUnreachable(
+                {address: reasons[address] for address in self.nameservers if address in reasons}
+            )
         if refusals:
             raise refusals[0]
         return [answers[address] for address in self.nameservers]

@@ -51,7 +51,9 @@ class BrokerUnreachable(ClientError):
         self.address = address
         self.request_code = request_code
         self.maybe_done = maybe_done
-        cure = "check that the broker is up, and that the address which it advertises (brokerIP1) is reachable from here"
+        cure = (
+            "check that the broker is up, and that the address which it advertises (brokerIP1) is reachable from here"
+        )
         if maybe_done:
             cure += "; the request may have been carried out: look before you repeat it"
         super().__init__(f"{broker} at {address} can't be reached for {request_name(request_code)}", reason, cure)
@@ -118,8 +120,8 @@ class TopicNotFound(ClientError):
         self.nameservers = nameservers
         super().__init__(
             f"topic {topic} has no route",
-            f"nameserver {', '.join(nameservers)} knows no broker that has it: it was never created, it was deleted,"
-            " or its brokers are down",
+            "it was never created, it was deleted, or its brokers are down, as far as"
+            f" {' and '.join(nameservers)} {'know' if len(nameservers) > 1 else 'knows'}",
             f"create it: rmqctl topic create {topic} --queues 4; or look: rmqctl topic list",
         )
 

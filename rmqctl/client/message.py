@@ -18,9 +18,7 @@ from rmqnode.protocol.properties import NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR
 BODY_SIZE_BYTES_MAX: Final = 15 * 1024 * 1024
 """A frame has at most 16 MiB. The broker's own limit, `maxMessageSize`, is 4 MiB unless it is configured."""
 
-RESERVED_PROPERTIES: Final = frozenset(
-    value for name, value in vars(PropertyName).items() if name.isupper()
-)
+RESERVED_PROPERTIES: Final = frozenset(value for name, value in vars(PropertyName).items() if name.isupper())
 """Property names with a meaning of their own to brokers and clients; users can't set them as plain properties."""
 
 
@@ -85,7 +83,9 @@ def check_message(message: Message) -> Message:
     for key in message.keys:
         if not key or any(character.isspace() for character in key):
             raise InvalidArgument(
-                f"message key {key!r} is empty or has a blank", "keys are joined by blanks", "give several keys one by one"
+                f"message key {key!r} is empty or has a blank",
+                "keys are joined by blanks",
+                "give several keys one by one",
             )
         _check_text("message key", key)
     for name, value in message.properties.items():

@@ -33,7 +33,8 @@ _SYSTEM_TOPICS: Final = frozenset(
     }
 )
 _LEGAL: Final = re.compile(r"[%|a-zA-Z0-9_-]+")
-_RULE: Final = "names consist of letters, digits and % | _ -, at most 127 of them"
+_RULE: Final = "a name has 1 to 127 characters: letters, digits, and % | _ -"
+_CURE: Final = "choose another name, as in orders-paid_v2"
 
 
 class Destination(NamedTuple):
@@ -62,12 +63,12 @@ def check_topic(topic: str) -> str:
         InvalidArgument: It is empty, too long, or has a character that topics can't have.
     """
     if not topic:
-        raise InvalidArgument("the topic name is empty", cure=_RULE)
+        raise InvalidArgument("the topic name is empty", _RULE, _CURE)
     if len(topic) > TOPIC_LENGTH_MAX:
-        raise InvalidArgument(f"topic name {topic[:32]}… has {len(topic)} characters", cure=_RULE)
+        raise InvalidArgument(f"topic name {topic[:32]}… has {len(topic)} characters", _RULE, _CURE)
     if not _LEGAL.fullmatch(topic):
         illegal = next(character for character in topic if not _LEGAL.fullmatch(character))
-        raise InvalidArgument(f"topic name {topic!r} has the illegal character {illegal!r}", cure=_RULE)
+        raise InvalidArgument(f"topic name {topic!r} has the illegal character {illegal!r}", _RULE, _CURE)
     return topic
 
 

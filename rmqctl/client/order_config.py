@@ -1,7 +1,8 @@
-"""The order configuration of topics: which brokers serve an ordered topic, with how many queues, in a nameserver's KV table.
+"""The order configuration of topics: which brokers serve an ordered topic, and with how many queues.
 
-An entry reads `broker-a:4;broker-b:4`. Brokers take their topics' order flag from it, and a nameserver with
-`orderMessageEnable=true` hands it to producers. Source: `DefaultMQAdminExtImpl#createOrUpdateOrderConf` (4.5.2).
+It is kept in the KV table of the nameservers; an entry reads `broker-a:4;broker-b:4`. Brokers take their topics'
+order flag from it, and a nameserver with `orderMessageEnable=true` hands it to producers.
+Source: `DefaultMQAdminExtImpl#createOrUpdateOrderConf` (RocketMQ 4.5.2).
 """
 
 from collections.abc import Mapping

@@ -156,13 +156,15 @@ def _is_surely_not_stored(error: BrokerUnreachable | RequestRefused) -> bool:
 
 def _no_queue(route: TopicRoute) -> NoQueue:
     reasons = [
-        f"{part.broker} has no master" if part.master_address is None else f"{part.broker} has permission {part.permission}"
+        f"{part.broker} has no master"
+        if part.master_address is None
+        else f"{part.broker} has permission {part.permission}"
         for part in route.brokers
     ]
     return NoQueue(
         f"no broker takes messages for topic {route.topic} now",
         ", ".join(reasons),
-        f"start the masters (rmqctl status), or make the topic writable: rmqctl topic create {route.topic} --perm rw --queues N",
+        f"start the masters, or make it writable: rmqctl topic create {route.topic} --perm rw --queues N",
     )
 
 

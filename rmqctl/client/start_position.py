@@ -35,10 +35,19 @@ class Since(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
     def __str__(self) -> str:
-        return datetime.fromtimestamp(self.timestamp_ms / 1000).astimezone().isoformat(timespec="milliseconds")
+        return format_time(self.timestamp_ms)
 
 
 StartPosition = Latest | Earliest | Since
+
+
+def format_time(timestamp_ms: int) -> str:
+    """Return milliseconds of the epoch as local time: `2026-11-23T10:00:00.123+08:00`."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000).astimezone().isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        # A peer may send any number; that is no reason to show nothing else.
+        return f"{timestamp_ms} ms"
 
 
 def parse_start(text: str, now: datetime) -> StartPosition:
@@ -60,11 +69,13 @@ def parse_start(text: str, now: datetime) -> StartPosition:
     if moment is None:
         raise InvalidArgument(
             f"{text!r} is no place to start from",
-            cure="latest, earliest, an age (-90s, -10m, -2h, -1d) or a time (2026-11-23T10:00, 2026-11-23T10:00:00+08:00)",
+            cure="latest, earliest, an age (-90s, -10m, -2h, -1d), or a time (2026-11-23T10:00, optionally +08:00)",
         )
     if moment > now:
         raise InvalidArgument(
-            f"{text!r} lies in the future", "reading starts at what is stored already", "--from latest waits for new messages"
+            f"{text!r} lies in the future",
+            "reading starts at what is stored already",
+            "--from latest waits for new messages",
         )
     return Since(int(moment.timestamp() * 1000))
 

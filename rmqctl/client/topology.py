@@ -59,7 +59,9 @@ class Topology(msgspec.Struct, frozen=True):
             chosen = [group for group in self.groups if group.name == broker]
             if not chosen:
                 names = ", ".join(group.name for group in self.groups) or "none"
-                raise InvalidArgument(f"there is no broker {broker}", f"registered are: {names}", "--broker NAME, or all")
+                raise InvalidArgument(
+                    f"there is no broker {broker}", f"registered are: {names}", "--broker NAME, or all"
+                )
             return chosen
         if len(self.clusters) > 1:
             raise InvalidArgument(

@@ -55,6 +55,13 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         """The local addresses that the node listens on."""
         return [part.strip() for part in self.properties["bindAddress"].split(";") if part.strip()]
 
+    @property
+    def local_address(self) -> str:
+        """`ip:port` by which processes of this machine reach the node."""
+        addresses = self.bind_addresses
+        host = "127.0.0.1" if {"127.0.0.1", "0.0.0.0"} & set(addresses) else addresses[0]
+        return f"{host}:{self.listen_port}"
+
 
 class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     """A whole cluster, resolved: names, addresses, ports, folders and properties are final."""
@@ -87,6 +94,10 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     def nameserver_addresses(self) -> tuple[str, ...]:
         """`ip:port` of every nameserver, as clients are told."""
         return tuple(f"{self.broker_ip}:{node.listen_port}" for node in self.nameservers)
+
+    def advertised_address(self, node: Node) -> str:
+        """`ip:port` of a node, as clients are told."""
+        return f"{node.properties.get('brokerIP1', self.broker_ip)}:{node.listen_port}"
 
     def node(self, name: str) -> Node | None:
         """The node of that name."""

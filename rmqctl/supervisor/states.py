@@ -68,6 +68,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
 
     status: NodeStatus = NodeStatus.EXITED
     pid: int | None = None
+    spawned_at: float | None = None
     was_ready: bool = False
     """It was ready at least once since the supervisor began."""
     ready_at: float | None = None
@@ -110,7 +111,7 @@ class Tick(NamedTuple):
     """Time has passed."""
 
 
-Event = Start | Spawned | Ready | Exited | Stop | Tick
+NodeEvent = Start | Spawned | Ready | Exited | Stop | Tick
 
 
 class Spawn(NamedTuple):
@@ -132,7 +133,7 @@ class Kill(NamedTuple):
 Action = Spawn | Terminate | Kill
 
 
-def advance(state: NodeState, event: Event, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
+def advance(state: NodeState, event: NodeEvent, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
     """Say what an event means for a node. Events that mean nothing in a state change nothing."""
     match event:
         case Start():
@@ -161,7 +162,7 @@ def _start(state: NodeState) -> tuple[NodeState, list[Action]]:
 
 
 def _spawned(state: NodeState, pid: int, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
-    spawned = msgspec.structs.replace(state, pid=pid)
+    spawned = msgspec.structs.replace(state, pid=pid, spawned_at=now)
     if state.status is NodeStatus.STOPPING:
         # The wish to stop came while the process was being made.
         return msgspec.structs.replace(spawned, kill_at=now + policy.grace), [Terminate(pid)]
@@ -175,7 +176,7 @@ def _ready(state: NodeState, now: float) -> tuple[NodeState, list[Action]]:
 
 
 def _exited(state: NodeState, wait_status: int, now: float, policy: Policy, chance: float) -> NodeState:
-    gone = msgspec.structs.replace(state, pid=None, ready_at=None, kill_at=None, last_exit=wait_status)
+    gone = msgspec.structs.replace(state, pid=None, spawned_at=None, ready_at=None, kill_at=None, last_exit=wait_status)
     if state.status is NodeStatus.STOPPING:
         return msgspec.structs.replace(gone, status=NodeStatus.EXITED)
     if not state.was_ready:
@@ -205,9 +206,7 @@ def _stop(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list
 
 def _tick(state: NodeState, now: float) -> tuple[NodeState, list[Action]]:
     if state.status is NodeStatus.BACKOFF and state.retry_at is not None and now >= state.retry_at:
-        retried = msgspec.structs.replace(
-            state, status=NodeStatus.STARTING, retry_at=None, restarts=state.restarts + 1
-        )
+        retried = msgspec.structs.replace(state, status=NodeStatus.STARTING, retry_at=None, restarts=state.restarts + 1)
         return retried, [Spawn()]
     if state.status is NodeStatus.STOPPING and state.kill_at is not None and now >= state.kill_at:
         assert state.pid is not None, "a node without a process has no deadline"

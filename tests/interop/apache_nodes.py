@@ -6,6 +6,7 @@ brokers. Run as a program it keeps a cluster up until Ctrl-C: `python -m tests.i
 
 import argparse
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -91,15 +92,17 @@ class ApacheCluster:
 def free_ports(count: int, *, distance: int = 1) -> list[int]:
     """Loopback ports nobody listens on, each with its `distance` neighbours below and above free as well."""
     found: list[int] = []
-    for port in range(21_000, 31_000, 2 * distance + 1):
-        if all(_is_free(candidate) for candidate in range(port - distance, port + distance + 1)):
+    start = 22_000 + os.getpid() % 400 * 20  # so that two workers do not try the same ones first
+    for port in range(start, 32_000, 2 * distance + 1):
+        if all(is_free(candidate) for candidate in range(port - distance, port + distance + 1)):
             found.append(port)
             if len(found) == count:
                 return found
     raise RuntimeError(f"fewer than {count} free ports")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a listener on loopback could take the port."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

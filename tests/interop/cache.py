@@ -1,6 +1,7 @@
 """The checkout's `.cache/` folder: things built or downloaded once and shared by all test workers.
 
-Responsible for the folder, for locks between processes and for rebuilding when the sources changed. Not for what is built.
+Responsible for the folder, for locks between processes and for rebuilding when the sources
+changed. Not for what is built.
 """
 
 import fcntl

@@ -52,11 +52,11 @@ class ConsumerGroup:
             known = self.subscriptions.get(subscription.topic)
             if known is None or subscription.sub_version > known.sub_version:
                 self.subscriptions[subscription.topic] = subscription
-                self.tags_codes[subscription.topic] = tags_codes_of(subscription)
+                self.tags_codes[subscription.topic] = _tags_codes_of(subscription)
         return is_changed
 
 
-def tags_codes_of(subscription: SubscriptionData) -> frozenset[int] | None:
+def _tags_codes_of(subscription: SubscriptionData) -> frozenset[int] | None:
     """Return the tag hashes that a subscription lets pass, None when it takes every message."""
     if subscription.sub_string in (None, "", "*"):
         return None
@@ -71,9 +71,7 @@ class ClientTable:
         on_members_changed: Called with a consumer group after a member joined or left, or its topics changed.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], on_members_changed: Callable[[ConsumerGroup], None]
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], on_members_changed: Callable[[ConsumerGroup], None]) -> None:
         self._clock = clock
         self._on_members_changed = on_members_changed
         self._producers: dict[str, dict[Connection, Member]] = {}
@@ -122,10 +120,7 @@ class ClientTable:
             *(group.members for group in self._consumers.values()),
         ]
         return [
-            connection
-            for members in tables
-            for connection, member in members.items()
-            if member.last_heartbeat < limit
+            connection for members in tables for connection, member in members.items() if member.last_heartbeat < limit
         ]
 
     def consumer_group(self, name: str) -> ConsumerGroup | None:

@@ -4,11 +4,11 @@ Source: `ConsumerOffsetManager` (RocketMQ 4.5.2). Offsets are stored as committe
 groups that need not exist.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
-from rmqnode.store import ConfigFile
+from rmqnode.store.config_file import ConfigFile
 
 
 class ConsumerOffsets:
@@ -53,9 +53,10 @@ class ConsumerOffsets:
         """Write the table as GET_ALL_CONSUMER_OFFSET answers it."""
         return ConsumerOffsetSerializeWrapper(offset_table=self._table).encode()
 
-    def persist(self) -> None:
-        """Write the table to its file if it changed since the last time."""
-        if self._is_dirty:
-            self._is_dirty = False
-            wrapper = ConsumerOffsetSerializeWrapper(offset_table=self._table)
-            self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
+    def take_changes(self) -> Callable[[], None] | None:
+        """Return what writes the table as it is now to its file, for a worker thread; None when nothing changed."""
+        if not self._is_dirty:
+            return None
+        self._is_dirty = False
+        text = fastjson.dumps(ConsumerOffsetSerializeWrapper(offset_table=self._table), pretty=True).decode()
+        return lambda: self._file.save(text)

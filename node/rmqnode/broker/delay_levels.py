@@ -1,9 +1,8 @@
 """Delay levels: how long a message of each level waits, and the signal that one has begun to wait.
 
-Source: `ScheduleMessageService#parseDelayLevel`, `#computeDeliverTimestamp` (RocketMQ 4.5.2).
+Source: `ScheduleMessageService#parseDelayLevel` (RocketMQ 4.5.2).
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -15,23 +14,18 @@ class DelayLevels:
     """The levels of a broker, counted from 1.
 
     Args:
-        text: `messageDelayLevel`: numbers with a unit s, m, h or d, separated by blanks; checked by the config.
-        clock_ms: Milliseconds since the epoch.
+        text: `messageDelayLevel`: numbers with a unit s, m, h or d, separated by blanks; the config has
+            checked it.
     """
 
-    def __init__(self, text: str, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, text: str) -> None:
         self.delays_ms = tuple(int(word[:-1]) * _UNIT_MS[word[-1]] for word in text.split())
-        self._clock_ms = clock_ms
         self._scheduled = trio.Event()
 
     @property
     def level_max(self) -> int:
         """The longest level there is; higher ones mean this one."""
         return len(self.delays_ms)
-
-    def deliver_time_ms(self, level: int) -> int:
-        """Return when a message that is stored now has to be delivered."""
-        return self._clock_ms() + self.delays_ms[level - 1]
 
     def message_scheduled(self) -> None:
         """Tell the delivery that a message waits."""

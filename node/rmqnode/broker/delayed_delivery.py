@@ -14,13 +14,14 @@ import trio
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
-from rmqnode.broker.messages import Message, MessageWriter
+from rmqnode.broker.messages import Message, MessageWriter, host_bytes
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import StoredMessage, decode_record
 from rmqnode.protocol.properties import PropertyName, encode_properties
-from rmqnode.store import ConfigFile, MessageStore, PutStatus
+from rmqnode.store import MessageStore, PutStatus
+from rmqnode.store.config_file import ConfigFile
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,13 @@ class DelayedDelivery:
         """Write the offsets as GET_ALL_DELAY_OFFSET answers them."""
         return DelayOffsetSerializeWrapper(offset_table=self.offsets).encode()
 
-    def persist(self) -> None:
-        """Write the offsets to their file if they changed since the last time."""
-        if self._is_dirty:
-            self._is_dirty = False
-            wrapper = DelayOffsetSerializeWrapper(offset_table=self.offsets)
-            self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
+    def take_changes(self) -> Callable[[], None] | None:
+        """Return what writes the table as it is now to its file, for a worker thread; None when nothing changed."""
+        if not self._is_dirty:
+            return None
+        self._is_dirty = False
+        text = fastjson.dumps(DelayOffsetSerializeWrapper(offset_table=self.offsets), pretty=True).decode()
+        return lambda: self._file.save(text)
 
     async def run(self) -> None:
         """Service: deliver what is due, sleep until the next message is or a new one is scheduled."""
@@ -85,18 +87,16 @@ class DelayedDelivery:
         queue_id = level - 1
         delivered = 0
         while True:
-            offset = max(
-                self.offsets.get(level, 0), self._store.min_offset(system_topics.SCHEDULE_TOPIC, queue_id)
-            )
+            offset = max(self.offsets.get(level, 0), self._store.min_offset(system_topics.SCHEDULE_TOPIC, queue_id))
             unit = self._store.unit(system_topics.SCHEDULE_TOPIC, queue_id, offset)
             if unit is None:
                 return None
             now_ms = self._clock_ms()
+            physical_offset, _, due_ms = unit
             # A due time beyond the level's own delay comes from a clock that went back: deliver now.
-            due_ms = unit.tags_code
             if now_ms < due_ms <= now_ms + self._levels.delays_ms[queue_id]:
                 return due_ms - now_ms
-            if not self._deliver(unit.physical_offset):
+            if not self._deliver(physical_offset):
                 return int(_RETRY_SECONDS * 1000)
             self.offsets[level] = offset + 1
             self._is_dirty = True
@@ -130,9 +130,9 @@ def _restore(stored: StoredMessage) -> Message | None:
         flag=stored.flag,
         sys_flag=stored.sys_flag,
         born_timestamp=stored.born_timestamp,
-        born_host=stored.born_host,
+        born_host=host_bytes(stored.born_host),
         body=stored.body,
         properties=encode_properties(properties).encode(),
         reconsume_times=stored.reconsume_times,
-        store_host=stored.store_host,
+        store_host=host_bytes(stored.store_host),
     )

@@ -68,6 +68,11 @@ class Flusher:
             if self._waiting:
                 self._written.set()
 
+    async def wait_answered(self) -> None:
+        """Flush what answers wait for, at a stop."""
+        if self._waiting:
+            await self._flush_once()
+
     async def flush_consume_queues(self) -> None:
         """Service: flush consume queues and the checkpoint behind the commit log."""
         while True:
@@ -96,7 +101,9 @@ class Flusher:
 
     async def _answer_late_ones(self) -> None:
         while True:
-            await trio.sleep_until(min((waiting.deadline for waiting in self._waiting), default=trio.current_time() + 1))
+            await trio.sleep_until(
+                min((waiting.deadline for waiting in self._waiting), default=trio.current_time() + 1)
+            )
             self._answer(self._store.flushed_offset)
 
     def _answer(self, flushed_offset: int) -> None:

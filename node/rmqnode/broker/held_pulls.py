@@ -88,17 +88,12 @@ class HeldPulls:
         while True:
             await self._something_held.wait()
             await trio.sleep(_SCAN_SECONDS)
-            now = trio.current_time()
             for key, waiting in list(self._by_queue.items()):
-                self._release(
-                    key, waiting, lambda held: held.deadline <= now or held.request.connection.is_closed
-                )
+                self._release(key, waiting, _is_over)
             if not self._count:
                 self._something_held = trio.Event()
 
-    def _release(
-        self, key: tuple[str, int], waiting: list[_HeldPull], is_due: Callable[[_HeldPull], bool]
-    ) -> None:
+    def _release(self, key: tuple[str, int], waiting: list[_HeldPull], is_due: Callable[[_HeldPull], bool]) -> None:
         due: list[_HeldPull] = []
         kept: list[_HeldPull] = []
         for held in waiting:
@@ -115,3 +110,7 @@ class HeldPulls:
     def _make_due(self, due: list[_HeldPull]) -> None:
         self._due += due
         self._something_due.set()
+
+
+def _is_over(held: _HeldPull) -> bool:
+    return held.deadline <= trio.current_time() or bool(held.request.connection.is_closed)

@@ -11,9 +11,10 @@ import msgspec
 from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.held_pulls import HeldPulls
-from rmqnode.protocol.java_text import parse_int, tag_hash
+from rmqnode.protocol.java_text import parse_int
+from rmqnode.protocol.message import Host
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
-from rmqnode.store import BatchPart, MessageStore, PutResult
+from rmqnode.store import BatchPart, MessageStore, PutResult, delivery_time, tags_code_of
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
 
@@ -39,6 +40,7 @@ class MessageWriter:
     """Appends messages to the store of a broker.
 
     Args:
+        clock_ms: Milliseconds since the epoch.
         on_written: Called after each message, for the flush.
     """
 
@@ -47,11 +49,13 @@ class MessageWriter:
         store: MessageStore,
         delay_levels: DelayLevels,
         held_pulls: HeldPulls,
+        clock_ms: Callable[[], int],
         on_written: Callable[[], None],
     ) -> None:
         self._store = store
         self._delay_levels = delay_levels
         self._held_pulls = held_pulls
+        self._clock_ms = clock_ms
         self._on_written = on_written
 
     def put(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
@@ -61,7 +65,7 @@ class MessageWriter:
             level = parse_int((find_property(properties, PropertyName.DELAY) or b"0").decode("utf-8", "replace"))
             if level is not None and level > 0:
                 return self._put_delayed(message, min(level, self._delay_levels.level_max))
-        tags_code = tags_code_of(properties)
+        tags_code = tags_code_of(message.topic, properties, 0, ())
         result = self._store.put(
             message.topic,
             message.queue_id,
@@ -115,7 +119,7 @@ class MessageWriter:
             message.born_host,
             message.body,
             encode_properties(properties).encode(),
-            self._delay_levels.deliver_time_ms(level),
+            delivery_time(level, self._clock_ms(), self._delay_levels.delays_ms),
             message.reconsume_times,
             message.prepared_transaction_offset,
             message.store_host,
@@ -126,7 +130,7 @@ class MessageWriter:
         return result
 
 
-def tags_code_of(properties: bytes) -> int:
-    """Return what the consume queue keeps of a message's tag: Java's hash of it, 0 without a tag."""
-    tag = find_property(properties, PropertyName.TAGS)
-    return 0 if tag is None else tag_hash(tag.decode("utf-8", "replace"))
+def host_bytes(host: Host) -> bytes:
+    """Return a host as records store it: 4 bytes IP, 4 bytes port; an IPv6 address, which they can't, as zeros."""
+    ip = host.ip if len(host.ip) == 4 else bytes(4)
+    return ip + (host.port & 0xFFFFFFFF).to_bytes(4, "big")

@@ -28,7 +28,8 @@ from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
 from rmqnode.protocol.headers import NotifyConsumerIdsChangedRequestHeader
 from rmqnode.protocol.routes import Reply, Request
-from rmqnode.store import ConfigFile, MessageStore
+from rmqnode.store import MessageStore
+from rmqnode.store.config_file import ConfigFile
 
 _PORT: Final = struct.Struct(">i")
 
@@ -65,9 +66,7 @@ class Broker:
         self.store_host = store_host_of(config)
         self.message_id_prefix = self.store_host.hex().upper()
         self.registration = Registration(config, self._registered_order_config)
-        self.topics = TopicTable(
-            config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed
-        )
+        self.topics = TopicTable(config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed)
         self.registration.topics = self.topics
         self.groups = SubscriptionGroups(
             ConfigFile(folder / "subscriptionGroup.json"),
@@ -80,8 +79,8 @@ class Broker:
         self.locks = QueueLocks(clock_ms)
         self.flusher = Flusher(store, config)
         self.held_pulls = HeldPulls(lambda request: request.connection.reply(request, run_pull_again(self, request)))
-        self.delay_levels = DelayLevels(config.message_delay_level, clock_ms)
-        self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, self.flusher.message_written)
+        self.delay_levels = DelayLevels(config.message_delay_level)
+        self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, clock_ms, self.flusher.message_written)
         self.delayed_delivery = DelayedDelivery(
             store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
         )
@@ -97,10 +96,10 @@ class Broker:
         else:
             raise AssertionError(f"no service finishes {outcome!r}")
 
-    def persist(self) -> None:
-        """Write the tables that are not written at each change."""
-        self.offsets.persist()
-        self.delayed_delivery.persist()
+    def take_changes(self) -> list[Callable[[], None]]:
+        """Return what writes those tables that are not written at each change; it blocks, run it in a thread."""
+        changes = (self.offsets.take_changes(), self.delayed_delivery.take_changes())
+        return [change for change in changes if change is not None]
 
     def _registered_order_config(self, ordered_topics: list[str]) -> None:
         self.topics.apply_order_config(ordered_topics)

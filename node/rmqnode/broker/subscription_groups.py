@@ -6,9 +6,10 @@ Source: `SubscriptionGroupManager` (RocketMQ 4.5.2). Differs: the data version s
 from collections.abc import Callable
 
 from rmqnode.broker import system_topics
+from rmqnode.broker.names import is_legal_group
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper
-from rmqnode.store import ConfigFile
+from rmqnode.store.config_file import ConfigFile
 
 
 class SubscriptionGroups:
@@ -18,9 +19,7 @@ class SubscriptionGroups:
         self._file = file
         self._auto_create = auto_create
         self._clock_ms = clock_ms
-        self._groups = {
-            name: SubscriptionGroupConfig(group_name=name) for name in system_topics.BUILT_IN_GROUPS
-        }
+        self._groups = {name: SubscriptionGroupConfig(group_name=name) for name in system_topics.BUILT_IN_GROUPS}
         self.data_version = DataVersion()
         wrapper = file.load(SubscriptionGroupWrapper.decode)
         if wrapper is not None:
@@ -30,7 +29,8 @@ class SubscriptionGroups:
     def find(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group, created with defaults when that is allowed; None when it is not."""
         found = self._groups.get(group)
-        if found is None and (self._auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)):
+        may_create = self._auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
+        if found is None and may_create and is_legal_group(group):
             found = SubscriptionGroupConfig(group_name=group)
             self.put(found)
         return found
@@ -48,9 +48,7 @@ class SubscriptionGroups:
 
     def wrapper(self) -> SubscriptionGroupWrapper:
         """Return the table as GET_ALL_SUBSCRIPTIONGROUP_CONFIG answers it."""
-        return SubscriptionGroupWrapper(
-            subscription_group_table=self._groups, data_version=self.data_version
-        )
+        return SubscriptionGroupWrapper(subscription_group_table=self._groups, data_version=self.data_version)
 
     def _changed(self) -> None:
         self.data_version = self.data_version.next_version(self._clock_ms())

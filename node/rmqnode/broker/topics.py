@@ -12,7 +12,7 @@ from rmqnode.broker import system_topics
 from rmqnode.config import BrokerConfig
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, Permission, TopicConfig, TopicConfigSerializeWrapper
-from rmqnode.store import ConfigFile
+from rmqnode.store.config_file import ConfigFile
 
 _READ_WRITE = int(Permission.READ | Permission.WRITE)
 _TEMPLATE = int(Permission.READ | Permission.WRITE | Permission.INHERIT)
@@ -96,9 +96,7 @@ class TopicTable:
         """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""
         found = self._topics.get(topic)
         if found is None:
-            found = TopicConfig(
-                topic_name=topic, read_queue_nums=queue_nums, write_queue_nums=queue_nums, perm=perm
-            )
+            found = TopicConfig(topic_name=topic, read_queue_nums=queue_nums, write_queue_nums=queue_nums, perm=perm)
             self.put(found)
         return found
 
@@ -127,9 +125,7 @@ class TopicTable:
 def _built_in_topics(config: BrokerConfig) -> Iterable[TopicConfig]:
     yield _topic(system_topics.SELF_TEST_TOPIC, 1)
     if config.auto_create_topic_enable:
-        yield _topic(
-            system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, config.default_topic_queue_nums, perm=_TEMPLATE
-        )
+        yield _topic(system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, config.default_topic_queue_nums, perm=_TEMPLATE)
     yield _topic(system_topics.BENCHMARK_TOPIC, 1024)
     inherit_only = int(Permission.INHERIT)
     yield _topic(config.broker_cluster_name, 16, perm=_TEMPLATE if config.cluster_topic_enable else inherit_only)

@@ -116,7 +116,8 @@ def _logical_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         number = index + 1
         line = lines[index].lstrip(_BLANK_BYTES)
         index += 1
-        if line[:1] in (b"#", b"!"):
+        # A lone backslash continues nothing: what follows is a new line, and may be a comment (JDK 9 and later).
+        if line[:1] in (b"#", b"!") or line == b"\\":
             continue
         parts = []
         while _ends_with_odd_backslashes(line):

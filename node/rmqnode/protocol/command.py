@@ -144,7 +144,7 @@ def decode_command(frame: Frame) -> Command:
         code=header.code,
         opaque=header.opaque,
         flag=header.flag,
-        language=_language_name(header.language),
+        language=language_name(header.language),
         version=header.version,
         remark=header.remark,
         ext_fields=None if ext_fields is None else _texts(ext_fields),
@@ -165,7 +165,8 @@ def _texts(ext_fields: dict[str, str | int | float | bool | None]) -> dict[str, 
     }
 
 
-def _language_name(language: str | int | None) -> str:
+def language_name(language: str | int | None) -> str:
+    """Return the name in `LanguageCode` for what a header says, OTHER for what is not in it."""
     if isinstance(language, str) and language in LanguageCode.__members__:
         return language
     if isinstance(language, int) and 0 <= language < len(LanguageCode):
@@ -221,7 +222,7 @@ def _decode_binary(frame: Frame) -> Command:
         code=code,
         opaque=opaque,
         flag=flag,
-        language=_language_name(language),
+        language=language_name(language),
         version=version,
         remark=remark or None,
         ext_fields=ext_fields,

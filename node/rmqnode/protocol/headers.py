@@ -247,6 +247,10 @@ class UpdateConsumerOffsetRequestHeader(Header):
     commit_offset: I64
 
 
+class UpdateConsumerOffsetResponseHeader(Header):
+    """Answer to UPDATE_CONSUMER_OFFSET (15): no fields, an empty map on the wire."""
+
+
 class SearchOffsetRequestHeader(Header):
     """Header of SEARCH_OFFSET_BY_TIMESTAMP (29)."""
 
@@ -329,8 +333,14 @@ class CreateTopicRequestHeader(Header, kw_only=True):
     order: bool = False
 
 
+class GetAllTopicConfigResponseHeader(Header):
+    """Answer to GET_ALL_TOPIC_CONFIG (21): no fields, an empty map on the wire."""
+
+
 class TopicRequestHeader(Header):
-    """Header of DELETE_TOPIC_IN_BROKER (215), GET_TOPIC_STATS_INFO (202) and GET_TOPIC_CONFIG (351)."""
+    """Header of DELETE_TOPIC_IN_BROKER (215), GET_TOPIC_STATS_INFO (202), QUERY_TOPIC_CONSUME_BY_WHO (300)
+    and GET_TOPIC_CONFIG (351).
+    """
 
     topic: str
 

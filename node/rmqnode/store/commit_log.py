@@ -3,14 +3,15 @@
 Rolls to the next file, keeps disk space reserved ahead, hands out slices, syncs. Encoding a record is the put's work
 (`store`), because a call and a copy more would cost as much as the rest of the put.
 
-Threads: only the event loop's thread writes; `flush` may run in another one meanwhile. It needs no lock, since it
-reads `wrote_offset` once, which a put advances only after all bytes are in place.
+Threads: only the event loop's thread writes; `flush` may run in another one meanwhile. The put needs no lock: `flush`
+reads `wrote_offset` once, and a put advances that only after all bytes are in place.
 
 Source: CommitLog, MappedFileQueue (RocketMQ 4.5.2). Differs: no transient store pool; the next file is created
 when it is needed and before the old one is closed, so a refused put leaves the log as it was.
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
@@ -21,6 +22,7 @@ from rmqnode.store.record import (
     BLANK_MAGIC,
     BLANK_SIZE_MIN,
     MESSAGE_MAGIC,
+    PHYSICAL_OFFSET_POSITION,
     RECORD_FIXED_SIZE,
     SIZE_AND_MAGIC,
     STORE_TIMESTAMP,
@@ -42,14 +44,15 @@ class CommitLog:
     """
 
     __slots__ = (
-        "_active", "_budget", "_files", "base_offset", "flushed_offset", "last_store_timestamp", "limit", "mapping",
-        "wrote_offset",
+        "_active", "_budget", "_files", "_flush_lock", "base_offset", "flushed_offset", "last_store_timestamp", "limit",
+        "mapping", "wrote_offset",
     )  # fmt: skip
 
     def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
         self._files = MappedFileQueue(directory, file_size)
         self._budget = budget
         self._active: MappedFile | None = None
+        self._flush_lock = Lock()
         self.mapping = NO_MAPPING
         self.base_offset = 0
         self.limit = -1
@@ -101,14 +104,15 @@ class CommitLog:
         Raises:
             OSError: The disk failed; nothing counts as flushed.
         """
-        target = self.wrote_offset
-        active = self._active
-        for file in self._files.between(self.flushed_offset, target):
-            file.sync()
-            if file is not active and file.base_offset + file.size_bytes <= target:
-                file.let_go()
-        self.flushed_offset = target
-        return target
+        with self._flush_lock:
+            target = self.wrote_offset
+            active = self._active
+            for file in self._files.between(self.flushed_offset, target):
+                file.sync()
+                if file is not active and file.base_offset + file.size_bytes <= target:
+                    file.let_go()
+            self.flushed_offset = target
+            return target
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -142,7 +146,7 @@ class CommitLog:
         if head is None:
             return None
         size, magic = SIZE_AND_MAGIC.unpack_from(head)
-        own_offset = int.from_bytes(head[28:36], "big")
+        own_offset = int.from_bytes(head[PHYSICAL_OFFSET_POSITION : PHYSICAL_OFFSET_POSITION + 8], "big")
         if magic != MESSAGE_MAGIC or size < RECORD_FIXED_SIZE or own_offset != physical_offset:
             return None
         return self.slice(physical_offset, size)

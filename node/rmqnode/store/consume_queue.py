@@ -83,12 +83,12 @@ class ConsumeQueue:
             file = self._files.find(reserved) or self._files.append_file(reserved)
             wanted = max(end - reserved, RESERVE_STEP)
             reserved = file.base_offset + file.reserve(reserved - file.base_offset, wanted)
-        file = self._files.find(position)
-        assert file is not None
+        active = self._files.find(position)
+        assert active is not None
         self._budget.hold(self)
-        self.mapping = file.mapping
-        self.base_queue_offset = file.base_offset // UNIT_SIZE
-        self.limit = min(reserved, file.base_offset + file.size_bytes) // UNIT_SIZE
+        self.mapping = active.mapping
+        self.base_queue_offset = active.base_offset // UNIT_SIZE
+        self.limit = min(reserved, active.base_offset + active.size_bytes) // UNIT_SIZE
 
     def append(self, physical_offset: int, record_size: int, tags_code: int) -> None:
         """Write the next unit.
@@ -180,17 +180,24 @@ class ConsumeQueue:
             StoreFileMismatch: A file does not fit.
         """
         self._files.load()
-        self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0)
+        self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0, self._capacity())
         self.flushed_queue_offset = self.max_queue_offset
         self.min_queue_offset = self._files.first_offset // UNIT_SIZE
 
-    def cut(self, physical_offset: int) -> None:
-        """Remove every unit whose record begins at or behind a physical offset, and all content behind it.
+    def first_behind(self, physical_offset: int) -> int:
+        """Queue offset of the first unit whose record does not begin below a physical offset.
 
-        Units are looked up without trusting the end of the queue: after a power failure zeros may lie between them.
+        Does not trust the end of the queue: after a power failure zeros may lie between units that were not flushed.
         """
-        end = self._bisect(lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0)
-        self.cut_at(end)
+        return self._bisect(lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0, self._capacity())
+
+    def last_unit_below(self, physical_offset: int) -> Unit:
+        """The last unit whose record begins below a physical offset; all -1 when there is none."""
+        return self._peek(self.first_behind(physical_offset) - 1)
+
+    def cut(self, physical_offset: int) -> None:
+        """Remove every unit whose record does not begin below a physical offset, and all content behind it."""
+        self.cut_at(self.first_behind(physical_offset))
 
     def cut_at(self, queue_offset: int) -> None:
         """Remove every unit from a queue offset on; the rest of the file becomes zeros."""
@@ -209,13 +216,16 @@ class ConsumeQueue:
         Source: ConsumeQueue#correctMinOffset. Differs: found by bisection over all files, not only the first.
         """
         self.min_queue_offset = self._bisect(
-            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD
+            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD, self.max_queue_offset
         )
 
-    def _bisect(self, holds: Callable[[Unit], bool]) -> int:
-        """Queue offset of the first unit for which a predicate no longer holds (true first, then false)."""
+    def _capacity(self) -> int:
+        """Queue offset where the files end."""
+        return (self._files.first_offset + len(self._files.files) * self._files.file_size) // UNIT_SIZE
+
+    def _bisect(self, holds: Callable[[Unit], bool], high: int) -> int:
+        """Queue offset, at most `high`, of the first unit for which a predicate (true, then false) fails."""
         low = self._files.first_offset // UNIT_SIZE
-        high = low + len(self._files.files) * self._files.file_size // UNIT_SIZE
         while low < high:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if holds(self._peek(middle)) else (low, middle)

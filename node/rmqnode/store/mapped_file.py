@@ -122,11 +122,11 @@ class MappedFile:
     def sync(self) -> None:
         """Bring every changed page to the disk; blocks, without the interpreter lock."""
         if self._descriptor >= 0:
-            _sync_data(self._descriptor)
+            sync_data(self._descriptor)
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            _sync_data(descriptor)
+            sync_data(descriptor)
         finally:
             os.close(descriptor)
 
@@ -189,7 +189,8 @@ class MappedFile:
         self.path.unlink(missing_ok=True)
 
 
-def _sync_data(descriptor: int) -> None:
+def sync_data(descriptor: int) -> None:
+    """Bring the data of an open file to the disk; blocks, without the interpreter lock."""
     if hasattr(os, "fdatasync"):
         os.fdatasync(descriptor)
     else:  # macOS

@@ -51,13 +51,21 @@ class QueueTable:
         for topic in _folders(self._directory):
             for name in _folders(self._directory / topic):
                 if name.isascii() and name.isdecimal() and names_a_queue(topic, int(name)):
-                    self.create(topic, int(name)).load()
+                    self._load_queue(topic, int(name))
 
-    def create(self, topic: str, queue_id: int) -> ConsumeQueue:
-        """Add an empty queue; its files come with the first unit."""
+    def _load_queue(self, topic: str, queue_id: int) -> None:
         queue = ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
-        self.by_key[topic, queue_id] = queue
-        return queue
+        queue.load()
+        if queue.max_queue_offset:
+            self.by_key[topic, queue_id] = queue
+        else:
+            queue.delete()
+
+    def new(self, topic: str, queue_id: int) -> ConsumeQueue | None:
+        """Make an empty queue, not yet in the table, without files; None when the names cannot be a folder's."""
+        if not names_a_queue(topic, queue_id):
+            return None
+        return ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
 
     def delete_topic(self, topic: str) -> int:
         """Delete the queues of a topic; return how many. Transaction and schedule topics are left alone."""

@@ -1,8 +1,9 @@
 """Reads of one consume queue: messages from an offset on, and the search by time. Changes nothing.
 
 Source: DefaultMessageStore#getMessage, ConsumeQueue#getOffsetInQueueByTime (RocketMQ 4.5.2). Differs: an offset far
-behind the end continues at the end (as 4.9 and later; 4.5.2 goes back to 0 when the queue begins there), filler units are
-skipped one by one, and the search by time looks at the whole queue instead of the one file that an mtime names.
+behind the end continues at the end (as 4.9 and later; 4.5.2 goes back to 0 when the queue begins there), filler
+units are passed over one by one, and the search by time looks at the whole queue instead of the one file that an
+mtime names.
 """
 
 from collections.abc import Set as AbstractSet
@@ -59,52 +60,53 @@ def _scan(
     tags_codes: AbstractSet[int] | None,
     options: StoreOptions,
 ) -> GetResult:
-    """Collect the records of units until the batch is full. The hot loop: no calls for a message in the usual case."""
+    """Collect the records of units until the batch is full.
+
+    The hot loop: a record that is in memory and in the same log file as the one before costs no call.
+    """
     buffers: list[memoryview] = []
-    size_bytes = scanned = 0
-    skip_below = physical_offset = -1
+    count = passed_over = size_bytes = 0
+    physical_offset = skip_below = -1
     status = GetStatus.NO_MATCHED_MESSAGE
     memory_begin = log.wrote_offset - options.in_memory_bytes_max
     count_limit = min(count_max, options.max_transfer_count_in_memory)
     size_limit = options.max_transfer_bytes_in_memory
-    view, base_offset, window_end = _NO_WINDOW
+    view, base_offset, readable_end = _NO_WINDOW
     for physical_offset, size, tags_code in _iter_units(units):
-        if physical_offset < skip_below or size == BLANK_UNIT_SIZE_FIELD:
-            scanned += 1
-            continue
-        if buffers and (len(buffers) >= count_limit or size_bytes + size > size_limit):
+        if count and (count >= count_limit or size_bytes + size > size_limit):
             break
-        if physical_offset < memory_begin and buffers and _is_full_from_disk(buffers, size_bytes + size, options):
+        if physical_offset < memory_begin and count and _is_full_from_disk(count, size_bytes + size, options):
             break
-        scanned += 1
         if tags_codes is not None and tags_code not in tags_codes:
+            passed_over += 1
             continue
         record_end = physical_offset + size
-        if record_end > window_end or physical_offset < base_offset:
-            window = log.window(physical_offset)
+        if record_end > readable_end or physical_offset < base_offset:
+            window = None if physical_offset < skip_below else log.window(physical_offset)
             if window is None or record_end > window[2]:
-                skip_below = log.next_file_offset(physical_offset)
-                if not buffers:
+                passed_over += 1
+                if size != BLANK_UNIT_SIZE_FIELD:
+                    skip_below = log.next_file_offset(physical_offset)
                     status = GetStatus.MESSAGE_WAS_REMOVING
                 continue
-            view, base_offset, window_end = window
+            view, base_offset, readable_end = window
         buffers.append(view[physical_offset - base_offset : record_end - base_offset])
         size_bytes += size
-        skip_below = -1
+        count += 1
     return GetResult(
-        GetStatus.FOUND if buffers else status,
-        queue_offset + scanned,
+        GetStatus.FOUND if count else status,
+        queue_offset + count + passed_over,
         queue.min_queue_offset,
         queue.max_queue_offset,
         buffers,
-        len(buffers),
+        count,
         size_bytes,
         physical_offset < memory_begin,
     )
 
 
-def _is_full_from_disk(buffers: list[memoryview], size_bytes: int, options: StoreOptions) -> bool:
-    return len(buffers) >= options.max_transfer_count_on_disk or size_bytes > options.max_transfer_bytes_on_disk
+def _is_full_from_disk(count: int, size_bytes: int, options: StoreOptions) -> bool:
+    return count >= options.max_transfer_count_on_disk or size_bytes > options.max_transfer_bytes_on_disk
 
 
 def search_by_time(log: CommitLog, queue: ConsumeQueue, timestamp_ms: int) -> int:

@@ -32,6 +32,8 @@ BLANK_SIZE_MIN: Final = 8
 """A record is appended only if this much stays free behind it, so that the file can always be closed."""
 
 SIZE_AND_MAGIC: Final = Struct(">iI")
+MAGIC_POSITION: Final = 4
+PHYSICAL_OFFSET_POSITION: Final = 28
 STORE_TIMESTAMP: Final = Struct(">q")
 STORE_TIMESTAMP_POSITION: Final = 56
 

@@ -9,14 +9,19 @@ Source: DefaultMessageStore, CommitLog#putMessage (RocketMQ 4.5.2).
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
+from rmqnode.store.checkpoint import Coverage, StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue, rounded_to_units
+from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue, Unit
+from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.queue_table import QueueKey, QueueTable
+from rmqnode.store.reading import read_messages, search_by_time, store_time_of_unit
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,
@@ -24,15 +29,21 @@ from rmqnode.store.record import (
     RECORD_HEAD,
     SYS_FLAG_TRANSACTION,
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
-    TOPIC_SIZE_MAX,
 )
+from rmqnode.store.recovery import Recovery, RecoveryReport
 from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_QUEUE_ID_MAX: Final = 2**31 - 1
 
 _pack_head: Final = RECORD_HEAD.pack
 _pack_unit_into: Final = UNIT.pack_into
+
+
+class QueuesFlushed(NamedTuple):
+    """How far the last flush of all queues got."""
+
+    physical_offset: int
+    store_timestamp: int
 
 
 class MessageStore:
@@ -52,7 +63,56 @@ class MessageStore:
         self._log = CommitLog(options.commit_log_dir, options.mapped_file_size_commit_log, self._budget)
         self._table = QueueTable(options.root / "consumequeue", options.mapped_file_size_consume_queue, self._budget)
         self._queues = self._table.by_key
+        self._checkpoint = StoreCheckpoint(options.root)
+        self._lock = StoreLock(options.root / "lock")
+        self._abort_path = options.root / "abort"
+        self._queue_flush_lock = Lock()
+        self._queues_flushed = QueuesFlushed(0, 0)
         self._is_open = False
+
+    def open(self) -> RecoveryReport:
+        """Lock, load and recover the store directory; creates it when there is none.
+
+        Raises:
+            StoreLocked: Another process has it open; nothing was touched.
+            StoreFileMismatch: A file does not fit; nothing was changed.
+            UnsupportedRecord: A later version wrote the log; no message was changed.
+        """
+        self._options.root.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        try:
+            was_clean = not self._abort_path.exists()
+            self._log.load()
+            self._table.load()
+            self._checkpoint.load()
+            # Before the first change, so that a crash from here on is met as one.
+            self._abort_path.touch()
+            report = Recovery(self._log, self._table, self._checkpoint, self._options, was_clean).run()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._is_open = True
+        return report
+
+    def close(self) -> None:
+        """Bring everything to the disk, mark the stop as clean and give the lock back; safe to repeat. Blocks.
+
+        Raises:
+            OSError: The disk failed; the next opening recovers as after a crash.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._log.delete_unused_file()
+            self.flush_commit_log()
+            self.flush_consume_queues()
+            self.write_checkpoint()
+            self._abort_path.unlink(missing_ok=True)
+        finally:
+            self._table.unmap()
+            self._log.deactivate()
+            self._lock.release()
 
     def put(
         self,
@@ -87,7 +147,9 @@ class MessageStore:
 
         Source: CommitLog#putMessage, DefaultAppendMessageCallback#doAppend.
         """
-        queue = self._queues.get((topic, queue_id)) or self._new_queue(topic, queue_id)
+        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
+        if queue is None:
+            return PutResult(PutStatus.MESSAGE_ILLEGAL)
         log = self._log
         body_size = len(body)
         properties_size = len(properties)
@@ -101,7 +163,9 @@ class MessageStore:
             or size > self._size_max
             or properties_size > PROPERTIES_SIZE_MAX
         ):
-            status = self._prepare(queue, 1, size, properties_size)
+            if properties_size > PROPERTIES_SIZE_MAX:
+                return PutResult(PutStatus.PROPERTIES_SIZE_EXCEEDED)
+            status = self._make_room(queue, 1, size)
             if status is not PutStatus.OK:
                 return PutResult(status)
             begin = log.wrote_offset
@@ -125,14 +189,87 @@ class MessageStore:
             )
         )  # fmt: skip
         if has_unit:
-            _pack_unit_into(
-                queue.mapping, (queue_offset - queue.base_queue_offset) * UNIT_SIZE, begin, size, tags_code
-            )
+            _pack_unit_into(queue.mapping, (queue_offset - queue.base_queue_offset) * UNIT_SIZE, begin, size, tags_code)
             queue.max_queue_offset = queue_offset + 1
         log.last_store_timestamp = now
         # Last: a flush in another thread takes this as the promise that everything below is in place.
         log.wrote_offset = end
         return PutResult(PutStatus.OK, begin, queue_offset, end, now)
+
+    def put_batch(
+        self,
+        topic: str,
+        queue_id: int,
+        sys_flag: int,
+        born_timestamp: int,
+        born_host: bytes,
+        parts: Sequence[BatchPart],
+        reconsume_times: int = 0,
+        store_host: bytes | None = None,
+    ) -> PutResult:
+        """Append several messages to one queue: all or none, in one file, with one store timestamp.
+
+        Args:
+            topic: As of `put`, like the other arguments.
+            queue_id: See `put`.
+            sys_flag: See `put`; a batch cannot be part of a transaction.
+            born_timestamp: See `put`.
+            born_host: See `put`.
+            parts: At least one message.
+            reconsume_times: See `put`.
+            store_host: See `put`.
+
+        Source: CommitLog#putMessages, MessageExtBatchEncoder#encode.
+        """
+        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
+        if queue is None or not parts or sys_flag & SYS_FLAG_TRANSACTION:
+            return PutResult(PutStatus.MESSAGE_ILLEGAL)
+        if any(len(part.properties) > PROPERTIES_SIZE_MAX for part in parts):
+            return PutResult(PutStatus.PROPERTIES_SIZE_EXCEEDED)
+        sizes = [queue.record_fixed_size + len(part.body) + len(part.properties) for part in parts]
+        log = self._log
+        total = sum(sizes)
+        has_room = log.wrote_offset + total <= log.limit and queue.max_queue_offset + len(parts) <= queue.limit
+        if not has_room or total > self._size_max:
+            status = self._make_room(queue, len(parts), total)
+            if status is not PutStatus.OK:
+                return PutResult(status)
+        now = self._clock_ms()
+        store_host = store_host or self._store_host
+        first_queue_offset = queue.max_queue_offset
+        begin = end = log.wrote_offset
+        offsets: list[int] = []
+        pieces: list[bytes | memoryview] = []
+        for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+            head = _pack_head(
+                size, MESSAGE_MAGIC, crc32(part.body) & CRC_MASK, queue_id, part.flag, first_queue_offset + index,
+                end, sys_flag, born_timestamp, born_host, now, store_host, reconsume_times, 0, len(part.body),
+            )  # fmt: skip
+            properties_size = len(part.properties).to_bytes(2, "big")
+            pieces += (head, part.body, queue.topic_field, properties_size, part.properties)
+            offsets.append(end)
+            end += size
+        log.mapping[begin - log.base_offset : end - log.base_offset] = b"".join(pieces)
+        for part, physical_offset, size in zip(parts, offsets, sizes, strict=True):
+            queue.append(physical_offset, size, part.tags_code)
+        log.last_store_timestamp = now
+        log.wrote_offset = end
+        return PutResult(PutStatus.OK, begin, first_queue_offset, end, now, tuple(offsets))
+
+    def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
+        """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""
+        if not self._is_open:
+            return PutStatus.SERVICE_NOT_AVAILABLE
+        if size > self._size_max:
+            return PutStatus.MESSAGE_ILLEGAL
+        try:
+            queue.make_room(unit_count)
+            self._log.make_room(size)
+        except OSError as error:
+            full = error.errno in _DISK_FULL
+            return PutStatus.SERVICE_NOT_AVAILABLE if full else PutStatus.CREATE_MAPPED_FILE_FAILED
+        self._queues[queue.topic, queue.queue_id] = queue
+        return PutStatus.OK
 
     def get(
         self,
@@ -155,3 +292,108 @@ class MessageStore:
         if queue is None:
             return GetResult(GetStatus.NO_MESSAGE_IN_QUEUE, 0, 0, 0)
         return read_messages(self._log, queue, queue_offset, count_max, tags_codes, self._options)
+
+    def read_record(self, physical_offset: int) -> memoryview | None:
+        """Return the whole record at a physical offset that may come from anywhere; None when there is none."""
+        return self._log.record(physical_offset)
+
+    def min_offset(self, topic: str, queue_id: int) -> int:
+        """First queue offset that is still there; 0 for an unknown queue."""
+        queue = self._queues.get((topic, queue_id))
+        return 0 if queue is None else queue.min_queue_offset
+
+    def max_offset(self, topic: str, queue_id: int) -> int:
+        """Queue offset that the next message will get; 0 for an unknown queue."""
+        queue = self._queues.get((topic, queue_id))
+        return 0 if queue is None else queue.max_queue_offset
+
+    def offset_by_time(self, topic: str, queue_id: int, timestamp_ms: int) -> int:
+        """Queue offset of the message stored nearest to a time; see `search_by_time`."""
+        queue = self._queues.get((topic, queue_id))
+        return 0 if queue is None else search_by_time(self._log, queue, timestamp_ms)
+
+    def store_time(self, topic: str, queue_id: int, queue_offset: int) -> int:
+        """Store timestamp of a message, in milliseconds; -1 when there is none."""
+        queue = self._queues.get((topic, queue_id))
+        return -1 if queue is None else store_time_of_unit(self._log, queue, queue_offset)
+
+    def earliest_store_time(self, topic: str, queue_id: int) -> int:
+        """Store timestamp of the first message that is still there, in milliseconds; -1 when there is none."""
+        return self.store_time(topic, queue_id, self.min_offset(topic, queue_id))
+
+    def unit(self, topic: str, queue_id: int, queue_offset: int) -> Unit | None:
+        """Unit of a message: physical offset, record size, tags code; None when there is none."""
+        queue = self._queues.get((topic, queue_id))
+        return None if queue is None else queue.unit(queue_offset)
+
+    def is_behind_memory(self, topic: str, queue_id: int, queue_offset: int) -> bool:
+        """Whether a message is so far behind the log end that reading it means reading the disk."""
+        unit = self.unit(topic, queue_id, queue_offset)
+        return unit is not None and unit[0] < self.wrote_offset - self._options.in_memory_bytes_max
+
+    def queues(self) -> Mapping[QueueKey, ConsumeQueue]:
+        """All queues that something was stored in, by topic and queue id; a live view."""
+        return MappingProxyType(self._queues)
+
+    @property
+    def wrote_offset(self) -> int:
+        """Physical offset where the log ends."""
+        return self._log.wrote_offset
+
+    @property
+    def flushed_offset(self) -> int:
+        """Physical offset up to which the log is on disk."""
+        return self._log.flushed_offset
+
+    @property
+    def has_unflushed(self) -> bool:
+        """Whether the log has bytes that are not on disk yet."""
+        return self._log.flushed_offset < self._log.wrote_offset
+
+    def flush_commit_log(self) -> int:
+        """Bring the log to the disk; return up to which physical offset. Blocks; may run in a worker thread.
+
+        Raises:
+            OSError: The disk failed; nothing counts as flushed.
+        """
+        return self._log.flush()
+
+    def flush_consume_queues(self) -> None:
+        """Bring the units of all queues to the disk. Blocks; may run in a worker thread.
+
+        Raises:
+            OSError: The disk failed; nothing counts as flushed.
+        """
+        with self._queue_flush_lock:
+            reached = QueuesFlushed(self._log.wrote_offset, self._log.last_store_timestamp)
+            for queue in list(self._queues.values()):
+                queue.flush()
+            self._queues_flushed = reached
+
+    def write_checkpoint(self) -> None:
+        """Note how far the last `flush_consume_queues` got, for the recovery. Blocks; may run in a worker thread.
+
+        Raises:
+            OSError: The disk failed; the last checkpoint still holds or counts as unknown.
+        """
+        with self._queue_flush_lock:
+            physical_offset, store_timestamp = self._queues_flushed
+            if self._log.flushed_offset < physical_offset:
+                self._log.flush()
+            unit_count = sum(queue.count_below(physical_offset) for queue in list(self._queues.values()))
+            self._checkpoint.save(store_timestamp, Coverage(physical_offset, unit_count))
+
+    def delete_topic(self, topic: str) -> int:
+        """Delete all queues of a topic and return how many; its records stay in the log, a new topic begins at 0.
+
+        The transaction topics and the schedule topic are never deleted. Blocks for a checkpoint, without which a
+        crash would bring the queues back.
+
+        Source: DefaultMessageStore#cleanUnusedTopic. Differs: 4.5.2 deletes the op queue with any topic.
+        """
+        with self._queue_flush_lock:
+            count = self._table.delete_topic(topic)
+        if count:
+            self.flush_consume_queues()
+            self.write_checkpoint()
+        return count

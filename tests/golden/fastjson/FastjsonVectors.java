@@ -1,5 +1,7 @@
 // Writes what fastjson 1.2.51 and the body classes of RocketMQ 4.5.2 make of some values; see README.md.
 import com.alibaba.fastjson.JSON;
+import com.alibaba.fastjson.JSONException;
+import com.alibaba.fastjson.serializer.SerializerFeature;
 import java.util.*;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.common.*;
@@ -73,7 +75,7 @@ public class FastjsonVectors {
         ClusterInfo cluster = new ClusterInfo(); HashMap<String, BrokerData> brokers = new HashMap<>(); brokers.put("broker-a", new BrokerData("C", "broker-a", addrs)); HashMap<String, Set<String>> clusters = new HashMap<>(); clusters.put("C", new HashSet<>(Arrays.asList("broker-a"))); cluster.setBrokerAddrTable(brokers); cluster.setClusterAddrTable(clusters);
         compact("cluster_info", cluster);
         both("nothing_set", new ProducerData());
-        DelayOffsetSerializeWrapper delays = new DelayOffsetSerializeWrapper(); delays.getOffsetTable().put(3, 17L);
+        org.apache.rocketmq.store.schedule.DelayOffsetSerializeWrapper delays = new org.apache.rocketmq.store.schedule.DelayOffsetSerializeWrapper(); delays.getOffsetTable().put(3, 17L);
         both("delay_offsets", delays);
         org.apache.rocketmq.namesrv.kvconfig.KVConfigSerializeWrapper kv = new org.apache.rocketmq.namesrv.kvconfig.KVConfigSerializeWrapper();
         HashMap<String, HashMap<String, String>> namespaces = new HashMap<>(); HashMap<String, String> order = new HashMap<>(); order.put("T1", "broker-a:4"); namespaces.put("ORDER_TOPIC_CONFIG", order); kv.setConfigTable(namespaces);
@@ -82,7 +84,7 @@ public class FastjsonVectors {
         KVTable kvTable = new KVTable(); HashMap<String, String> figures = new HashMap<>(); figures.put("bootTimestamp", "1"); kvTable.setTable(figures); compact("kv_table", kvTable);
         GroupList groupList = new GroupList(); groupList.getGroupList().add("G1"); compact("group_list", groupList);
         LockBatchResponseBody locked = new LockBatchResponseBody(); locked.getLockOKMQSet().add(new MessageQueue("T1", "broker-a", 2)); compact("lock_batch_response", locked);
-        GetConsumerListByGroupResponseBody members = new GetConsumerListByGroupResponseBody(); members.setConsumerIdList(Arrays.asList("c1")); compact("consumer_list", members);
+        org.apache.rocketmq.common.protocol.header.GetConsumerListByGroupResponseBody members = new org.apache.rocketmq.common.protocol.header.GetConsumerListByGroupResponseBody(); members.setConsumerIdList(Arrays.asList("c1")); compact("consumer_list", members);
         CheckClientRequestBody check = new CheckClientRequestBody(); check.setClientId("c"); check.setGroup("G1"); check.setSubscriptionData(sub()); compact("check_client", check);
         ProducerConnection producers = new ProducerConnection(); producers.getConnectionSet().add(connection); compact("producer_connection", producers);
         org.apache.rocketmq.common.protocol.topic.OffsetMovedEvent moved = new org.apache.rocketmq.common.protocol.topic.OffsetMovedEvent(); moved.setConsumerGroup("G1"); moved.setMessageQueue(new MessageQueue("T1", "broker-a", 2)); moved.setOffsetRequest(5); moved.setOffsetNew(7); compact("offset_moved_event", moved);
@@ -90,7 +92,7 @@ public class FastjsonVectors {
         LinkedHashMap<Object, Object> generic = new LinkedHashMap<>();
         generic.put("list", Arrays.asList(1, null, "x", Arrays.asList(), Arrays.asList(true, 1.5), new LinkedHashMap<String, Object>()));
         generic.put("nothing", null);
-        LinkedHashMap<Object, Object> inner = new LinkedHashMap<>(); inner.put(1, "int"); inner.put(2L, "long"); inner.put(true, "bool"); generic.put("keys", inner);
+        LinkedHashMap<Object, Object> inner = new LinkedHashMap<>(); inner.put(2, "int"); inner.put(3L, "long"); inner.put(true, "bool"); generic.put("keys", inner);
         generic.put("bytes", new byte[]{1, 2, (byte) 0xff});
         LinkedHashMap<String, Object> nulls = new LinkedHashMap<>(); nulls.put("a", null); generic.put("nulls", nulls);
         generic.put("objects", Arrays.asList(Collections.singletonMap("a", 1), Collections.singletonMap("b", 2)));
@@ -103,18 +105,14 @@ public class FastjsonVectors {
             if (!plain) sb.append(Integer.toHexString(c)).append(' ').append(s).append('\n');
         }
         write("escapes.txt", sb.toString());
-        sb = new StringBuilder();
-        double[] doubles = {0.0, -0.0, 1, -1, 0.25, 0.001, 0.00099, 1234567.0, 9999999.0, 1e7, 1.0e7 + 0.5, 12345678.9, 1e10, 1.5e-5, 1e21, 1e-7, 123456789012345680.0, 3.141592653589793, 1e300, Double.MAX_VALUE, 100.0, 0.1, 4.35, 1e-3, 9.999e-4, 1.0E22, 5e-324};
-        for (double d : doubles) sb.append(Long.toHexString(Double.doubleToLongBits(d))).append(' ').append(JSON.toJSONString(d)).append('\n');
-        write("doubles.txt", sb.toString());
         // what the reader makes of odd texts
         String[] texts = {"{a:1}", "{1:2}", "{true:1}", "{null:1}", "{'a':'b'}", "{\"a\":1,}", "[1,,2]", "[1,2,]", "{\"a\":1,,\"b\":2}", "{,\"a\":1}", "[,1]", "/*c*/{\"a\"/*d*/:1}", "{//x\n\"a\":1}", "\"\\x41\\v\\7\\/\\'\"", "\"a\nb\"", "{\"a\":01}", "{\"a\":+1}", "{\"a\":1L}", "{\"a\":.5}", "{\"a\":5.}", "{\"a\":NaN}", "{\"a\":undefined}", "{-1:2}", "{$a_b:1}", "{\u4e2d:1}", "{a-b:1}", "{a.b:1}", "{\"a\":1} x", "[1 2]", "{{\"b\":2,\"a\":1}:3}", "{[1]:3}", "{1.5:2}", "{\"a\":{\"x\":1},\"b\":{\"$ref\":\"$.a\"}}", "{\"a\":[{\"x\":1}],\"b\":{\"$ref\":\"$.a[0]\"}}", "\"\\ud83d\\ude00\"", "\"\\ud800\"", "tRUE", "'a\"b'", "{\"a\":TRUE}", "", " ", "\ufeff{\"a\":1}", "{\"a\":1", "1e5", "{\"a\":1e5}", "{\"a\":\"\\q\"}", "{\"a\":123456789012345678901234567890}", "{ 1 : 2 }", "{\"a\" \"b\"}","{\"a\":'it\\'s'}"};
         sb = new StringBuilder();
         for (String t : texts) {
             String r;
-            try { Object o = JSON.parse(t); r = "ok " + JSON.toJSONString(o, com.alibaba.fastjson.serializer.SerializerFeature.DisableCircularReferenceDetect); } catch (Throwable e) { r = "error " + e.getClass().getSimpleName(); }
-            sb.append(JSON.toJSONString(t)).append(" -> ").append(r).append('\n');
+            try { r = JSON.toJSONString(JSON.toJSONString(JSON.parse(t), SerializerFeature.DisableCircularReferenceDetect)); } catch (JSONException e) { r = "null"; }
+            sb.append('[').append(JSON.toJSONString(t)).append(", ").append(r).append("]\n");
         }
-        write("reader.txt", sb.toString());
+        write("reader.jsonl", sb.toString());
     }
 }

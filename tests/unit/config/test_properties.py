@@ -25,6 +25,7 @@ def values(data: bytes) -> dict[str, str]:
         (b"# x\n  ! y\n\n a=1", {"a": "1"}),
         (b"a=1,\\\n   2,\\\r\n  3", {"a": "1,2,3"}),
         (b"a=1\\\n# not a comment", {"a": "1# not a comment"}),
+        (b"\\\n# comment\n  \\\n\\", {}),
         (b"a=1\\\n\nb=2", {"a": "1", "b": "2"}),
         (b"a=1\\", {"a": "1"}),
         (b"a=1\\\\\nb=2", {"a": "1\\", "b": "2"}),

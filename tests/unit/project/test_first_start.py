@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from rmqctl import __version__
 
-pytestmark = pytest.mark.xdist_group("first-start")
+from rmqctl import __version__
 
 Environ = dict[str, str]
 
@@ -68,9 +67,7 @@ def test_second_start_takes_less_than_half_a_second_and_says_nothing(script, cle
     assert stamp.stat().st_mtime_ns == written_at
 
 
-def test_start_through_symbolic_links_from_a_folder_with_modules_of_the_same_names(
-    script, clean_environ, tmp_path
-):
+def test_start_through_symbolic_links_from_a_folder_with_modules_of_the_same_names(script, clean_environ, tmp_path):
     bin_folder = tmp_path / "user's bin"
     bin_folder.mkdir()
     (bin_folder / "absolute").symlink_to(script)
@@ -106,9 +103,7 @@ def test_half_made_environment_is_made_anew(script, clean_environ):
     assert start(script, clean_environ).stderr == ""
 
 
-def test_copied_checkout_makes_its_own_environment_and_goes_on_after_a_failed_download(
-    script, clean_environ, tmp_path
-):
+def test_copied_checkout_makes_its_own_environment_and_goes_on_after_a_failed_download(script, clean_environ, tmp_path):
     copy = tmp_path / "copied checkout"
     shutil.copytree(script.parents[1], copy, symlinks=True)
     offline = clean_environ | {"PIP_FIND_LINKS": tmp_path.as_uri()}

@@ -90,18 +90,14 @@ def test_without_any_python_it_says_which_names_it_looked_for(machine):
 
 def test_too_old_python_is_named_with_its_version(machine):
     machine.add_python("python3", **python_that_claims_to_be(3, 9))
-    assert_refused(
-        machine.start(), "Python 3.11 or newer is needed", "python3 is Python 3.9.2 (", "RMQCTL_PYTHON="
-    )
+    assert_refused(machine.start(), "Python 3.11 or newer is needed", "python3 is Python 3.9.2 (", "RMQCTL_PYTHON=")
 
 
 def test_python_named_by_rmqctl_python_must_be_new_enough_even_if_a_better_one_is_there(machine):
     old = machine.add_python("python3", **python_that_claims_to_be(3, 10))
     machine.add_python("python3.11")
     result = machine.start(RMQCTL_PYTHON=str(old))
-    assert_refused(
-        result, "Python 3.11 or newer is needed", f"{old} is Python 3.10.2 (", "RMQCTL_PYTHON=/path"
-    )
+    assert_refused(result, "Python 3.11 or newer is needed", f"{old} is Python 3.10.2 (", "RMQCTL_PYTHON=/path")
 
 
 def test_rmqctl_python_that_is_no_python_is_refused(machine):

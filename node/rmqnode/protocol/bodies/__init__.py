@@ -5,7 +5,7 @@ ProtocolErrors. Java's sets are lists here: their order on the wire is arbitrary
 Source: `common/protocol/{body,heartbeat,route}` (RocketMQ 4.5.2).
 """
 
-from rmqnode.protocol.bodies.base import I32, I64, Body, DataVersion, MessageQueue
+from rmqnode.protocol.bodies.base import Body, DataVersion, MessageQueue
 from rmqnode.protocol.bodies.clients import (
     CheckClientRequestBody,
     Connection,
@@ -57,8 +57,6 @@ from rmqnode.protocol.bodies.topics import (
 )
 
 __all__ = [
-    "I32",
-    "I64",
     "Body",
     "BrokerData",
     "CheckClientRequestBody",

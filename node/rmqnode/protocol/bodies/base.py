@@ -1,16 +1,11 @@
-"""What all bodies share: the base struct, Java's integer types, the queue that is a value and a map key."""
+"""What all bodies share: the base struct, and the two values that are part of many."""
 
-from typing import Annotated, Self
+from typing import Self
 
 import msgspec
 
 from rmqnode.protocol import fastjson
-
-I32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""Java's `int` or `Integer`."""
-
-I64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""Java's `long` or `Long`."""
+from rmqnode.protocol.header_fields import I32, I64
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

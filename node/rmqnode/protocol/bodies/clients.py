@@ -4,8 +4,9 @@ from enum import StrEnum
 
 from msgspec import field
 
-from rmqnode.protocol.bodies.base import I32, I64, Body, MessageQueue
+from rmqnode.protocol.bodies.base import Body, MessageQueue
 from rmqnode.protocol.codes import LanguageCode
+from rmqnode.protocol.header_fields import I32, I64
 
 
 class ConsumeType(StrEnum):

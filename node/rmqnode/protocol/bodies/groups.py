@@ -2,7 +2,8 @@
 
 from msgspec import field
 
-from rmqnode.protocol.bodies.base import I32, I64, Body, DataVersion, MessageQueue
+from rmqnode.protocol.bodies.base import Body, DataVersion, MessageQueue
+from rmqnode.protocol.header_fields import I32, I64
 
 
 class SubscriptionGroupConfig(Body, frozen=True):

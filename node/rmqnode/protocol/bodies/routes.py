@@ -3,7 +3,8 @@
 from msgspec import field
 from msgspec.structs import force_setattr
 
-from rmqnode.protocol.bodies.base import I32, Body
+from rmqnode.protocol.bodies.base import Body
+from rmqnode.protocol.header_fields import I32
 
 
 class QueueData(Body, frozen=True):

@@ -82,25 +82,25 @@ class _Writer:
         elif isinstance(value, (str, int)):
             self.write(str(value) if isinstance(value, str) else int(value))
         elif isinstance(value, ObjectKey):
-            self._write_members(list(value.items()))
+            self._write_members([(f"{_quoted(name)}:", member) for name, member in value.items()])
         elif isinstance(value, Mapping):
             self._write_dict(value)
         else:
             raise TypeError(f"no JSON form for {value.__class__.__name__}")
 
     def _write_members(self, members: list[tuple[str, Any]]) -> None:
-        """Write an object of fixed members: a Java bean."""
+        """Write an object of fixed members, a Java bean; the names are given quoted, with their colon."""
         self._open("{")
         self._break()
         separator = ""
-        for name, member in members:
+        for label, member in members:
             if member is None:
                 continue
             if separator:
                 self.parts.append(separator)
                 self._break()
             separator = ","
-            self.parts.append(f"{_quoted(name)}:")
+            self.parts.append(label)
             self.write(member)
         self._close("}")
 
@@ -175,13 +175,14 @@ _WORDS: Final = {None: "null", True: "true", False: "false"}
 
 
 def _members(struct: msgspec.Struct) -> list[tuple[str, Any]]:
-    return [(name, getattr(struct, attribute)) for name, attribute in _sorted_names(struct.__class__)]
+    return [(label, getattr(struct, attribute)) for label, attribute in _labels(struct.__class__)]
 
 
 @cache
-def _sorted_names(struct_type: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+def _labels(struct_type: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """Return the quoted wire names and the attributes of a struct in the order of the wire names."""
     names = zip(struct_type.__struct_encode_fields__, struct_type.__struct_fields__, strict=True)
-    return tuple(sorted(names))
+    return tuple((f"{_quoted(wire_name)}:", attribute) for wire_name, attribute in sorted(names))
 
 
 def _key_text(key: str | int) -> str:

@@ -38,6 +38,7 @@ final class OrderCases {
         String topic = stage.topic(3);
         QueueLog log = new QueueLog(failEachTenthOnce);
         DefaultMQPushConsumer first = orderlyConsumer(stage, topic, log);
+        Stage.waitUntilAssigned(first, topic, 1);
         Map<String, List<String>> sent = new TreeMap<>();
         DefaultMQProducer producer = stage.producer();
         sendByKey(producer, topic, 0, HALF, sent);

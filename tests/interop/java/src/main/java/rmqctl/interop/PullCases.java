@@ -33,6 +33,7 @@ final class PullCases {
         consumer.start();
         Set<MessageQueue> queues = consumer.fetchSubscribeMessageQueues(topic);
         Stage.waitUntil("all queues", 30, () -> consumer.fetchMessageQueuesInBalance(topic).size() == queues.size());
+        awaitMessages(consumer, queues, sent.size());
         Map<String, List<String>> pulled = new TreeMap<>();
         Map<String, Long> committed = new TreeMap<>();
         for (MessageQueue queue : queues) {
@@ -44,10 +45,25 @@ final class PullCases {
 
         DefaultMQPullConsumer successor = stage.pullConsumer(stage.name("group"));
         Map<String, Long> found = new TreeMap<>();
-        for (MessageQueue queue : queues) {
-            found.put(label(queue), successor.fetchConsumeOffset(queue, true));
+        long deadline = System.currentTimeMillis() + 5_000; // offsets are committed one-way
+        while (!found.equals(committed) && System.currentTimeMillis() < deadline) {
+            for (MessageQueue queue : queues) {
+                found.put(label(queue), successor.fetchConsumeOffset(queue, true));
+            }
         }
         return Map.of("sent", sent, "pulled", pulled, "committed", committed, "found", found);
+    }
+
+    /** Wait until so many messages can be pulled: brokers answer a send before its queue entry is written. */
+    private static void awaitMessages(DefaultMQPullConsumer consumer, Set<MessageQueue> queues, int count)
+        throws Exception {
+        Stage.waitUntil(count + " messages to pull", 15, () -> {
+            long found = 0;
+            for (MessageQueue queue : queues) {
+                found += consumer.maxOffset(queue);
+            }
+            return found == count;
+        });
     }
 
     private static long pullAll(DefaultMQPullConsumer consumer, MessageQueue queue, List<String> bodies)
@@ -73,6 +89,7 @@ final class PullCases {
         for (int i = 0; i < 10; i++) {
             producer.send(new Message(topic, i % 2 == 0 ? "Even" : "Odd", ("m-" + i).getBytes()), queue);
         }
+        awaitMessages(consumer, Set.of(queue), 10);
         saw.put("found", status(consumer.pull(queue, "*", 4, 3)));
         saw.put("one_tag", status(consumer.pull(queue, "Odd", 0, 32)));
         saw.put("no_match", status(consumer.pull(queue, "Neither", 0, 32)));
@@ -127,6 +144,7 @@ final class PullCases {
             producer.send(message(topic, "at-" + i), queue);
             Thread.sleep(5); // store times have to differ
         }
+        awaitMessages(consumer, Set.of(queue), 10);
         List<Long> storeTimes = new ArrayList<>();
         List<Long> searched = new ArrayList<>();
         for (MessageExt message : consumer.pull(queue, "*", 0, 32).getMsgFoundList()) {

@@ -28,7 +28,7 @@ final class PushCases {
         consumer.subscribe(topic, "*");
         Received received = Received.by(consumer);
         List<String> before = send(stage.producer(), topic, "before", 50);
-        consumer.start();
+        Stage.start(consumer, topic);
         received.waitFor(before.size());
         List<String> after = send(stage.producer(), topic, "after", 50);
         received.waitFor(before.size() + after.size());
@@ -49,6 +49,8 @@ final class PushCases {
         }
         DefaultMQPushConsumer first = consumers.get(0);
         DefaultMQPushConsumer second = consumers.get(1);
+        Stage.waitUntilAssigned(first, topic, 4);
+        Stage.waitUntilAssigned(second, topic, 4);
         Stage.waitUntil("four queues each", 30,
             () -> assigned(first, topic).size() == 4 && assigned(second, topic).size() == 4);
         Set<Object> shared = new HashSet<>(assigned(first, topic));
@@ -96,7 +98,7 @@ final class PushCases {
         DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
         consumer.subscribe(topic, "*");
         Received received = Received.by(consumer);
-        consumer.start();
+        Stage.start(consumer, topic);
         received.waitFor(count);
         consumer.shutdown();
         return received.bodies();
@@ -114,7 +116,7 @@ final class PushCases {
             }
             consumer.subscribe(topic, "*");
             received.add(Received.by(consumer));
-            consumer.start();
+            Stage.start(consumer, topic);
         }
         List<String> sent = send(stage.producer(), topic, "broadcast", 20);
         for (Received one : received) {
@@ -128,7 +130,7 @@ final class PushCases {
         DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
         consumer.subscribe(topic, "TagA || TagC");
         Received received = Received.by(consumer);
-        consumer.start();
+        Stage.start(consumer, topic);
         DefaultMQProducer producer = stage.producer();
         for (int i = 0; i < 30; i++) {
             String tag = i % 4 == 3 ? null : "Tag" + (char) ('A' + i % 4); // A, B, C, none
@@ -140,7 +142,7 @@ final class PushCases {
         DefaultMQPushConsumer colliding = stage.newPushConsumer(stage.name("colliding"));
         colliding.subscribe(topic, "BBBBBB || TagB");
         Received ofColliding = Received.by(colliding);
-        colliding.start();
+        Stage.start(colliding, topic);
         ofColliding.waitFor(8);
         return Map.of("received", received.bodies(), "colliding", ofColliding.bodies());
     }
@@ -150,7 +152,7 @@ final class PushCases {
         DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
         consumer.subscribe(topic, "支付");
         Received received = Received.by(consumer);
-        consumer.start();
+        Stage.start(consumer, topic);
         Message message = new Message(topic, "支付", "订单-7 k2", 42, "{\"note\": \"已付款\"}".getBytes(
             StandardCharsets.UTF_8), true);
         message.putUserProperty("备注", "第七号订单 = ok; \"quoted\"");
@@ -168,7 +170,7 @@ final class PushCases {
         DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
         consumer.subscribe(topic, "*");
         Received received = Received.by(consumer);
-        consumer.start();
+        Stage.start(consumer, topic);
         String body = "已付款 0123456789 ".repeat(2000);
         stage.producer().send(message(topic, body));
         received.waitFor(1);

@@ -26,7 +26,7 @@ final class RetryCases {
         stage.introduceGroup(stage.name("group"), topic);
         List<Map<String, Object>> deliveries = Collections.synchronizedList(new ArrayList<>());
         DefaultMQPushConsumer consumer = failingConsumer(stage, topic, deliveries, 2);
-        consumer.start();
+        Stage.start(consumer, topic);
         List<String> sent = PushCases.send(stage.producer(), topic, "retry", FAILING);
         Stage.waitUntil("two retries of each message", 30, () -> deliveries.size() >= 3 * FAILING);
         Stage.waitForUninvited();
@@ -39,7 +39,7 @@ final class RetryCases {
         List<Map<String, Object>> deliveries = Collections.synchronizedList(new ArrayList<>());
         DefaultMQPushConsumer consumer = failingConsumer(stage, topic, deliveries, Integer.MAX_VALUE);
         consumer.setMaxReconsumeTimes(1);
-        consumer.start();
+        Stage.start(consumer, topic);
         PushCases.send(stage.producer(), topic, "dead", 1);
         String deadLetters = "%DLQ%" + stage.name("group");
         Stage.waitUntil("the message in " + deadLetters, 30, () -> stored(stage, deadLetters) == 1);
@@ -91,7 +91,7 @@ final class RetryCases {
             messages.forEach(message -> deliveries.add(delivery(message)));
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
-        consumer.start();
+        Stage.start(consumer, topic);
         Message message = Stage.message(topic, "later");
         message.setDelayTimeLevel(2);
         long sentAt = System.currentTimeMillis();

@@ -132,13 +132,20 @@ final class Stage implements AutoCloseable {
         return queues;
     }
 
+    /** Start the consumer and wait until it holds queues of the topic. */
+    static void start(DefaultMQPushConsumer consumer, String topic) throws Exception {
+        consumer.start();
+        waitUntilAssigned(consumer, topic, 1);
+    }
+
     /**
-     * Wait until the consumer holds `count` queues, waking its rebalance now and then: a queue whose lock was not free
-     * at first is asked for again only every 20 s.
+     * Wait until the consumer holds at least `count` queues, waking its rebalance now and then: after a heartbeat that
+     * was skipped (5.3 does so when another is on its way) or for a queue whose lock was not free it would only try
+     * again after 20 s.
      */
     static void waitUntilAssigned(DefaultMQPushConsumer consumer, String topic, int count) throws Exception {
         waitUntil(count + " queues of " + topic, 30, () -> {
-            if (assigned(consumer, topic).size() == count) {
+            if (assigned(consumer, topic).size() >= count) {
                 return true;
             }
             Thread.sleep(200);

@@ -1,0 +1,28 @@
+"""The command `rmqnode`: runs one nameserver or broker from a configuration file of Apache's form."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+_KINDS: Final = ("broker", "nameserver")
+
+
+def main() -> int:
+    """Parse the arguments, run the node, return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rmqnode", description="Run one node of a RocketMQ cluster in the foreground."
+    )
+    parser.add_argument("kind", choices=_KINDS, help="what to run")
+    parser.add_argument(
+        "-c", dest="config", type=Path, required=True, metavar="FILE", help="configuration (Java properties)"
+    )
+    arguments = parser.parse_args()
+    # Imported here: --help and wrong arguments need none of it.
+    from rmqnode.run import run_node
+
+    return run_node(arguments.kind, arguments.config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Clients: heartbeats, leaving, who is in a group, locks of orderly consumers.
+
+Source: `ClientManageProcessor`, `ConsumerManageProcessor`, `AdminBrokerProcessor` (RocketMQ 4.5.2).
+"""
+
+from rmqnode.broker.clients import Member
+from rmqnode.broker.state import Broker
+from rmqnode.broker.subscriptions import is_tag_type
+from rmqnode.broker.system_topics import retry_topic
+from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol.bodies import (
+    CheckClientRequestBody,
+    Connection,
+    ConsumerConnection,
+    GetConsumerListByGroupResponseBody,
+    HeartbeatData,
+    LockBatchRequestBody,
+    LockBatchResponseBody,
+    ProducerConnection,
+    UnlockBatchRequestBody,
+)
+from rmqnode.protocol.codes import LanguageCode, ResponseCode
+from rmqnode.protocol.command import language_name
+from rmqnode.protocol.headers import (
+    GetConsumerListByGroupRequestHeader,
+    GetProducerConnectionListRequestHeader,
+    NoHeader,
+    UnregisterClientRequestHeader,
+    UnregisterClientResponseHeader,
+)
+from rmqnode.protocol.routes import Reply, Request
+
+
+def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Register the client's producers and consumers; a consumer's group and retry topic are created."""
+    heartbeat = HeartbeatData.decode(request.body)
+    member = Member(heartbeat.client_id, language_name(request.language), request.version, broker.clock())
+    for consumer in heartbeat.consumer_data_set:
+        group = broker.groups.find(consumer.group_name)
+        if group is not None:
+            broker.topics.create_if_absent(retry_topic(consumer.group_name), group.retry_queue_nums)
+        broker.clients.register_consumer(consumer, request.connection, member)
+    for producer in heartbeat.producer_data_set:
+        broker.clients.register_producer(producer.group_name, request.connection, member)
+    return Reply()
+
+
+def unregister_client(broker: Broker, request: Request[UnregisterClientRequestHeader]) -> Reply:
+    """Remove this connection from the groups that it names."""
+    header = request.header
+    if header.producer_group is not None:
+        broker.clients.unregister_producer(header.producer_group, request.connection)
+    if header.consumer_group is not None:
+        broker.clients.unregister_consumer(header.consumer_group, request.connection)
+    return Reply(header=UnregisterClientResponseHeader())
+
+
+def check_client_config(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Say whether a subscription is one that this broker can filter by."""
+    subscription = CheckClientRequestBody.decode(request.body).subscription_data
+    if subscription is not None and not is_tag_type(subscription.expression_type):
+        remark = f"The broker does not support consumer to filter message by {subscription.expression_type}"
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    return Reply()
+
+
+def get_consumer_list_by_group(broker: Broker, request: Request[GetConsumerListByGroupRequestHeader]) -> Reply:
+    """Answer the client ids of a group's members: what clients share queues by."""
+    group = broker.clients.consumer_group(request.header.consumer_group)
+    if group is None:
+        remark = f"no consumer for this group, {request.header.consumer_group}"
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    ids = list(dict.fromkeys(member.client_id for member in group.members.values()))
+    return Reply(body=GetConsumerListByGroupResponseBody(consumer_id_list=ids).encode())
+
+
+def get_consumer_connection_list(broker: Broker, request: Request[GetConsumerListByGroupRequestHeader]) -> Reply:
+    """Answer the members of a consumer group with their subscriptions."""
+    group = broker.clients.consumer_group(request.header.consumer_group)
+    if group is None:
+        remark = f"the consumer group[{request.header.consumer_group}] not online"
+        raise RequestError(ResponseCode.CONSUMER_NOT_ONLINE, remark)
+    body = ConsumerConnection(
+        connection_set=[_connection(connection.peer, member) for connection, member in group.members.items()],
+        subscription_table=group.subscriptions,
+        consume_type=group.consume_type,
+        message_model=group.message_model,
+        consume_from_where=group.consume_from_where,
+    )
+    return Reply(body=body.encode())
+
+
+def get_producer_connection_list(broker: Broker, request: Request[GetProducerConnectionListRequestHeader]) -> Reply:
+    """Answer the members of a producer group."""
+    members = broker.clients.producers(request.header.producer_group)
+    if not members:
+        remark = f"the producer group[{request.header.producer_group}] not exist"
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    connections = [_connection(connection.peer, member) for connection, member in members.items()]
+    return Reply(body=ProducerConnection(connection_set=connections).encode())
+
+
+def lock_batch_mq(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Lock queues for a client; the answer has those that it holds now."""
+    body = LockBatchRequestBody.decode(request.body)
+    granted = broker.locks.lock(body.consumer_group or "", body.mq_set, body.client_id or "")
+    return Reply(body=LockBatchResponseBody(lock_ok_mq_set=granted).encode())
+
+
+def unlock_batch_mq(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Free a client's queues."""
+    body = UnlockBatchRequestBody.decode(request.body)
+    broker.locks.unlock(body.consumer_group or "", body.mq_set, body.client_id or "")
+    return Reply()
+
+
+def _connection(peer: str, member: Member) -> Connection:
+    return Connection(
+        client_id=member.client_id,
+        client_addr=peer,
+        language=LanguageCode[member.language],
+        version=member.version,
+    )

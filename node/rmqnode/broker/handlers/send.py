@@ -1,0 +1,261 @@
+"""SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE: from a producer into the store.
+
+Source: `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is
+Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, as 4.9 does.
+"""
+
+import os
+import random
+import time
+from typing import Final
+
+from rmqnode.broker import system_topics
+from rmqnode.broker.handlers.remarks import FAQ, sending_forbidden
+from rmqnode.broker.messages import Message
+from rmqnode.broker.names import TOPIC_LENGTH_MAX, topic_problem
+from rmqnode.broker.outcome import AfterFlush
+from rmqnode.broker.state import Broker
+from rmqnode.config import BrokerRole
+from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol.bodies import Permission, TopicConfig, TopicFilterType
+from rmqnode.protocol.codes import ResponseCode
+from rmqnode.protocol.headers import (
+    SendMessageRequestHeader,
+    SendMessageRequestHeaderV2,
+    SendMessageResponseHeader,
+)
+from rmqnode.protocol.java_text import parse_boolean
+from rmqnode.protocol.message import SysFlag, decode_batch
+from rmqnode.protocol.properties import PropertyName, find_property
+from rmqnode.protocol.routes import Reply, Request
+from rmqnode.store import BatchPart, PutResult, PutStatus, tags_code_of
+
+_HOST_FLAGS: Final = int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6)
+
+VERSION_3_4_9: Final = 121
+"""Clients since this version say how often a message may be consumed."""
+
+_ILLEGAL: Final = (
+    "the message is illegal, maybe msg body or properties length not matched. "
+    "msg body length limit 128k, msg properties length limit 32k."
+)
+
+_TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
+_WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
+
+SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
+SendRequest = Request[SendMessageRequestHeader] | Request[SendMessageRequestHeaderV2]
+
+
+def send_message(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
+    """Store the message or the batch that a producer sent."""
+    header = request.header
+    topic_config = _check(broker, header, request.connection.peer)
+    queue_id = header.queue_id
+    if queue_id < 0:
+        queue_id = random.randrange(max(1, topic_config.write_queue_nums))
+    if header.batch:
+        return _send_batch(broker, request, topic_config, queue_id)
+    topic = header.topic
+    stored_queue_id = queue_id
+    if topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
+        topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
+        topic = topic_config.topic_name
+    properties = (header.properties or "").encode("utf-8", "replace")
+    if _TRANSACTION_NAME in properties:
+        _refuse_transaction(broker, properties)
+    result = broker.writer.put(
+        Message(
+            topic,
+            stored_queue_id,
+            header.flag,
+            _sys_flag(header, topic_config),
+            header.born_timestamp,
+            request.connection.peer_host_bytes,
+            request.body,
+            properties,
+            header.reconsume_times or 0,
+        )
+    )
+    if result.status is not PutStatus.OK:
+        raise put_error(broker, result.status)
+    message_id = f"{broker.message_id_prefix}{result.physical_offset:016X}"
+    return _stored(broker, result, message_id, queue_id, wait=_waits(properties))
+
+
+def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Reply | AfterFlush:
+    header = request.header
+    if len(header.topic) > TOPIC_LENGTH_MAX:
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, f"message topic length too long {len(header.topic)}")
+    if header.topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
+        remark = f"batch request does not support retry group {header.topic}"
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
+    parts = [
+        BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
+        for part in decode_batch(request.body)
+    ]
+    if not parts or len(request.body) > broker.config.max_message_size_bytes:
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
+    shared = Message(
+        header.topic,
+        queue_id,
+        header.flag,
+        _sys_flag(header, topic_config),
+        header.born_timestamp,
+        request.connection.peer_host_bytes,
+        b"",
+        b"",
+        header.reconsume_times or 0,
+    )
+    result = broker.writer.put_batch(shared, parts)
+    if result.status is not PutStatus.OK:
+        raise put_error(broker, result.status)
+    message_id = ",".join(f"{broker.message_id_prefix}{offset:016X}" for offset in result.physical_offsets)
+    wait = all(_waits(part.properties) for part in parts)
+    return _stored(broker, result, message_id, queue_id, wait=wait)
+
+
+def _check(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
+    """Return the topic to send to, created when that is allowed.
+
+    Raises:
+        RequestError: The broker, the topic or the queue id does not allow the send.
+    """
+    config = broker.config
+    if config.start_accept_send_request_timestamp_ms:
+        _check_accepting(broker, config.start_accept_send_request_timestamp_ms)
+    topic = header.topic
+    topic_config = broker.topics.get(topic)
+    if not config.broker_permission & Permission.WRITE and topic_config is not None and topic_config.order:
+        raise RequestError(ResponseCode.NO_PERMISSION, sending_forbidden(config.broker_ip1))
+    if topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
+        remark = f"the topic[{topic}] is conflict with system reserved words."
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    if topic_config is None:
+        topic_config = _create_topic(broker, header)
+    queue_nums = max(topic_config.write_queue_nums, topic_config.read_queue_nums)
+    if header.queue_id >= queue_nums:
+        remark = f"request queueId[{header.queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    return topic_config
+
+
+def _check_accepting(broker: Broker, start_ms: int) -> None:
+    if broker.clock_ms() < start_ms:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start_ms / 1000))
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"broker unable to service, until {when},{start_ms % 1000:03d}")
+
+
+def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
+    topic = header.topic
+    problem = topic_problem(topic)
+    if problem is not None:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
+    created = broker.topics.create_by_send(topic, header.default_topic, header.default_topic_queue_nums)
+    if created is None:
+        remark = f"topic[{topic}] not exist, apply first please!{FAQ}"
+        raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)
+    return created
+
+
+def _retry_or_dead_letter(
+    broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int
+) -> tuple[TopicConfig, int]:
+    """Return where a consumer's own resend goes: the retry topic, or the dead letters after too many tries."""
+    header = request.header
+    name = header.topic.removeprefix(system_topics.RETRY_GROUP_TOPIC_PREFIX)
+    group = broker.groups.find(name)
+    if group is None:
+        remark = f"subscription group not exist, {name} {FAQ}"
+        raise RequestError(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark)
+    reconsume_times_max = group.retry_max_times
+    if request.version >= VERSION_3_4_9 and header.max_reconsume_times is not None:
+        reconsume_times_max = header.max_reconsume_times
+    if (header.reconsume_times or 0) < reconsume_times_max:
+        return topic_config, queue_id
+    return dead_letter_topic_of(broker, name), 0
+
+
+def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
+    """Return the topic for messages that a group gave up, created when it is missing.
+
+    Readable and writable as since 4.9; 4.5.2 makes it write-only, so that nobody can look into it.
+    """
+    return broker.topics.create_if_absent(system_topics.dead_letter_topic(group), 1)
+
+
+def _refuse_transaction(broker: Broker, properties: bytes) -> None:
+    value = find_property(properties, PropertyName.TRANSACTION_PREPARED)
+    if value is not None and parse_boolean(value.decode("utf-8", "replace")):
+        # Storing a half message as an ordinary one would deliver what may be rolled back.
+        remark = f"the broker[{broker.config.broker_ip1}] sending transaction message is forbidden"
+        raise RequestError(ResponseCode.NO_PERMISSION, remark)
+
+
+def _sys_flag(header: SendHeader, topic_config: TopicConfig) -> int:
+    # The host bits say how long a record is; they are the broker's to set, and it stores IPv4 hosts.
+    sys_flag = header.sys_flag & ~_HOST_FLAGS
+    if topic_config.topic_filter_type is TopicFilterType.MULTI_TAG:
+        sys_flag |= int(SysFlag.MULTI_TAGS)
+    return sys_flag
+
+
+def _waits(properties: bytes) -> bool:
+    """Whether the producer wants to know that disk and slave have the message (WAIT, true unless it says false)."""
+    return _WAIT_NAME not in properties or find_property(properties, PropertyName.WAIT) in (None, b"true")
+
+
+def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, *, wait: bool) -> Reply | AfterFlush:
+    reply = Reply(
+        ResponseCode.SUCCESS,
+        None,
+        SendMessageResponseHeader(
+            msg_id=message_id,
+            queue_id=queue_id,
+            queue_offset=result.queue_offset,
+            msg_region=broker.config.region_id,
+            trace_on=broker.config.trace_on,
+        ),
+    )
+    if not wait:
+        return reply
+    if broker.config.broker_role is BrokerRole.SYNC_MASTER:
+        reply.code = ResponseCode.SLAVE_NOT_AVAILABLE
+    return AfterFlush(reply, result.end_offset) if broker.flusher.is_sync else reply
+
+
+def put_error(broker: Broker, status: PutStatus) -> RequestError:
+    """Return what a put that stored nothing is answered with."""
+    if status in (PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED):
+        return RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
+    if status is PutStatus.SERVICE_NOT_AVAILABLE:
+        usage = _disk_usage(broker)
+        remark = (
+            f"service not available now, maybe disk full, CL: {usage} CQ: {usage} INDEX: {usage}, "
+            "maybe your broker machine memory too small."
+        )
+        return RequestError(ResponseCode.SERVICE_NOT_AVAILABLE, remark)
+    return RequestError(ResponseCode.SYSTEM_ERROR, "create mapped file failed, server is busy or broken.")
+
+
+def _disk_usage(broker: Broker) -> str:
+    """Return how full the disk of the store is, from 0 to 1 as `%5.2f`."""
+    try:
+        disk = os.statvfs(broker.config.store_path_root_dir)
+    except OSError:
+        return "-1.00"
+    return f"{1 - disk.f_bavail / max(1, disk.f_blocks):5.2f}"
+
+
+def _describe(topic: TopicConfig) -> str:
+    """Return a topic's configuration as Java's `TopicConfig#toString` shows it."""
+    permission = "".join(
+        letter if topic.perm & bit else "-"
+        for letter, bit in (("R", Permission.READ), ("W", Permission.WRITE), ("X", Permission.INHERIT))
+    )
+    return (
+        f"TopicConfig [topicName={topic.topic_name}, readQueueNums={topic.read_queue_nums}, "
+        f"writeQueueNums={topic.write_queue_nums}, perm={permission}, "
+        f"topicFilterType={topic.topic_filter_type.value}, topicSysFlag={topic.topic_sys_flag}, "
+        f"order={'true' if topic.order else 'false'}]"
+    )

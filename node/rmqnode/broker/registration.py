@@ -1,0 +1,159 @@
+"""Announces the broker to every nameserver: at start, each period, after each change of a topic, until it stops.
+
+The connections stay open, for a nameserver forgets a broker with its connection. A nameserver that can't be
+reached, or that was restarted and has forgotten everything, is tried again every second.
+Source: `BrokerOuterAPI#registerBrokerAll`, `BrokerController#registerBrokerAll` (RocketMQ 4.5.2). Differs: Java
+notices a restarted nameserver only with the next period, up to 30 s later.
+"""
+
+import logging
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from msgspec.structs import replace
+
+from rmqnode.broker.outcome import AfterRegistration
+from rmqnode.config import BrokerConfig
+from rmqnode.net.client import RemotingClient
+from rmqnode.net.errors import RemotingError
+from rmqnode.protocol.bodies import KVTable, Permission, RegisterBrokerBody, TopicConfigSerializeWrapper
+from rmqnode.protocol.codes import RequestCode, ResponseCode, response_name
+from rmqnode.protocol.command import Command
+from rmqnode.protocol.errors import ProtocolError
+from rmqnode.protocol.header_fields import header_to_ext_fields
+from rmqnode.protocol.headers import RegisterBrokerRequestHeader, UnregisterBrokerRequestHeader
+from rmqnode.protocol.routes import Request
+
+if TYPE_CHECKING:
+    from rmqnode.broker.topics import TopicTable
+
+logger = logging.getLogger(__name__)
+
+_PERIOD_SECONDS_MIN: Final = 10.0
+_PERIOD_SECONDS_MAX: Final = 60.0
+"""Java keeps `registerNameServerPeriod` within these."""
+
+_RETRY_SECONDS: Final = 1.0
+_UNREGISTER_TIMEOUT_SECONDS: Final = 3.0
+
+
+class Registration:
+    """The registration of one broker with all its nameservers, over `client`, which its owner opens.
+
+    Args:
+        on_order_config: Takes the names of ordered topics that a nameserver answers with.
+    """
+
+    topics: "TopicTable"
+
+    def __init__(self, config: BrokerConfig, on_order_config: Callable[[list[str]], None]) -> None:
+        self._config = config
+        self._on_order_config = on_order_config
+        self._timeout = config.register_broker_timeout_ms / 1000
+        self._period = max(_PERIOD_SECONDS_MIN, min(config.register_name_server_period_ms / 1000, _PERIOD_SECONDS_MAX))
+        self._changed = trio.Event()
+        self._failed: set[str] = set()
+        self._waiting: list[tuple[AfterRegistration, Request[Any]]] = []
+        self.client = RemotingClient(on_closed=self._nameserver_gone)
+
+    def topics_changed(self) -> None:
+        """Register again soon: the topic table is not what the nameservers know."""
+        self._changed.set()
+
+    def answer_after_registration(self, outcome: AfterRegistration, request: Request[Any]) -> None:
+        """Answer a request once the next registration has reached or missed all nameservers."""
+        self._waiting.append((outcome, request))
+        self._changed.set()
+
+    async def register(self) -> None:
+        """Register with all nameservers now; those that can't be reached are tried again by `keep_registered`."""
+        await self._register_with(self._config.namesrv_addr)
+
+    async def keep_registered(self) -> None:
+        """Service: register again each period, after each change, and where it failed."""
+        while True:
+            await self._wait_for_next()
+
+    async def _wait_for_next(self) -> None:
+        """Wait for a change or the time of the next registration, then register where it is due."""
+        pause = _RETRY_SECONDS if self._failed else self._period
+        with trio.move_on_after(pause):
+            await self._changed.wait()
+        if self._failed and not self._changed.is_set():
+            await self._register_with(tuple(self._failed))
+            return
+        self._changed = trio.Event()
+        waiting, self._waiting = self._waiting, []
+        await self.register()
+        for outcome, request in waiting:
+            request.connection.reply(request, outcome.reply)
+
+    async def _register_with(self, addresses: tuple[str, ...]) -> None:
+        body = RegisterBrokerBody(topic_config_serialize_wrapper=self._announced_topics()).encode()
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                nursery.start_soon(self._register, address, body)
+
+    async def _register(self, address: str, body: bytes) -> None:
+        config = self._config
+        header = RegisterBrokerRequestHeader(
+            broker_name=config.broker_name,
+            broker_addr=f"{config.broker_ip1}:{config.listen_port}",
+            cluster_name=config.broker_cluster_name,
+            ha_server_addr=f"{config.broker_ip2}:{config.ha_listen_port}",
+            broker_id=config.broker_id,
+            body_crc32=zlib.crc32(body) & 0x7FFFFFFF,
+        )
+        command = Command(code=RequestCode.REGISTER_BROKER, ext_fields=header_to_ext_fields(header), body=body)
+        try:
+            response = await self.client.request(address, command, timeout_seconds=self._timeout)
+            if response.code != ResponseCode.SUCCESS:
+                raise RemotingError(address, f"{response_name(response.code)}: {response.remark}")
+            ordered_topics = list(KVTable.decode(response.body).table) if response.body else []
+        except (RemotingError, ProtocolError) as error:
+            if address not in self._failed:
+                logger.warning("registration failed nameserver=%s reason=%s", address, error)
+            self._failed.add(address)
+            return
+        if address in self._failed:
+            logger.info("registration works again nameserver=%s", address)
+            self._failed.discard(address)
+        self._on_order_config(ordered_topics)
+
+    def _announced_topics(self) -> TopicConfigSerializeWrapper:
+        """Return the topic table, with the broker's permission where the broker lacks read or write."""
+        wrapper = self.topics.wrapper()
+        permission = self._config.broker_permission
+        if permission & Permission.READ and permission & Permission.WRITE:
+            return wrapper
+        table = {name: replace(topic, perm=permission) for name, topic in wrapper.topic_config_table.items()}
+        return TopicConfigSerializeWrapper(topic_config_table=table, data_version=wrapper.data_version)
+
+    async def unregister(self) -> None:
+        """Tell all nameservers that the broker goes."""
+        config = self._config
+        header = UnregisterBrokerRequestHeader(
+            broker_name=config.broker_name,
+            broker_addr=f"{config.broker_ip1}:{config.listen_port}",
+            cluster_name=config.broker_cluster_name,
+            broker_id=config.broker_id,
+        )
+
+        async def unregister_at(address: str) -> None:
+            command = Command(code=RequestCode.UNREGISTER_BROKER, ext_fields=header_to_ext_fields(header))
+            try:
+                await self.client.request(address, command, timeout_seconds=_UNREGISTER_TIMEOUT_SECONDS)
+            except RemotingError as error:
+                logger.info("unregistration failed nameserver=%s reason=%s", address, error)
+
+        async with trio.open_nursery() as nursery:
+            for address in config.namesrv_addr:
+                if address not in self._failed:
+                    nursery.start_soon(unregister_at, address)
+
+    def _nameserver_gone(self, address: str) -> None:
+        """Note that a nameserver closed the connection: it has forgotten this broker."""
+        self._failed.add(address)
+        self._changed.set()

@@ -1,0 +1,121 @@
+"""The broker's table of requests: who has read it knows what the broker can do.
+
+Codes that are not here are answered with REQUEST_CODE_NOT_SUPPORTED.
+"""
+
+from typing import Final
+
+from rmqnode.broker.handlers.clients import (
+    check_client_config,
+    get_consumer_connection_list,
+    get_consumer_list_by_group,
+    get_producer_connection_list,
+    heart_beat,
+    lock_batch_mq,
+    unlock_batch_mq,
+    unregister_client,
+)
+from rmqnode.broker.handlers.groups import (
+    delete_subscription_group,
+    get_all_subscription_group_config,
+    get_consume_stats,
+    query_topic_consume_by_who,
+    update_and_create_subscription_group,
+)
+from rmqnode.broker.handlers.offsets import (
+    get_all_consumer_offset,
+    get_all_delay_offset,
+    get_earliest_msg_storetime,
+    get_max_offset,
+    get_min_offset,
+    query_consumer_offset,
+    search_offset_by_timestamp,
+    update_consumer_offset,
+    view_message_by_id,
+)
+from rmqnode.broker.handlers.pull import pull_message
+from rmqnode.broker.handlers.send import send_message
+from rmqnode.broker.handlers.send_back import consumer_send_msg_back
+from rmqnode.broker.handlers.topics import (
+    delete_topic,
+    get_all_topic_config,
+    get_system_topic_list,
+    get_topic_config,
+    get_topic_stats_info,
+    update_and_create_topic,
+)
+from rmqnode.protocol.codes import RequestCode
+from rmqnode.protocol.headers import (
+    ConsumerSendMsgBackRequestHeader,
+    CreateTopicRequestHeader,
+    DeleteSubscriptionGroupRequestHeader,
+    GetAllTopicConfigResponseHeader,
+    GetConsumerListByGroupRequestHeader,
+    GetConsumeStatsRequestHeader,
+    GetEarliestMsgStoretimeResponseHeader,
+    GetProducerConnectionListRequestHeader,
+    NoHeader,
+    OffsetResponseHeader,
+    PullMessageRequestHeader,
+    PullMessageResponseHeader,
+    QueryConsumerOffsetRequestHeader,
+    QueryConsumerOffsetResponseHeader,
+    QueueRequestHeader,
+    SearchOffsetRequestHeader,
+    SendMessageRequestHeader,
+    SendMessageRequestHeaderV2,
+    SendMessageResponseHeader,
+    TopicRequestHeader,
+    UnregisterClientRequestHeader,
+    UnregisterClientResponseHeader,
+    UpdateConsumerOffsetRequestHeader,
+    UpdateConsumerOffsetResponseHeader,
+    ViewMessageRequestHeader,
+)
+from rmqnode.protocol.routes import Route
+
+# fmt: off
+# ruff: noqa: E501 -- a table reads best with one line a row
+ROUTES: Final = (
+    # Producers.
+    Route(RequestCode.SEND_MESSAGE, SendMessageRequestHeader, SendMessageResponseHeader, send_message),
+    Route(RequestCode.SEND_MESSAGE_V2, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
+    Route(RequestCode.SEND_BATCH_MESSAGE, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
+    # Consumers.
+    Route(RequestCode.PULL_MESSAGE, PullMessageRequestHeader, PullMessageResponseHeader, pull_message),
+    Route(RequestCode.LITE_PULL_MESSAGE, PullMessageRequestHeader, PullMessageResponseHeader, pull_message),
+    Route(RequestCode.CONSUMER_SEND_MSG_BACK, ConsumerSendMsgBackRequestHeader, None, consumer_send_msg_back),
+    Route(RequestCode.QUERY_CONSUMER_OFFSET, QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader, query_consumer_offset),
+    Route(RequestCode.UPDATE_CONSUMER_OFFSET, UpdateConsumerOffsetRequestHeader, UpdateConsumerOffsetResponseHeader, update_consumer_offset),
+    Route(RequestCode.GET_CONSUMER_LIST_BY_GROUP, GetConsumerListByGroupRequestHeader, None, get_consumer_list_by_group),
+    Route(RequestCode.LOCK_BATCH_MQ, NoHeader, None, lock_batch_mq),
+    Route(RequestCode.UNLOCK_BATCH_MQ, NoHeader, None, unlock_batch_mq),
+    # All clients.
+    Route(RequestCode.HEART_BEAT, NoHeader, None, heart_beat),
+    Route(RequestCode.UNREGISTER_CLIENT, UnregisterClientRequestHeader, UnregisterClientResponseHeader, unregister_client),
+    Route(RequestCode.CHECK_CLIENT_CONFIG, NoHeader, None, check_client_config),
+    # Queues.
+    Route(RequestCode.SEARCH_OFFSET_BY_TIMESTAMP, SearchOffsetRequestHeader, OffsetResponseHeader, search_offset_by_timestamp),
+    Route(RequestCode.GET_MAX_OFFSET, QueueRequestHeader, OffsetResponseHeader, get_max_offset),
+    Route(RequestCode.GET_MIN_OFFSET, QueueRequestHeader, OffsetResponseHeader, get_min_offset),
+    Route(RequestCode.GET_EARLIEST_MSG_STORETIME, QueueRequestHeader, GetEarliestMsgStoretimeResponseHeader, get_earliest_msg_storetime),
+    Route(RequestCode.VIEW_MESSAGE_BY_ID, ViewMessageRequestHeader, None, view_message_by_id),
+    # Topics.
+    Route(RequestCode.UPDATE_AND_CREATE_TOPIC, CreateTopicRequestHeader, None, update_and_create_topic),
+    Route(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader, None, delete_topic),
+    Route(RequestCode.GET_ALL_TOPIC_CONFIG, NoHeader, GetAllTopicConfigResponseHeader, get_all_topic_config),
+    Route(RequestCode.GET_TOPIC_CONFIG, TopicRequestHeader, None, get_topic_config),
+    Route(RequestCode.GET_TOPIC_STATS_INFO, TopicRequestHeader, None, get_topic_stats_info),
+    Route(RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_BROKER, NoHeader, None, get_system_topic_list),
+    # Groups.
+    Route(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, NoHeader, None, update_and_create_subscription_group),
+    Route(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, NoHeader, None, get_all_subscription_group_config),
+    Route(RequestCode.DELETE_SUBSCRIPTIONGROUP, DeleteSubscriptionGroupRequestHeader, None, delete_subscription_group),
+    Route(RequestCode.GET_CONSUMER_CONNECTION_LIST, GetConsumerListByGroupRequestHeader, None, get_consumer_connection_list),
+    Route(RequestCode.GET_PRODUCER_CONNECTION_LIST, GetProducerConnectionListRequestHeader, None, get_producer_connection_list),
+    Route(RequestCode.GET_CONSUME_STATS, GetConsumeStatsRequestHeader, None, get_consume_stats),
+    Route(RequestCode.QUERY_TOPIC_CONSUME_BY_WHO, TopicRequestHeader, None, query_topic_consume_by_who),
+    Route(RequestCode.GET_ALL_CONSUMER_OFFSET, NoHeader, None, get_all_consumer_offset),
+    Route(RequestCode.GET_ALL_DELAY_OFFSET, NoHeader, None, get_all_delay_offset),
+)
+# fmt: on

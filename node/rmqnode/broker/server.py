@@ -1,0 +1,147 @@
+"""A running broker: opens the store, starts services and listeners in order, and stops them in reverse.
+
+    serve_broker            the whole; closes the store last
+    └─ services             flush, delayed delivery, long polling, client housekeeping, persisting
+       └─ listeners         listenPort and listenPort - 2 (VIP), on each bind address
+          └─ registration   nameservers are told when all else works, and told of the end first
+
+Source: `BrokerController#start`, `#shutdown` (RocketMQ 4.5.2).
+"""
+
+import logging
+import os
+import socket
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from rmqnode.broker.delay_levels import DelayLevels
+from rmqnode.broker.handlers.pull import pull_message_again
+from rmqnode.broker.routes import ROUTES
+from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms
+from rmqnode.config import BrokerConfig
+from rmqnode.net.dispatch import Dispatcher
+from rmqnode.net.host_address import own_address
+from rmqnode.net.server import Server, listen
+from rmqnode.store import MessageStore, StoreOptions
+
+logger = logging.getLogger(__name__)
+
+VIP_PORT_DISTANCE: Final = 2
+"""The VIP port is so far below the listen port; old clients send there by default."""
+
+_CLIENT_SCAN_SECONDS: Final = 10.0
+_DRAIN_SECONDS: Final = 1.0
+"""How long answers that are on their way may take at a stop."""
+
+
+async def serve_broker(
+    config: BrokerConfig, stop: trio.Event, *, task_status: trio.TaskStatus[BrokerConfig] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a broker until `stop` is set. `task_status` is started when it serves and its nameservers were told.
+
+    Raises:
+        BindError: A port is taken.
+        StoreError: The store can't be opened, or a table below `config/` can't be read.
+    """
+    if config.broker_ip1 is None:
+        address = own_address()
+        config = replace(config, broker_ip1=address, broker_ip2=config.broker_ip2 or address)
+    # Ports before the store: a second broker with this configuration must not touch the first one's files.
+    listeners = _listen(config)
+    try:
+        store = MessageStore(_store_options(config), wall_clock_ms)
+        logger.info("%s", store.open())
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    try:
+        broker = Broker(config, store, pull_message_again)
+        try:
+            await _serve(broker, listeners, stop, task_status)
+        finally:
+            for write in broker.take_changes():
+                write()
+    finally:
+        store.close()
+        logger.info("store closed")
+
+
+async def _serve(
+    broker: Broker, listeners: list[socket.socket], stop: trio.Event, task_status: trio.TaskStatus[BrokerConfig]
+) -> None:
+    server = Server(
+        Dispatcher(ROUTES, broker, broker.finish_later),
+        broker.clients.connection_closed,
+        broker.config.server_channel_max_idle_time_seconds,
+    )
+    async with trio.open_nursery() as services, broker.registration.client:
+        _start_services(broker, services)
+        services.start_soon(server.serve, listeners)
+        await broker.registration.register()
+        services.start_soon(broker.registration.keep_registered)
+        task_status.started(broker.config)
+        await stop.wait()
+        await broker.registration.unregister()
+        with trio.move_on_after(_DRAIN_SECONDS):
+            broker.held_pulls.release_all()
+            await broker.flusher.wait_answered()
+        services.cancel_scope.cancel()
+
+
+def _listen(config: BrokerConfig) -> list[socket.socket]:
+    listeners = listen(config.bind_address, config.listen_port)
+    try:
+        return listeners + listen(config.bind_address, config.listen_port - VIP_PORT_DISTANCE)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+
+
+def _start_services(broker: Broker, services: trio.Nursery) -> None:
+    services.start_soon(broker.flusher.flush_commit_log)
+    services.start_soon(broker.flusher.flush_consume_queues)
+    services.start_soon(broker.held_pulls.answer_due_pulls)
+    services.start_soon(broker.held_pulls.watch_timeouts)
+    services.start_soon(_close_silent_clients, broker)
+    services.start_soon(_persist, broker)
+    if not broker.config.is_slave:
+        services.start_soon(broker.delayed_delivery.run)
+
+
+async def _persist(broker: Broker) -> None:
+    while True:
+        await trio.sleep(broker.config.flush_consumer_offset_interval_ms / 1000)
+        try:
+            for write in broker.take_changes():
+                await trio.to_thread.run_sync(write)
+        except OSError as error:
+            logger.error("offsets not written reason=%s", error)
+
+
+async def _close_silent_clients(broker: Broker) -> None:
+    while True:
+        await trio.sleep(_CLIENT_SCAN_SECONDS)
+        for connection in broker.clients.silent_connections():
+            connection.close("no heartbeat came in time")
+
+
+def _store_options(config: BrokerConfig) -> StoreOptions:
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return StoreOptions(
+        root=config.store_path_root_dir,
+        commit_log_dir=config.store_path_commit_log,
+        store_host=store_host_of(config),
+        in_memory_bytes_max=memory_bytes * config.access_message_in_memory_max_ratio // 100,
+        mapped_file_size_commit_log=config.mapped_file_size_commit_log_bytes,
+        mapped_file_size_consume_queue=config.mapped_file_size_consume_queue_bytes,
+        message_size_bytes_max=config.max_message_size_bytes,
+        max_transfer_bytes_in_memory=config.max_transfer_bytes_on_message_in_memory,
+        max_transfer_count_in_memory=config.max_transfer_count_on_message_in_memory,
+        max_transfer_bytes_on_disk=config.max_transfer_bytes_on_message_in_disk,
+        max_transfer_count_on_disk=config.max_transfer_count_on_message_in_disk,
+        delay_levels_ms=DelayLevels(config.message_delay_level).delays_ms,
+    )

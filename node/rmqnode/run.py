@@ -1,0 +1,104 @@
+"""Runs one node in this process: configuration, logging, signals, exit code.
+
+`rmqnode` on the command line and the processes that `rmqctl` forks both end up here.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, Literal
+
+import trio
+
+from rmqnode.broker.server import serve_broker
+from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
+from rmqnode.nameserver.server import serve_nameserver
+from rmqnode.net.server import BindError
+from rmqnode.store import StoreError
+
+logger = logging.getLogger(__name__)
+
+NodeKind = Literal["broker", "nameserver"]
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+"""Start refused or a service failed; the reason is the last line of the log."""
+
+EXIT_CONFIG: Final = 2
+"""The configuration file is wrong."""
+
+
+def run_node(kind: NodeKind, config_path: Path) -> int:
+    """Run a node until SIGTERM or SIGINT; return its exit code. Logs to stderr."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    exit_code = EXIT_OK
+    try:
+        trio.run(_serve_until_signal, kind, config_path)
+    except* ConfigError as errors:
+        exit_code = _refuse(errors, EXIT_CONFIG)
+    except* (BindError, StoreError, OSError) as errors:
+        exit_code = _refuse(errors, EXIT_FAILED)
+    return exit_code
+
+
+async def _serve_until_signal(kind: NodeKind, config_path: Path) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            stop = trio.Event()
+            nursery.start_soon(_watch_signals, signals, stop)
+            serve = _serve_broker if kind == "broker" else _serve_nameserver
+            await serve(config_path, stop)
+            nursery.cancel_scope.cancel()
+
+
+async def _serve_broker(config_path: Path, stop: trio.Event) -> None:
+    loaded = load_broker_config(config_path, environment=os.environ)
+    _log_notices(loaded.notices)
+    async with trio.open_nursery() as nursery:
+        config = await nursery.start(serve_broker, loaded.config, stop)
+        nameservers = f" and name server is {';'.join(config.namesrv_addr)}" if config.namesrv_addr else ""
+        # Scripts in the field wait for the words "boot success".
+        print(
+            f"The broker[{config.broker_name}, {config.broker_ip1}:{config.listen_port}] boot success. "
+            f"serializeType=JSON{nameservers}",
+            flush=True,
+        )
+
+
+async def _serve_nameserver(config_path: Path, stop: trio.Event) -> None:
+    loaded = load_nameserver_config(config_path)
+    _log_notices(loaded.notices)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_nameserver, loaded.config)
+        print("The Name Server boot success. serializeType=JSON", flush=True)
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(signals: AsyncIterator[int], stop: trio.Event) -> None:
+    async for number in signals:
+        logger.info("stopping signal=%s", signal.Signals(number).name)
+        stop.set()
+
+
+def _log_notices(notices: list[str]) -> None:
+    for notice in notices:
+        logger.warning("%s", notice)
+
+
+def _refuse(errors: BaseExceptionGroup[BaseException], exit_code: int) -> int:
+    for error in _leaves(errors):
+        for problem in getattr(error, "problems", [str(error)]):
+            logger.error("%s", problem)
+    return exit_code
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]

@@ -1,0 +1,32 @@
+"""The message store: commit log, consume queues, recovery, flush, checkpoint and configuration files.
+
+Sync and without network; disk format is Apache RocketMQ 4.5.2's, byte for byte.
+"""
+
+from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
+from rmqnode.store.errors import StoreError, StoreFileMismatch, StoreLocked, UnsupportedRecord
+from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
+from rmqnode.store.recovery import RecoveryReport
+from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus
+from rmqnode.store.store import MessageStore
+from rmqnode.store.tags_code import delivery_time, tags_code_of
+
+__all__ = [
+    "DELAY_LEVELS_MS",
+    "BatchPart",
+    "ConfigFile",
+    "ConfigFileCorrupt",
+    "GetResult",
+    "GetStatus",
+    "MessageStore",
+    "PutResult",
+    "PutStatus",
+    "RecoveryReport",
+    "StoreError",
+    "StoreFileMismatch",
+    "StoreLocked",
+    "StoreOptions",
+    "UnsupportedRecord",
+    "delivery_time",
+    "tags_code_of",
+]

@@ -1,0 +1,101 @@
+"""Two small files that say up to where log and queues are safely on disk.
+
+`checkpoint` is Apache's: 4096 bytes with the store timestamps of the last flushed record (0), consume queue unit (8)
+and index entry (16), each i64; the index one and everything behind is kept as found.
+
+`coverage` is our own, Apache's broker ignores it. It names the physical offset instead of a time, so recovery depends
+on no clock and begins exactly where safety ends, and it counts the units below that offset, so a lost queue is
+noticed. It is believed only while `checkpoint` has the modification time that we left: another engine that has
+written since makes it void.
+
+Source: StoreCheckpoint (RocketMQ 4.5.2).
+"""
+
+import os
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from rmqnode.store.mapped_file import sync_data
+
+CHECKPOINT_SIZE: Final = 4096
+CHECKPOINT_MARGIN_MS: Final = 3000
+"""Apache's safety distance: records this much older than the checkpoint count as flushed."""
+
+_TIMESTAMPS: Final = Struct(">qqq")
+_COVERAGE: Final = Struct(">8sqqq")
+_COVERAGE_MARK: Final = b"rmqcover"
+_CRC: Final = Struct(">I")
+
+
+class Coverage(NamedTuple):
+    """Log and queues are on disk below `physical_offset`, where the queues have `unit_count` units together."""
+
+    physical_offset: int
+    unit_count: int
+
+
+class StoreCheckpoint:
+    """Both files of one store root."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "checkpoint"
+        self._coverage_path = root / "coverage"
+        self.physic_timestamp = 0
+        self.logics_timestamp = 0
+        self.index_timestamp = 0
+        self.coverage: Coverage | None = None
+
+    @property
+    def safe_timestamp(self) -> int:
+        """Store timestamp up to which records count as flushed, in milliseconds; 0 when unknown."""
+        return max(min(self.physic_timestamp, self.logics_timestamp) - CHECKPOINT_MARGIN_MS, 0)
+
+    def load(self) -> None:
+        """Read what is there; missing or damaged files mean that nothing is known."""
+        content = _read(self._path)
+        if len(content) >= _TIMESTAMPS.size:
+            self.physic_timestamp, self.logics_timestamp, self.index_timestamp = _TIMESTAMPS.unpack_from(content)
+        self.coverage = self._load_coverage()
+
+    def _load_coverage(self) -> Coverage | None:
+        content = _read(self._coverage_path)
+        size = _COVERAGE.size
+        if len(content) != size + _CRC.size or _CRC.pack(crc32(content[:size])) != content[size:]:
+            return None
+        mark, checkpoint_mtime, physical_offset, unit_count = _COVERAGE.unpack_from(content)
+        if mark != _COVERAGE_MARK or not self._path.exists():
+            return None
+        if checkpoint_mtime != self._path.stat().st_mtime_ns:
+            return None
+        return Coverage(physical_offset, unit_count)
+
+    def save(self, timestamp: int, coverage: Coverage) -> None:
+        """Write both files through to the disk. Blocks."""
+        self.physic_timestamp = self.logics_timestamp = timestamp
+        self.coverage = coverage
+        timestamps = _TIMESTAMPS.pack(timestamp, timestamp, self.index_timestamp)
+        _write(self._path, timestamps, CHECKPOINT_SIZE)
+        modified = self._path.stat().st_mtime_ns
+        content = _COVERAGE.pack(_COVERAGE_MARK, modified, coverage.physical_offset, coverage.unit_count)
+        content += _CRC.pack(crc32(content))
+        _write(self._coverage_path, content, len(content))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _write(path: Path, content: bytes, file_size: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if os.fstat(descriptor).st_size != file_size:
+            os.ftruncate(descriptor, file_size)
+        os.pwrite(descriptor, content, 0)
+        sync_data(descriptor)
+    finally:
+        os.close(descriptor)

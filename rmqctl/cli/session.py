@@ -1,0 +1,46 @@
+"""One command's conversation with a cluster: find out which is meant, connect, do the work, disconnect.
+
+This is where the synchronous command line meets the trio client.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
+from rmqctl.target import Target, resolve_target
+
+T = TypeVar("T")
+
+
+def choose_target(cluster: str | None, nameserver: str | None, home: Path | None) -> Target:
+    """Return the cluster that the options of a command mean; errors as `resolve_target`."""
+    return resolve_target(cluster=cluster, nameserver=nameserver, home=home)
+
+
+def run_session(
+    target: Target,
+    work: Callable[[ClusterConnection], Awaitable[T]],
+    *,
+    request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+) -> T:
+    """Connect to a cluster and do some work on it; returns what the work returns.
+
+    Raises:
+        ClientError: What the work raised, as it is.
+        KeyboardInterrupt: Ctrl-C.
+    """
+
+    async def connect_and_work() -> T:
+        async with ClusterConnection(target.nameservers, timeout_seconds=request_timeout_seconds) as connection:
+            return await work(connection)
+
+    try:
+        return trio.run(connect_and_work)
+    except BaseExceptionGroup as group:
+        # Ctrl-C may strike inside any task; the group around it says nothing to a user.
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None
+        raise

@@ -1,0 +1,72 @@
+"""The client of rmqctl: trio-native, typed, for any RocketMQ 4.5 or later cluster, ours or Apache's.
+
+    async with ClusterConnection(["127.0.0.1:9876"]) as connection:
+        admin = Admin(connection)
+        await admin.create_topic(TopicSpec("orders", read_queues=4, write_queues=4), broker=None, timeout_seconds=10)
+        producer = Producer(connection, admin.routes)
+        result = await producer.send(Message("orders", b"hello", tag="paid"))
+
+Topics: `Admin`. Sending: `Producer`. Reading without a group: `Follower`, or `pull` for a single queue. All errors
+are `ClientError`s. Nothing here prints, reads a terminal or knows which cluster a user means.
+"""
+
+from rmqctl.client.admin import Admin, QueueState, TopicSpec
+from rmqctl.client.connection import ClusterConnection
+from rmqctl.client.errors import (
+    BadReply,
+    BrokerUnreachable,
+    ClientError,
+    InvalidArgument,
+    NameserverUnreachable,
+    NoMaster,
+    NoQueue,
+    NotRoutedInTime,
+    RequestRefused,
+    RequestTimedOut,
+    TopicNotFound,
+)
+from rmqctl.client.follow import Follower
+from rmqctl.client.message import Message, SendResult, SendStatus
+from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
+from rmqctl.client.producer import Producer
+from rmqctl.client.pull import PullResult, PullStatus, pull
+from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
+from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
+
+__all__ = [
+    "Admin",
+    "BadReply",
+    "BrokerRoute",
+    "BrokerUnreachable",
+    "ClientError",
+    "ClusterConnection",
+    "Destination",
+    "Earliest",
+    "Follower",
+    "InvalidArgument",
+    "Latest",
+    "Message",
+    "NameserverUnreachable",
+    "NoMaster",
+    "NoQueue",
+    "NotRoutedInTime",
+    "Producer",
+    "PullResult",
+    "PullStatus",
+    "QueueState",
+    "RequestRefused",
+    "RequestTimedOut",
+    "RouteTable",
+    "SendResult",
+    "SendStatus",
+    "Since",
+    "StartPosition",
+    "Subscription",
+    "TopicNotFound",
+    "TopicRoute",
+    "TopicSpec",
+    "parse_destination",
+    "parse_start",
+    "parse_subscription",
+    "pull",
+]

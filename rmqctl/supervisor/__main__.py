@@ -1,0 +1,19 @@
+"""Entry of the supervisor process, `python -m rmqctl.supervisor`: imports everything that nodes need, then begins.
+
+Started by `rmqctl.supervisor.launcher` alone; the plan comes on stdin.
+"""
+
+import sys
+
+
+def main() -> int:
+    """Preload and run."""
+    from rmqnode.run import run_node
+
+    from rmqctl.supervisor.process import run_supervisor
+
+    return run_supervisor(run_node)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

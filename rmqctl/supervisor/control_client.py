@@ -1,0 +1,77 @@
+"""A command's end of the control socket. Plain sockets: `rmqctl status` should not have to import trio."""
+
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from rmqctl.errors import UnreachableError
+from rmqctl.supervisor.messages import ControlRefusal, ControlRequest, Event, LineBuffer, StatusReport, encode_line
+
+_STOP_DECODER: msgspec.json.Decoder[Event | ControlRefusal] = msgspec.json.Decoder(Event | ControlRefusal)
+_STATUS_DECODER: msgspec.json.Decoder[StatusReport | ControlRefusal] = msgspec.json.Decoder(
+    StatusReport | ControlRefusal
+)
+
+
+class ControlClient:
+    """One request to a running supervisor."""
+
+    def __init__(self, path: str, request: ControlRequest, timeout_seconds: float) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_seconds)
+        try:
+            self._socket.connect(path)
+            self._socket.sendall(encode_line(request))
+        except OSError as error:
+            self._socket.close()
+            raise self._unreachable(error) from None
+
+    def status(self) -> StatusReport:
+        """The answer to `status`."""
+        for line in self._lines():
+            answer = _STATUS_DECODER.decode(line)
+            if isinstance(answer, ControlRefusal):
+                raise _refused(answer)
+            return answer
+        raise self._unreachable(None)
+
+    def events(self) -> Iterator[Event]:
+        """The events that answer `stop`; ends when the supervisor ends."""
+        for line in self._lines():
+            message = _STOP_DECODER.decode(line)
+            if isinstance(message, ControlRefusal):
+                raise _refused(message)
+            yield message
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        buffer = LineBuffer()
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except ConnectionResetError:
+                return
+            except OSError as error:
+                raise self._unreachable(error) from None
+            if not data:
+                return
+            yield from buffer.feed(data)
+
+    def _unreachable(self, error: OSError | None) -> UnreachableError:
+        reason = "it closed the connection" if error is None else str(error)
+        return UnreachableError(
+            "the supervisor does not answer", f"{self._path}: {reason}", "rmqctl down, then rmqctl up"
+        )
+
+
+def _refused(refusal: ControlRefusal) -> UnreachableError:
+    return UnreachableError(
+        "the supervisor does not understand this rmqctl",
+        refusal.problem,
+        "use the rmqctl that started the cluster",
+    )

@@ -1,0 +1,87 @@
+"""The supervisor's end of the control socket: a Unix socket for its owner alone, one request per connection."""
+
+import os
+import socket
+import stat
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import trio
+
+from rmqctl.supervisor.messages import CONTROL_VERSION, ControlRefusal, ControlRequest, LineBuffer, encode_line
+
+_REQUEST_SECONDS = 5.0
+_BACKLOG = 16
+
+Answer = Callable[[ControlRequest], AsyncGenerator[msgspec.Struct, None]]
+"""Answers a request with one message or several."""
+
+
+def open_control_socket(path: Path) -> socket.socket:
+    """Listen on the control socket. The caller holds the home's lock, so a socket that is there already is stale.
+
+    Raises:
+        OSError: The folder cannot be used; PermissionError when it belongs to somebody else.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path.parent} belongs to another user")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The permissions must be right from the first moment, so they come from the mask and not from a later chmod.
+    mask = os.umask(stat.S_IXUSR | stat.S_IRWXG | stat.S_IRWXO)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+async def serve_control(listener: socket.socket, answer: Answer) -> None:
+    """Answer requests until cancelled."""
+
+    async def serve_quietly(stream: trio.SocketStream) -> None:
+        try:
+            async with stream:
+                await _serve_connection(stream, answer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            # Whoever asked did not wait for the answer.
+            return
+
+    trio_socket = trio.socket.from_stdlib_socket(listener)
+    await trio.serve_listeners(serve_quietly, [trio.SocketListener(trio_socket)])
+
+
+async def _serve_connection(stream: trio.SocketStream, answer: Answer) -> None:
+    request = await _read_request(stream)
+    if isinstance(request, ControlRefusal):
+        await stream.send_all(encode_line(request))
+        return
+    async with aclosing(answer(request)) as messages:
+        async for message in messages:
+            await stream.send_all(encode_line(message))
+
+
+async def _read_request(stream: trio.SocketStream) -> ControlRequest | ControlRefusal:
+    buffer = LineBuffer()
+    with trio.move_on_after(_REQUEST_SECONDS):
+        while data := await stream.receive_some(4096):
+            for line in buffer.feed(bytes(data)):
+                return parse_request(line)
+    return ControlRefusal(problem="the request was not complete")
+
+
+def parse_request(line: bytes) -> ControlRequest | ControlRefusal:
+    """Understand a request, or say why not."""
+    try:
+        request = msgspec.json.decode(line, type=ControlRequest)
+    except msgspec.DecodeError as error:
+        return ControlRefusal(problem=f"not a request: {error}")
+    if request.version != CONTROL_VERSION:
+        return ControlRefusal(
+            problem=f"the supervisor speaks version {CONTROL_VERSION}, the command version {request.version}"
+        )
+    return request

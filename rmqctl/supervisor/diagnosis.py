@@ -1,0 +1,31 @@
+"""Why a node did not start, in one sentence: from its log, its folder and its ports."""
+
+import re
+from pathlib import Path
+
+from rmqctl.profile.model import Node
+from rmqctl.supervisor.ports_in_use import held_ports
+
+_LOG_LINES = 8
+_LOG_BYTES = 16384
+_ADDRESS_IN_USE = re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE)
+
+
+def tail_of_log(path: Path, since: int, lines: int = _LOG_LINES) -> list[str]:
+    """The last lines that a log got after byte `since`; empty when there is none."""
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, 2)
+            log.seek(max(since, size - _LOG_BYTES))
+            text = log.read(_LOG_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-lines:]
+
+
+def explain_failure(node: Node, log_lines: list[str]) -> str | None:
+    """The most likely cause of a failed start; None when nothing better than the log's last line is known."""
+    if any(_ADDRESS_IN_USE.search(line) for line in log_lines):
+        for held in held_ports(node):
+            return held
+    return log_lines[-1].strip() if log_lines else None

@@ -1,0 +1,151 @@
+"""What the CLI, the supervisor and the zygote tell each other: one JSON document per line.
+
+    CLI -> supervisor (stdin)          Launch, once
+    supervisor -> CLI (stdout)         events until the cluster is ready; in the foreground, until it is down
+    supervisor -> zygote               StartSpec
+    zygote -> supervisor               Forked, Reaped
+    command -> control socket          ControlRequest, once
+    control socket -> command          StatusReport or ControlRefusal; for `stop`, events until Stopped
+
+Processes of one cluster speak one version of this; only the control socket is spoken to by commands that may be older
+or newer than the supervisor, so its messages carry a version.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from rmqctl.engine.start import StartSpec
+from rmqctl.profile.model import ClusterModel, Role
+from rmqctl.supervisor.states import NodeStatus
+
+CONTROL_VERSION = 1
+"""Changes when an older command could misunderstand a newer supervisor, or the other way round."""
+
+LINE_BYTES_MAX = 1 << 20
+"""No line between these processes comes near it; longer ones are a defect."""
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a supervisor needs to know."""
+
+    root: str
+    """Folder of all cluster homes."""
+    model: ClusterModel
+    specs: list[StartSpec]
+    foreground: bool
+    """Take the cluster down when the launcher goes away, also after it was ready."""
+    timeout_seconds: float
+    """How long the start may take."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked"):
+    """A node's process exists."""
+
+    node: str
+    pid: int
+
+
+class Reaped(msgspec.Struct, frozen=True, tag="reaped"):
+    """A process ended; the status is as `os.waitpid` gives it."""
+
+    pid: int
+    wait_status: int
+
+
+class NodeChanged(msgspec.Struct, frozen=True, kw_only=True, tag="node", tag_field="event"):
+    """A node has another state."""
+
+    node: str
+    state: NodeStatus
+    pid: int | None = None
+    detail: str | None = None
+
+
+class Notice(msgspec.Struct, frozen=True, tag="notice", tag_field="event"):
+    """Something that a person should read."""
+
+    text: str
+
+
+class ClusterReady(msgspec.Struct, frozen=True, tag="ready", tag_field="event"):
+    """Every node serves."""
+
+
+class StartFailed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", tag_field="event"):
+    """The cluster could not be brought up and is being taken down again."""
+
+    node: str
+    problem: str
+    lack: str | None = None
+    """What a node that runs was still missing; None for a node that ended."""
+
+
+class SupervisorRefused(msgspec.Struct, frozen=True, tag="refused", tag_field="event"):
+    """The supervisor did not begin."""
+
+    problem: str
+
+
+class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="event"):
+    """No node runs any more; the supervisor is about to end."""
+
+
+Event = NodeChanged | Notice | ClusterReady | StartFailed | SupervisorRefused | Stopped
+
+
+class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command wants from a running supervisor."""
+
+    version: int = CONTROL_VERSION
+    request: Literal["status", "stop"]
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node in `rmqctl status`; the keys are documented in docs/cli.md."""
+
+    name: str
+    role: Role
+    state: str
+    pid: int | None
+    address: str
+    uptime_seconds: float | None = None
+    restarts: int | None = None
+    retry_in_seconds: float | None = None
+    last_exit: str | None = None
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_field="event"):
+    """The answer to `status`."""
+
+    state: str
+    nodes: list[NodeReport]
+
+
+class ControlRefusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal", tag_field="event"):
+    """The supervisor does not understand the request."""
+
+    problem: str
+
+
+def encode_line(message: msgspec.Struct) -> bytes:
+    """One message as one line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+class LineBuffer:
+    """Cuts a byte stream into lines."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what a read brought; return the lines that it completed, without their ends.
+
+        Raises:
+            ValueError: A line is longer than `LINE_BYTES_MAX`.
+        """
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        if len(self._pending) > LINE_BYTES_MAX:
+            raise ValueError(f"a line of more than {LINE_BYTES_MAX} bytes")
+        return lines

@@ -1,0 +1,100 @@
+"""The supervisor process from its first to its last moment: plan, log, zygote, lock, control socket, service."""
+
+import fcntl
+import gc
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import trio
+
+from rmqctl.home import ClusterHome
+from rmqctl.process_identity import ProcessIdentity, identify_self
+from rmqctl.supervisor.control_server import open_control_socket
+from rmqctl.supervisor.launcher_pipe import LauncherPipe
+from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
+from rmqctl.supervisor.record import SupervisorRecord, save_record
+from rmqctl.supervisor.service import Supervisor
+from rmqctl.supervisor.spawner import Zygote, fork_zygote
+from rmqctl.supervisor.states import Policy
+from rmqctl.supervisor.zygote import RunNode
+
+_LOCK_SECONDS = 0.5
+"""Whoever only looks whether the home is supervised holds the lock for a moment."""
+
+
+def run_supervisor(run_node: RunNode, policy: Policy = Policy()) -> int:  # noqa: B008 (frozen)
+    """Read the plan from stdin, run the cluster, return the exit code.
+
+    Args:
+        run_node: What a forked node does.
+        policy: Patience.
+    """
+    line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
+    if not line:
+        # The launcher found a problem in the plan and needs no supervisor.
+        return 0
+    launch = msgspec.json.decode(line, type=Launch)
+    home = ClusterHome(Path(launch.root), launch.model.name)
+    _redirect_log(home)
+    os.chdir("/")
+    # Whatever exists now is shared with every node and never looked at again by their collectors.
+    gc.collect()
+    gc.freeze()
+    zygote = fork_zygote(run_node)
+    try:
+        return _supervise(launch, home, zygote, policy)
+    finally:
+        zygote.close()
+
+
+def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, policy: Policy) -> int:
+    launcher = LauncherPipe()
+    lock = _take_lock(home)
+    if lock is None:
+        launcher.send(SupervisorRefused(f"another supervisor runs for {home.folder}"))
+        return 1
+    control_path = home.socket_file
+    try:
+        listener = open_control_socket(control_path)
+    except OSError as error:
+        launcher.send(SupervisorRefused(f"the control socket {control_path} cannot be used: {error}"))
+        return 1
+
+    own_identity = identify_self()
+
+    def save_identities(nodes: dict[str, ProcessIdentity]) -> None:
+        save_record(home.record_file, SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes))
+
+    save_identities({})
+    service = Supervisor(launch, zygote, launcher, save_identities, policy)
+    try:
+        return trio.run(service.run, listener)
+    finally:
+        control_path.unlink(missing_ok=True)
+        home.record_file.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _redirect_log(home: ClusterHome) -> None:
+    home.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(home.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _take_lock(home: ClusterHome) -> int | None:
+    lock = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(lock)
+                return None
+            time.sleep(0.01)
+        else:
+            return lock

@@ -1,0 +1,73 @@
+"""The supervisor's end of the zygote: asks for nodes, hears of forks and exits."""
+
+import os
+import socket
+from collections.abc import AsyncGenerator
+
+import msgspec
+import trio
+
+from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.messages import Forked, LineBuffer, Reaped, encode_line
+from rmqctl.supervisor.zygote import RunNode, run_zygote
+
+_DECODER = msgspec.json.Decoder(Forked | Reaped)
+
+
+class ZygoteLost(Exception):
+    """The zygote is gone: nodes can neither be started nor reaped any more."""
+
+
+class Zygote:
+    """A forked zygote. Create it before trio runs and before a descriptor is open that nodes must not have."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self._channel = channel
+        channel.setblocking(False)
+
+    def request_start(self, spec: StartSpec) -> None:
+        """Ask for a node; `Forked` follows. Never blocks: a few requests fit into the socket's buffer.
+
+        Raises:
+            ZygoteLost: There is nobody to ask.
+        """
+        try:
+            self._channel.send(encode_line(spec))
+        except OSError as error:
+            raise ZygoteLost(str(error)) from error
+
+    async def reports(self) -> AsyncGenerator[Forked | Reaped, None]:
+        """What the zygote tells, in its order; ends when the zygote is gone."""
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._channel))
+        buffer = LineBuffer()
+        while True:
+            try:
+                data = await stream.receive_some(65536)
+            except trio.BrokenResourceError:
+                return
+            if not data:
+                return
+            for line in buffer.feed(data):
+                yield _DECODER.decode(line)
+
+    def close(self) -> None:
+        """Let the zygote end, and reap it."""
+        self._channel.close()
+        os.waitpid(self.pid, 0)
+
+
+def fork_zygote(run_node: RunNode) -> Zygote:
+    """Fork the calling image into a zygote. The caller must have one thread and no event loop."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        null = os.open(os.devnull, os.O_RDWR)
+        # The launcher's pipes must close when the supervisor ends, not when its zygote does.
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.close(null)
+        run_zygote(theirs, run_node)
+    theirs.close()
+    return Zygote(pid, ours)

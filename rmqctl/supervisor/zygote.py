@@ -1,0 +1,119 @@
+"""The process that nodes are forked from: everything imported, one thread, no event loop.
+
+Forking is only safe from a process without threads and without a running trio, and only cheap from one that has
+imported everything: importing trio alone takes 110 ms, a fork 3 ms, and the nodes share the memory of the imports.
+It forks on request, reaps, and reports; policy is the supervisor's. It ends when its channel closes; its nodes
+then go on without it.
+"""
+
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import msgspec
+
+from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.messages import Forked, LineBuffer, Reaped, encode_line
+
+RunNode = Callable[[Literal["broker", "nameserver"], Path], int]
+"""`rmqnode.run.run_node`: blocks while the node runs, returns its exit code."""
+
+_CRASHED = 70
+"""Exit code of a node that ended with an exception: EX_SOFTWARE of sysexits.h."""
+
+# The zygote itself has a handful of descriptors open; those of its image end far below this.
+_DESCRIPTORS_MAX = 256
+
+
+def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
+    """Serve the supervisor until it closes the channel; never returns to the caller's image."""
+    wake_read, wake_write = os.pipe()
+    for descriptor in (wake_read, wake_write):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, _wake_only)
+    # A Ctrl-C on a terminal is the supervisor's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    buffer = LineBuffer()
+    while True:
+        readable, _, _ = select.select([channel.fileno(), wake_read], [], [])
+        if wake_read in readable:
+            os.read(wake_read, 4096)
+        if channel.fileno() in readable:
+            data = channel.recv(65536)
+            if not data:
+                os._exit(0)
+            for line in buffer.feed(data):
+                spec = msgspec.json.decode(line, type=StartSpec)
+                _send(channel, Forked(spec.node, _fork_node(spec, run_node)))
+        _report_ended(channel)
+
+
+def _wake_only(_signal: int, _frame: object) -> None:
+    """The handler of SIGCHLD: what matters is the byte in the wake-up pipe."""
+
+
+def _report_ended(channel: socket.socket) -> None:
+    while True:
+        try:
+            pid, wait_status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        _send(channel, Reaped(pid, wait_status))
+
+
+def _send(channel: socket.socket, message: msgspec.Struct) -> None:
+    try:
+        channel.sendall(encode_line(message))
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(0)
+
+
+def _fork_node(spec: StartSpec, run_node: RunNode) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = _CRASHED
+    try:
+        _become_node(spec)
+        code = run_node(spec.kind, Path(spec.config_path))
+    except BaseException:
+        # The last edge of this process: whatever it was goes to the node's log, and the exit code says that it was.
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+def _become_node(spec: StartSpec) -> None:
+    """Leave everything of the zygote behind: session, signals, descriptors."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(spec.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.closerange(3, _DESCRIPTORS_MAX)
+    _name_process(spec.node)
+
+
+def _name_process(name: str) -> None:
+    """Let `ps` and `top` show the node's name where the system makes that cheap."""
+    try:
+        with Path("/proc/self/comm").open("w") as comm:
+            comm.write(name[:15])
+    except OSError:
+        pass

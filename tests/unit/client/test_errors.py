@@ -1,0 +1,66 @@
+"""The sentences of client errors: who, what, why, what to do."""
+
+from rmqctl.client.errors import (
+    BrokerUnreachable,
+    NameserverUnreachable,
+    RequestRefused,
+    RequestTimedOut,
+    TopicNotFound,
+    first_line,
+)
+from rmqctl.errors import ExitCode
+
+
+def test_a_refusal_names_server_request_topic_code_remark_cause_and_cure() -> None:
+    remark = "service not available now, maybe disk full, CL: 0.91\nSee http://example.invalid/faq for further details."
+    error = RequestRefused("broker-a", "10.0.0.1:10911", 310, 14, remark, "orders")
+    assert error.what == (
+        "broker-a at 10.0.0.1:10911 answered SEND_MESSAGE_V2 (310) for topic orders with SERVICE_NOT_AVAILABLE (14)"
+    )
+    assert error.why == (
+        "service not available now, maybe disk full, CL: 0.91; "
+        "the broker takes no writes now: it is a slave, it is shutting down, or its disk is full"
+    )
+    assert error.cure
+    assert error.exit_code == ExitCode.REFUSED
+
+
+def test_an_unknown_code_without_a_remark_is_still_a_sentence() -> None:
+    error = RequestRefused("nameserver", "127.0.0.1:9876", 4711, 999, None)
+    assert error.what == "nameserver at 127.0.0.1:9876 answered request 4711 with response 999"
+    assert error.why is None
+
+
+def test_unreachable_nameservers_are_all_named_with_their_reasons() -> None:
+    error = NameserverUnreachable({"a:1": "a:1: refused", "b:2": "b:2: no answer within 3 s"})
+    assert error.what == "no answer from nameserver a:1 or b:2"
+    assert error.why == "a:1: refused\nb:2: no answer within 3 s"
+    assert error.exit_code == ExitCode.UNREACHABLE
+
+
+def test_only_a_request_that_may_have_left_warns_against_repeating_it() -> None:
+    sent = BrokerUnreachable("broker-a", "a:1", 310, "a:1: the peer closed it", maybe_done=True)
+    not_sent = BrokerUnreachable("broker-a", "a:1", 310, "a:1: refused", maybe_done=False)
+    assert "before you repeat" in (sent.cure or "")
+    assert "before you repeat" not in (not_sent.cure or "")
+    assert "brokerIP1" in (not_sent.cure or "")
+
+
+def test_a_timeout_has_its_own_exit_code_and_does_not_claim_failure() -> None:
+    error = RequestTimedOut("broker-a", "a:1", 310, 3)
+    assert error.what == "broker-a at a:1 did not answer SEND_MESSAGE_V2 (310) within 3 s"
+    assert error.exit_code == ExitCode.TIMEOUT
+    assert "may have been carried out" in (error.cure or "")
+
+
+def test_a_topic_without_a_route_says_how_to_create_it() -> None:
+    error = TopicNotFound("orders", ("a:1", "b:2"))
+    assert error.what == "topic orders has no route"
+    assert "as far as a:1 and b:2 know" in (error.why or "")
+    assert "rmqctl topic create orders" in (error.cure or "")
+
+
+def test_the_first_line_of_a_remark_leaves_the_rest_out() -> None:
+    assert first_line("a\nb") == "a"
+    assert first_line(" \n ") is None
+    assert first_line(None) is None

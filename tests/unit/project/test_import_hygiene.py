@@ -1,0 +1,45 @@
+"""What a fresh interpreter loads: memory and start-up time of every node and every command hang on it."""
+
+import subprocess
+import sys
+
+import pytest
+
+OURS_TO_AVOID_IN_NODES = ("rmqctl", "typer", "click", "rich", "psutil", "platformdirs", "tomli_w")
+HEAVY_STANDARD_LIBRARY = (
+    "asyncio", "concurrent.futures", "email", "http", "inspect", "logging.config", "multiprocessing", "unittest", "xml",
+)  # fmt: skip
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of all modules that a fresh interpreter holds after a statement."""
+    code = f"import sys\ntry:\n    {statement}\nexcept SystemExit:\n    pass\nprint('loaded:', *sys.modules)"
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(result.stdout.rpartition("loaded:")[2].split())
+
+
+def test_a_node_loads_no_module_of_the_orchestrator_and_none_of_its_libraries():
+    loaded = loaded_by("import rmqnode.run")
+    assert not loaded.intersection(OURS_TO_AVOID_IN_NODES)
+
+
+def test_a_node_loads_no_heavy_standard_module_that_trio_does_not_load_anyway():
+    unavoidable = loaded_by("import trio, msgspec")
+    assert not loaded_by("import rmqnode.run").difference(unavoidable).intersection(HEAVY_STANDARD_LIBRARY)
+
+
+@pytest.mark.parametrize("module", ["rmqnode.protocol", "rmqnode.store", "rmqnode.config"])
+def test_protocol_store_and_config_load_without_trio(module):
+    assert "trio" not in loaded_by(f"import {module}")
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_version_and_help_load_neither_trio_nor_psutil_nor_a_command(option):
+    loaded = loaded_by(f"from rmqctl.__main__ import main; sys.argv = ['rmqctl', '{option}']; main()")
+    assert "rmqctl.cli.app" in loaded
+    assert not loaded.intersection({"trio", "psutil", "rmqctl.cli.up", "rmqctl.cli.topic", "rmqctl.client"})
+
+
+def test_version_loads_no_rich():
+    loaded = loaded_by("from rmqctl.__main__ import main; sys.argv = ['rmqctl', '--version']; main()")
+    assert "rich" not in loaded
