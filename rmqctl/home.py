@@ -3,6 +3,7 @@
     <home>/<cluster>/cluster.toml         what was resolved for the cluster: profile, settings, ports, nodes
     <home>/<cluster>/supervisor.json      pid and start time of the supervisor and of every node
     <home>/<cluster>/supervisor.lock      held by the running supervisor
+    <home>/<cluster>/change.lock          held by the command that brings the cluster up
     <home>/<cluster>/supervisor.sock      its control socket (in a short run-time folder when this path is too long)
     <home>/<cluster>/logs/supervisor.log
     <home>/<cluster>/<node>/              broker.conf or nameserver.conf, store/, logs/
@@ -14,11 +15,12 @@ import fcntl
 import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from rmqctl.errors import UsageError
+from rmqctl.errors import ExitCode, RmqctlError, UsageError
 
 DEFAULT_CLUSTER = "rmqctl"
 """Name of the cluster home when neither the profile nor `--cluster` gives one."""
@@ -56,6 +58,7 @@ class ClusterHome:
         self.cluster_file = self.folder / "cluster.toml"
         self.record_file = self.folder / "supervisor.json"
         self.lock_file = self.folder / "supervisor.lock"
+        self.change_lock_file = self.folder / "change.lock"
         self.supervisor_log = self.folder / "logs" / "supervisor.log"
 
     def node_folder(self, node: str) -> Path:
@@ -89,6 +92,44 @@ class ClusterHome:
             os.close(lock)
         return False
 
+    @contextmanager
+    def change_lock(self, timeout_seconds: float) -> Iterator[None]:
+        """Hold off other commands that would bring this cluster up at the same time.
+
+        Raises:
+            RmqctlError: One of them is at work for longer than the timeout; or the home cannot be written.
+        """
+        lock = self._open_change_lock()
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise RmqctlError(
+                            f"cluster {self.name} is being brought up by another rmqctl",
+                            f"{self.change_lock_file} is locked for {timeout_seconds:g} s already",
+                            "wait for it, or see what it does: rmqctl status",
+                            ExitCode.TIMEOUT,
+                        ) from None
+                    time.sleep(0.02)
+            yield
+        finally:
+            os.close(lock)
+
+    def _open_change_lock(self) -> int:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self.change_lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RmqctlError(
+                f"cannot write in {self.folder}",
+                error.strerror,
+                "make the folder writable for you, or choose another with --home",
+            ) from None
+
 
 def all_cluster_homes(root: Path) -> list[ClusterHome]:
     """The homes below `root` in which a cluster was ever brought up, sorted by name."""
@@ -96,11 +137,6 @@ def all_cluster_homes(root: Path) -> list[ClusterHome]:
         return []
     names = sorted(entry.name for entry in root.iterdir() if (entry / "cluster.toml").is_file())
     return [ClusterHome(root, name) for name in names if CLUSTER_NAME.fullmatch(name)]
-
-
-def running_cluster_homes(root: Path) -> list[ClusterHome]:
-    """The homes below `root` whose supervisor runs, sorted by name."""
-    return [home for home in all_cluster_homes(root) if home.is_supervised()]
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -113,16 +149,16 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
             `up` writes anew, or what means nothing after a boot.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
-from rmqctl.home import ClusterHome, all_cluster_homes, homes_root, running_cluster_homes
+from rmqctl.home import ClusterHome, all_cluster_homes, homes_root
+from rmqctl.supervisor.orphans import find_orphans
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ def choose_local_home(cluster: str | None, home: Path | None, default: str) -> C
     root = homes_root(home)
     if cluster:
         return ClusterHome(root, cluster)
-    running = running_cluster_homes(root)
+    running = _running_homes(root)
     if len(running) > 1:
         raise _several_run(running)
     return running[0] if running else ClusterHome(root, default)
@@ -91,7 +92,7 @@ def parse_nameservers(text: str, source: str) -> tuple[str, ...]:
 
 def _running_home(root: Path, cluster: str) -> ClusterHome:
     chosen = ClusterHome(root, cluster)
-    if chosen.is_supervised():
+    if _runs(chosen):
         return chosen
     names = [known.name for known in all_cluster_homes(root)]
     why = f"its home is {chosen.folder}" if cluster in names else f"there is no home of that name in {root}"
@@ -99,17 +100,26 @@ def _running_home(root: Path, cluster: str) -> ClusterHome:
 
 
 def _only_running_home(root: Path) -> ClusterHome:
-    running = running_cluster_homes(root)
+    running = _running_homes(root)
     if len(running) > 1:
         raise _several_run(running)
     if not running:
         raise RmqctlError(
             "no cluster is running and none was named",
-            f"no supervisor runs for a home in {root}, and NAMESRV_ADDR is not set",
+            f"nothing runs of the homes in {root}, and NAMESRV_ADDR is not set",
             "rmqctl up, or name nameservers with --nameserver IP:PORT",
             ExitCode.UNREACHABLE,
         )
     return running[0]
+
+
+def _running_homes(root: Path) -> list[ClusterHome]:
+    return [home for home in all_cluster_homes(root) if _runs(home)]
+
+
+def _runs(home: ClusterHome) -> bool:
+    """Nodes go on serving when their supervisor is killed, so they count too."""
+    return home.is_supervised() or bool(find_orphans(home))
 
 
 def _several_run(running: list[ClusterHome]) -> UsageError:

@@ -89,10 +89,17 @@ class LazyGroup(typer.core.TyperGroup):
             formatter.write_dl([(name, entry.help) for name, entry in self.table.items()])
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns the exit status. Errors of users never become tracebacks."""
+def run(arguments: Sequence[str], supervisor: object = None) -> int:
+    """Run one command line; returns the exit status. Errors of users never become tracebacks.
+
+    Args:
+        arguments: Without the name of the program.
+        supervisor: For `up`: the `EarlySupervisor` that waits for its plan.
+    """
     try:
-        outcome = _build_root().main(list(arguments) or ["--help"], prog_name="rmqctl", standalone_mode=False)
+        outcome = _build_root().main(
+            list(arguments) or ["--help"], prog_name="rmqctl", standalone_mode=False, obj=supervisor
+        )
         sys.stdout.flush()
         return int(outcome or ExitCode.DONE)
     except RmqctlError as error:

@@ -137,6 +137,9 @@ class ClusterConnection:
         request = _request(code, header)
         try:
             response = await self._remoting.request(address, request, timeout_seconds=self.timeout_seconds)
+        except RequestTimeout as error:
+            reason = f"{address}: connected, but no answer within {self.timeout_seconds:g} s"
+            raise NameserverUnreachable({address: reason}) from error
         except RemotingError as error:
             raise NameserverUnreachable({address: str(error)}) from error
         return _judge("nameserver", address, code, response, success, topic)

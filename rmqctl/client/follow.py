@@ -159,6 +159,10 @@ class Follower:
             self._changed = trio.Event()
             await self._changed.wait()
 
+    def look_up_route(self) -> None:
+        """Look the route up now instead of at the next interval."""
+        self._route_wanted.set()
+
     async def _enter(self, reader: _Reader) -> None:
         offsets = QueueOffsets(self._connection, self._route)
         reader.next_offset = await offsets.starting_at(reader.queue, reader.start)
@@ -235,7 +239,7 @@ class Follower:
         if broker not in self._troubled:
             self._troubled.add(broker)
             self._report(f"{error.what}{f' ({error.why})' if error.why else ''}: trying again")
-        self._route_wanted.set()
+        self.look_up_route()
 
     def _fail(self, error: ClientError) -> None:
         self._failure = error

@@ -67,22 +67,21 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
     _check_engine(profile.cluster.engine, circumstances.source)
     check_offset(circumstances.port_offset)
     plans = _plan_nodes(profile, circumstances)
-    said = [*profile_settings(profile, circumstances.source), *circumstances.settings]
+    in_profile = profile_settings(profile, circumstances.source)
+    said = [*in_profile, *circumstances.settings]
     check_targets(said, [plan.name for plan in plans])
     _check_identity(said)
     _check_cluster_keys(said)
+
+    def build(plan: _Plan, defaults: dict[str, str]) -> Node:
+        return _build_node(plan, defaults, settings_for(plan.name, plan.role, in_profile, circumstances.settings))
+
     nameservers = [
-        _build_node(plan, _nameserver_defaults(plan, circumstances), settings_for(plan.name, plan.role, said))
-        for plan in plans
-        if plan.role is Role.NAMESERVER
+        build(plan, _nameserver_defaults(plan, circumstances)) for plan in plans if plan.role is Role.NAMESERVER
     ]
     namesrv_addr = ";".join(f"{circumstances.broker_ip}:{node.listen_port}" for node in nameservers)
     brokers = [
-        _build_node(
-            plan,
-            _broker_defaults(plan, profile, circumstances, namesrv_addr),
-            settings_for(plan.name, plan.role, said),
-        )
+        build(plan, _broker_defaults(plan, profile, circumstances, namesrv_addr))
         for plan in plans
         if plan.role is not Role.NAMESERVER
     ]

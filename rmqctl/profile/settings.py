@@ -64,11 +64,20 @@ def profile_settings(profile: Profile, source: str) -> list[Setting]:
     return settings
 
 
-def settings_for(node: str, role: Role, settings: Iterable[Setting]) -> list[Setting]:
-    """The settings that reach a node, in the order in which they apply: the last one for a key wins."""
+def settings_for(
+    node: str, role: Role, in_profile: Iterable[Setting], on_command_line: Iterable[Setting]
+) -> list[Setting]:
+    """The settings that reach a node, in the order in which they apply: the last one for a key wins.
+
+    The command line beats the profile; in each of them a narrower group beats a wider one.
+    """
     order = (*GROUPS_OF_ROLE[role], node)
-    reaching = [setting for setting in settings if setting.target in order]
-    return sorted(reaching, key=lambda setting: order.index(setting.target))
+
+    def reaching(settings: Iterable[Setting]) -> list[Setting]:
+        found = [setting for setting in settings if setting.target in order]
+        return sorted(found, key=lambda setting: order.index(setting.target))
+
+    return [*reaching(in_profile), *reaching(on_command_line)]
 
 
 def check_targets(settings: Iterable[Setting], node_names: Sequence[str]) -> None:

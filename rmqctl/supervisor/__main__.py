@@ -8,9 +8,8 @@ import sys
 
 def main() -> int:
     """Preload and run."""
-    from rmqnode.run import run_node
-
     from rmqctl.supervisor.process import run_supervisor
+    from rmqnode.run import run_node
 
     return run_supervisor(run_node)
 

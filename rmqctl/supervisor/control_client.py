@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import msgspec
 
 from rmqctl.errors import UnreachableError
+from rmqctl.home import ClusterHome
 from rmqctl.supervisor.messages import ControlRefusal, ControlRequest, Event, LineBuffer, StatusReport, encode_line
+from rmqctl.supervisor.record import load_record
 
 _STOP_DECODER: msgspec.json.Decoder[Event | ControlRefusal] = msgspec.json.Decoder(Event | ControlRefusal)
 _STATUS_DECODER: msgspec.json.Decoder[StatusReport | ControlRefusal] = msgspec.json.Decoder(
@@ -67,6 +69,29 @@ class ControlClient:
         return UnreachableError(
             "the supervisor does not answer", f"{self._path}: {reason}", "rmqctl down, then rmqctl up"
         )
+
+
+def ask_status(home: ClusterHome, timeout_seconds: float = 5.0) -> StatusReport:
+    """The state of a supervised cluster; raises UnreachableError."""
+    client = ControlClient(_socket_of(home), ControlRequest(request="status"), timeout_seconds)
+    try:
+        return client.status()
+    finally:
+        client.close()
+
+
+def request_stop(home: ClusterHome, timeout_seconds: float) -> Iterator[Event]:
+    """Let the supervisor of a cluster take it down; yields its events until it has. Raises UnreachableError."""
+    client = ControlClient(_socket_of(home), ControlRequest(request="stop"), timeout_seconds)
+    try:
+        yield from client.events()
+    finally:
+        client.close()
+
+
+def _socket_of(home: ClusterHome) -> str:
+    record = load_record(home.record_file)
+    return str(home.socket_file) if record is None else record.socket
 
 
 def _refused(refusal: ControlRefusal) -> UnreachableError:

@@ -8,6 +8,8 @@ from rmqctl.supervisor.ports_in_use import held_ports
 
 _LOG_LINES = 8
 _LOG_BYTES = 16384
+_ERROR_LINE = re.compile(r"\S+ \S+ (?:ERROR|CRITICAL) \S+ (.*)")
+"""A line of a node's log: date, time, level, logger, message."""
 _ADDRESS_IN_USE = re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE)
 
 
@@ -24,8 +26,11 @@ def tail_of_log(path: Path, since: int, lines: int = _LOG_LINES) -> list[str]:
 
 
 def explain_failure(node: Node, log_lines: list[str]) -> str | None:
-    """The most likely cause of a failed start; None when nothing better than the log's last line is known."""
+    """The most likely cause of a failed start; None when the log says nothing."""
     if any(_ADDRESS_IN_USE.search(line) for line in log_lines):
         for held in held_ports(node):
             return held
+    errors = [match[1] for line in log_lines if (match := _ERROR_LINE.fullmatch(line))]
+    if errors:
+        return errors[-1]
     return log_lines[-1].strip() if log_lines else None

@@ -5,8 +5,10 @@ import signal
 
 _EXIT_MEANINGS = {
     1: "it refused to start, or failed",
-    70: "it crashed with an exception, see its log",
+    2: "its configuration is wrong",
+    70: "it crashed, see its log",
 }
+"""Exit codes of `rmqnode.run.run_node`, and that of a node that ended with an exception."""
 
 
 def describe_exit(wait_status: int) -> str:

@@ -2,11 +2,13 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from rmqctl.errors import RmqctlError, UsageError
+from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.model import ClusterModel, Node
 
 
@@ -37,15 +39,39 @@ def find_holder(address: str, port: int) -> PortHolder | None:
     """Which process listens there; None when the system does not tell (a process of another user)."""
     import psutil
 
-    try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:
-        return None
-    for each in connections:
-        if each.status == psutil.CONN_LISTEN and each.pid and each.laddr.port == port:
-            if each.laddr.ip in (address, "0.0.0.0", "::") or address == "0.0.0.0":
-                return PortHolder(each.pid, _name_of(each.pid))
+    for pid, each in _connections():
+        if each.status != psutil.CONN_LISTEN or not each.laddr or each.laddr.port != port:
+            continue
+        if each.laddr.ip in (address, "0.0.0.0", "::") or address == "0.0.0.0":
+            return PortHolder(pid, _name_of(pid))
     return None
+
+
+def _connections() -> Iterator[tuple[int, Any]]:
+    """(pid, connection) of every TCP socket that the system shows to us."""
+    import psutil
+
+    try:
+        for each in psutil.net_connections(kind="tcp"):
+            if each.pid:
+                yield each.pid, each
+    except psutil.AccessDenied:
+        # macOS shows the table of all processes to root only, but each process to its owner.
+        for process in psutil.process_iter():
+            try:
+                for connection in process.net_connections(kind="tcp"):
+                    yield process.pid, connection
+            except psutil.Error:
+                continue
+
+
+def held_ports(node: Node) -> Iterable[str]:
+    """One sentence for each port of a node that somebody holds; for a node that did not start."""
+    for port in node.ports.values():
+        for address in node.bind_addresses:
+            holder = find_holder(address, port)
+            if holder is not None:
+                yield f"port {port} on {address} is held by {holder}"
 
 
 def _check_port(model: ClusterModel, node: Node, address: str, port: int) -> None:
@@ -74,7 +100,8 @@ def _explain(error: OSError, model: ClusterModel, node: Node, address: str, port
 
 def _taken(model: ClusterModel, node: Node, address: str, port: int) -> RmqctlError:
     holder = find_holder(address, port)
-    beside = f"run beside it: rmqctl up --port-offset {model.port_offset + 100} --cluster NAME"
+    named = "" if model.name == DEFAULT_CLUSTER else f" --cluster {model.name}"
+    beside = f"run beside it: rmqctl up{named} --port-offset {model.port_offset + 100}"
     if holder is None:
         why = f"port {port} on {address} is in use by a process that the system does not show"
         return RmqctlError(f"{node.name} cannot start", why, beside)
@@ -93,12 +120,3 @@ def _name_of(pid: int) -> str:
     except psutil.Error:
         return "a process"
     return name
-
-
-def held_ports(node: Node) -> Iterable[str]:
-    """One sentence for each port of a node that somebody holds; for a node that did not start."""
-    for port in node.ports.values():
-        for address in node.bind_addresses:
-            holder = find_holder(address, port)
-            if holder is not None:
-                yield f"port {port} on {address} is held by {holder}"

@@ -19,6 +19,7 @@ from rmqctl.supervisor.record import SupervisorRecord, save_record
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.states import Policy
+from rmqctl.supervisor.warm_up import warm_up
 from rmqctl.supervisor.zygote import RunNode
 
 _LOCK_SECONDS = 0.5
@@ -32,6 +33,7 @@ def run_supervisor(run_node: RunNode, policy: Policy = Policy()) -> int:  # noqa
         run_node: What a forked node does.
         policy: Patience.
     """
+    warm_up()
     line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
     if not line:
         # The launcher found a problem in the plan and needs no supervisor.
@@ -40,8 +42,8 @@ def run_supervisor(run_node: RunNode, policy: Policy = Policy()) -> int:  # noqa
     home = ClusterHome(Path(launch.root), launch.model.name)
     _redirect_log(home)
     os.chdir("/")
-    # Whatever exists now is shared with every node and never looked at again by their collectors.
-    gc.collect()
+    # Whatever exists now is shared with every node. Frozen, their collectors never touch it; collecting first would
+    # only leave holes in shared pages, which the nodes would fill and so copy.
     gc.freeze()
     zygote = fork_zygote(run_node)
     try:
@@ -71,11 +73,14 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, policy: Policy
     save_identities({})
     service = Supervisor(launch, zygote, launcher, save_identities, policy)
     try:
-        return trio.run(service.run, listener)
+        code = trio.run(service.run, listener)
     finally:
         control_path.unlink(missing_ok=True)
-        home.record_file.unlink(missing_ok=True)
-        os.close(lock)
+    # Not after a crash of the supervisor: the record is what the next command finds the nodes by. And before the
+    # lock is free, so that it can't be the record of a supervisor that comes next.
+    home.record_file.unlink(missing_ok=True)
+    os.close(lock)
+    return code
 
 
 def _redirect_log(home: ClusterHome) -> None:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +118,7 @@ def apache_cluster(
     nameservers: int = 1,
     masters: int = 2,
     jvm_options: tuple[str, ...] = (),
-    brokers_see: str | None = None,
+    told_to_brokers: Callable[[str], str] = str,
 ) -> Iterator[ApacheCluster]:
     """Run nameservers and masters (`broker-a`, `broker-b`, …) below `home` for the length of the block.
 
@@ -127,7 +127,7 @@ def apache_cluster(
         nameservers: How many nameservers.
         masters: How many masters.
         jvm_options: More options for every JVM, such as `-Drocketmq.serialize.type=ROCKETMQ`.
-        brokers_see: The nameserver address given to the brokers, if it is not the nameservers' own (a proxy).
+        told_to_brokers: Turns the nameservers' address into the one the brokers get, such as that of a proxy.
     """
     jars = maven_folder(f"apache-{VERSION}", INTEROP / "apache") / "jars"
     conf = home / "conf"
@@ -143,7 +143,7 @@ def apache_cluster(
             cluster.nameservers.append(node)
         wait_for_boot(cluster.nameservers)
         for index, port in enumerate(free_ports(masters, distance=2)):
-            properties = _broker_properties(home, index, port, brokers_see or cluster.nameserver_address)
+            properties = _broker_properties(home, index, port, told_to_brokers(cluster.nameserver_address))
             node = launcher.start(f"broker-{chr(ord('a') + index)}-0", BROKER_MAIN, port, properties)
             running.callback(node.stop)
             cluster.brokers.append(node)

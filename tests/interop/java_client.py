@@ -21,6 +21,9 @@ JVM_OPTIONS = [
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    # How often an orderly consumer asks for its queues' locks; by default a queue that missed the first time, because
+    # the machine was slow, stands still for 20 s.
+    "-Drocketmq.client.rebalance.lockInterval=2000",
     # 4.5.2's Netty reaches into the JDK, which Java 17 refuses unless it is told otherwise.
     *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "sun.nio.ch", "java.lang")),
 ]
@@ -47,27 +50,29 @@ class JavaClient:
         """The folder with the program's classes and the client's jars, built if need be."""
         return maven_folder(f"java-{self.version}", INTEROP / "java", rocketmq_version=self.version)
 
-    def command(self, nameserver: str, home: Path, *arguments: str, run: str | None = None) -> list[str]:
+    def command(self, nameserver: str, home: Path, cases: list[str], jvm_options: tuple[str, ...]) -> list[str]:
         """The command line that runs the program; logs and local offsets of the client go below `home`."""
         folder = self.folder()
-        name = run or f"java{self.version.replace('.', '')}-{uuid.uuid4().hex[:6]}"
-        own = [f"-Duser.home={home}", f"-Drocketmq.serialize.type={self.serialization}"]
+        run = f"java{self.version.replace('.', '')}-{uuid.uuid4().hex[:6]}"
+        own = [*jvm_options, f"-Duser.home={home}", f"-Drocketmq.serialize.type={self.serialization}"]
         classpath = f"{folder}/classes:{folder}/jars/*"
-        program = ["rmqctl.interop.Main", "--nameserver", nameserver, "--run", name, *arguments]
+        program = ["rmqctl.interop.Main", "--nameserver", nameserver, "--run", run]
+        program += [word for case in cases for word in ("--case", case)]
         return ["java", *JVM_OPTIONS, *own, "-cp", classpath, *program]
 
 
 CLIENTS = (JavaClient("4.5.2"), JavaClient("4.9.7"), JavaClient("5.3.3"), JavaClient("4.5.2", "ROCKETMQ"))
 
 
-def run_cases(client: JavaClient, cluster: Cluster, cases: list[str], home: Path) -> dict[str, Line]:
+def run_cases(
+    client: JavaClient, cluster: Cluster, cases: list[str], home: Path, jvm_options: tuple[str, ...] = ()
+) -> dict[str, Line]:
     """Run the cases in one JVM and return their lines by case; a case the run did not reach has an error."""
     home.mkdir(parents=True, exist_ok=True)
-    arguments = [word for case in cases for word in ("--case", case)]
     errors = home / "stderr.log"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
-            client.command(cluster.nameserver_address, home, *arguments),
+            client.command(cluster.nameserver_address, home, cases, jvm_options),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

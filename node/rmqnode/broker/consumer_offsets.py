@@ -59,4 +59,11 @@ class ConsumerOffsets:
             return None
         self._is_dirty = False
         text = fastjson.dumps(ConsumerOffsetSerializeWrapper(offset_table=self._table), pretty=True).decode()
-        return lambda: self._file.save(text)
+        return lambda: self._write(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.save(text)
+        except OSError:
+            self._is_dirty = True
+            raise

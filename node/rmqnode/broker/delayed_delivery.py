@@ -33,6 +33,9 @@ _DELIVERIES_IN_A_ROW_MAX: Final = 64
 
 _SLEEP_SECONDS_MAX: Final = 3600.0
 
+_NEVER_STORABLE: Final = frozenset({PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED})
+"""Trying again does not help (with its real topic's longer name it is too long), and would stop its level for good."""
+
 
 class DelayedDelivery:
     """The delivery of one broker; only a master runs it."""
@@ -64,7 +67,14 @@ class DelayedDelivery:
             return None
         self._is_dirty = False
         text = fastjson.dumps(DelayOffsetSerializeWrapper(offset_table=self.offsets), pretty=True).decode()
-        return lambda: self._file.save(text)
+        return lambda: self._write(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.save(text)
+        except OSError:
+            self._is_dirty = True
+            raise
 
     async def run(self) -> None:
         """Service: deliver what is due, sleep until the next message is or a new one is scheduled."""
@@ -114,7 +124,10 @@ class DelayedDelivery:
         if message is None:
             logger.warning("delayed message skipped physical_offset=%d reason=no real topic", physical_offset)
             return True
-        return self._writer.put(message, may_be_delayed=False).status is PutStatus.OK
+        status = self._writer.put(message, may_be_delayed=False).status
+        if status in _NEVER_STORABLE:
+            logger.error("delayed message skipped physical_offset=%d reason=%s", physical_offset, status.name)
+        return status is PutStatus.OK or status in _NEVER_STORABLE
 
 
 def _restore(stored: StoredMessage) -> Message | None:
@@ -122,7 +135,8 @@ def _restore(stored: StoredMessage) -> Message | None:
     properties = stored.properties
     topic = properties.get(PropertyName.REAL_TOPIC)
     queue_id = parse_int(properties.get(PropertyName.REAL_QUEUE_ID, "0"))
-    if not topic or queue_id is None or queue_id < 0:
+    # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
+    if not topic or topic == system_topics.SCHEDULE_TOPIC or queue_id is None or queue_id < 0:
         return None
     return Message(
         topic=topic,

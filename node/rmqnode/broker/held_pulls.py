@@ -67,20 +67,18 @@ class HeldPulls:
                 ),
             )
 
-    def release_all(self) -> None:
-        """Make every held pull due; the broker stops."""
+    def answer_all(self) -> None:
+        """Answer every held pull now; the broker stops."""
         for key, waiting in list(self._by_queue.items()):
             self._release(key, waiting, lambda _: True)
+        self._answer_due()
 
     async def answer_due_pulls(self) -> None:
         """Service: answer pulls as soon as they are due."""
         while True:
             await self._something_due.wait()
             self._something_due = trio.Event()
-            due, self._due = self._due, []
-            for held in due:
-                if not held.request.connection.is_closed:
-                    self._run_again(held.request)
+            self._answer_due()
             await trio.lowlevel.checkpoint()
 
     async def watch_timeouts(self) -> None:
@@ -92,6 +90,12 @@ class HeldPulls:
                 self._release(key, waiting, _is_over)
             if not self._count:
                 self._something_held = trio.Event()
+
+    def _answer_due(self) -> None:
+        due, self._due = self._due, []
+        for held in due:
+            if not held.request.connection.is_closed:
+                self._run_again(held.request)
 
     def _release(self, key: tuple[str, int], waiting: list[_HeldPull], is_due: Callable[[_HeldPull], bool]) -> None:
         due: list[_HeldPull] = []

@@ -1,4 +1,4 @@
-"""Which topic and group names a broker takes: they become names of folders and keys of files.
+"""Which names and numbers of queues a broker takes: they become folders and keys of files.
 
 Source: `TopicValidator`, `Validators` (RocketMQ 4.9.7): 4.5.2 leaves the check to its clients.
 """
@@ -9,6 +9,8 @@ from typing import Final
 PATTERN: Final = "^[%|a-zA-Z0-9_-]+$"
 TOPIC_LENGTH_MAX: Final = 127
 GROUP_LENGTH_MAX: Final = 255
+QUEUE_NUMS_MAX: Final = 65_536
+"""Each queue is a folder and up to two open files: a typing error must not fill the disk with them."""
 
 _legal: Final = re.compile(r"[%|a-zA-Z0-9_-]+").fullmatch
 

@@ -43,7 +43,8 @@ class Registration:
     """The registration of one broker with all its nameservers, over `client`, which its owner opens.
 
     Args:
-        on_order_config: Takes the names of ordered topics that a nameserver answers with.
+        on_order_config: Takes the names of ordered topics when a nameserver answers with them; one that knows
+            of none says nothing, and the flags stay.
     """
 
     topics: "TopicTable"
@@ -54,6 +55,7 @@ class Registration:
         self._timeout = config.register_broker_timeout_ms / 1000
         self._period = max(_PERIOD_SECONDS_MIN, min(config.register_name_server_period_ms / 1000, _PERIOD_SECONDS_MAX))
         self._changed = trio.Event()
+        self._period_end = 0.0
         self._failed: set[str] = set()
         self._waiting: list[tuple[AfterRegistration, Request[Any]]] = []
         self.client = RemotingClient(on_closed=self._nameserver_gone)
@@ -69,7 +71,12 @@ class Registration:
 
     async def register(self) -> None:
         """Register with all nameservers now; those that can't be reached are tried again by `keep_registered`."""
-        await self._register_with(self._config.namesrv_addr)
+        self._period_end = trio.current_time() + self._period
+        order_configs = await self._register_with(self._config.namesrv_addr)
+        # One nameserver's word, and always the same one's: two that differ must not turn the flags for ever.
+        speaker = next((address for address in self._config.namesrv_addr if address in order_configs), None)
+        if speaker is not None:
+            self._on_order_config(order_configs[speaker])
 
     async def keep_registered(self) -> None:
         """Service: register again each period, after each change, and where it failed."""
@@ -78,10 +85,11 @@ class Registration:
 
     async def _wait_for_next(self) -> None:
         """Wait for a change or the time of the next registration, then register where it is due."""
-        pause = _RETRY_SECONDS if self._failed else self._period
-        with trio.move_on_after(pause):
+        retry_at = trio.current_time() + _RETRY_SECONDS if self._failed else self._period_end
+        with trio.move_on_at(min(retry_at, self._period_end)):
             await self._changed.wait()
-        if self._failed and not self._changed.is_set():
+        # Those that answer must hear of this broker each period, however long another one is away.
+        if not self._changed.is_set() and trio.current_time() < self._period_end:
             await self._register_with(tuple(self._failed))
             return
         self._changed = trio.Event()
@@ -90,13 +98,16 @@ class Registration:
         for outcome, request in waiting:
             request.connection.reply(request, outcome.reply)
 
-    async def _register_with(self, addresses: tuple[str, ...]) -> None:
+    async def _register_with(self, addresses: tuple[str, ...]) -> dict[str, list[str]]:
+        """Register with some nameservers; return what those that know of ordered topics answered."""
         body = RegisterBrokerBody(topic_config_serialize_wrapper=self._announced_topics()).encode()
+        order_configs: dict[str, list[str]] = {}
         async with trio.open_nursery() as nursery:
             for address in addresses:
-                nursery.start_soon(self._register, address, body)
+                nursery.start_soon(self._register, address, body, order_configs)
+        return order_configs
 
-    async def _register(self, address: str, body: bytes) -> None:
+    async def _register(self, address: str, body: bytes, order_configs: dict[str, list[str]]) -> None:
         config = self._config
         header = RegisterBrokerRequestHeader(
             broker_name=config.broker_name,
@@ -111,7 +122,8 @@ class Registration:
             response = await self.client.request(address, command, timeout_seconds=self._timeout)
             if response.code != ResponseCode.SUCCESS:
                 raise RemotingError(address, f"{response_name(response.code)}: {response.remark}")
-            ordered_topics = list(KVTable.decode(response.body).table) if response.body else []
+            if response.body:
+                order_configs[address] = list(KVTable.decode(response.body).table)
         except (RemotingError, ProtocolError) as error:
             if address not in self._failed:
                 logger.warning("registration failed nameserver=%s reason=%s", address, error)
@@ -120,7 +132,6 @@ class Registration:
         if address in self._failed:
             logger.info("registration works again nameserver=%s", address)
             self._failed.discard(address)
-        self._on_order_config(ordered_topics)
 
     def _announced_topics(self) -> TopicConfigSerializeWrapper:
         """Return the topic table, with the broker's permission where the broker lacks read or write."""

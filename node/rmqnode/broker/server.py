@@ -53,20 +53,19 @@ async def serve_broker(
     try:
         store = MessageStore(_store_options(config), wall_clock_ms)
         logger.info("%s", store.open())
-    except BaseException:
+        try:
+            broker = Broker(config, store, pull_message_again)
+            try:
+                await _serve(broker, listeners, stop, task_status)
+            finally:
+                for write in broker.take_changes():
+                    write()
+        finally:
+            store.close()
+            logger.info("store closed")
+    finally:
         for listener in listeners:
             listener.close()
-        raise
-    try:
-        broker = Broker(config, store, pull_message_again)
-        try:
-            await _serve(broker, listeners, stop, task_status)
-        finally:
-            for write in broker.take_changes():
-                write()
-    finally:
-        store.close()
-        logger.info("store closed")
 
 
 async def _serve(
@@ -85,8 +84,8 @@ async def _serve(
         task_status.started(broker.config)
         await stop.wait()
         await broker.registration.unregister()
+        broker.held_pulls.answer_all()
         with trio.move_on_after(_DRAIN_SECONDS):
-            broker.held_pulls.release_all()
             await broker.flusher.wait_answered()
         services.cancel_scope.cancel()
 

@@ -22,7 +22,7 @@ from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
-from rmqnode.config import BrokerConfig
+from rmqnode.config import BrokerConfig, BrokerRole
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
@@ -78,6 +78,8 @@ class Broker:
         self.clock = clock
         self.locks = QueueLocks(clock_ms)
         self.flusher = Flusher(store, config)
+        self.is_durable_at_once = not self.flusher.is_sync and config.broker_role is not BrokerRole.SYNC_MASTER
+        """Whether a send is answered as soon as it is in the page cache: no disk and no slave to wait for."""
         self.held_pulls = HeldPulls(lambda request: request.connection.reply(request, run_pull_again(self, request)))
         self.delay_levels = DelayLevels(config.message_delay_level)
         self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, clock_ms, self.flusher.message_written)

@@ -4,8 +4,10 @@ Source: `NettyRemotingClient` (RocketMQ 4.5.2): one connection per server addres
 `opaque` alone.
 """
 
+import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -37,10 +39,12 @@ class RemotingClient:
         self._on_closed = on_closed
         self._connections: dict[str, Connection] = {}
         self._connecting: dict[str, trio.Lock] = {}
-        self._nursery_manager = trio.open_nursery()
+        self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Self:
+        # Not before: a client can be made where no event loop runs.
+        self._nursery_manager = trio.open_nursery()
         self._nursery = await self._nursery_manager.__aenter__()
         return self
 
@@ -50,7 +54,7 @@ class RemotingClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._nursery is not None
+        assert self._nursery is not None and self._nursery_manager is not None
         self._nursery.cancel_scope.cancel()
         return await self._nursery_manager.__aexit__(kind, error, traceback)
 
@@ -83,10 +87,15 @@ class RemotingClient:
         connection = self._connections.get(address)
         if connection is not None and not connection.is_closed:
             return connection
-        async with self._connecting.setdefault(address, trio.Lock()):
-            connection = self._connections.get(address)
-            if connection is None or connection.is_closed:
-                connection = await self._open(address, timeout_seconds)
+        try:
+            # The wait for somebody else's attempt counts too: many requests to a dead peer must not queue up.
+            with trio.fail_after(timeout_seconds):
+                async with self._connecting.setdefault(address, trio.Lock()):
+                    connection = self._connections.get(address)
+                    if connection is None or connection.is_closed:
+                        connection = await self._open(address)
+        except trio.TooSlowError:
+            raise ConnectError(address, f"no connection within {timeout_seconds:g} s") from None
         return connection
 
     def close(self, address: str, reason: str = "not needed any more") -> None:
@@ -95,11 +104,16 @@ class RemotingClient:
         if connection is not None:
             connection.close(reason)
 
-    async def _open(self, address: str, timeout_seconds: float) -> Connection:
+    async def _open(self, address: str) -> Connection:
         if self._nursery is None:
             raise ConnectionLost(address, "the client is not open")
-        sock = await _connect(address, timeout_seconds)
-        connection = self._connections[address] = Connection(sock, self._on_frame)
+        sock = await _connect(address)
+        try:
+            connection = self._connections[address] = Connection(sock, self._on_frame)
+        except OSError as error:
+            # The peer hung up between the handshake and our first look.
+            sock.close()
+            raise ConnectError(address, f"no connection: {_reason(error)}") from None
         self._nursery.start_soon(self._run, address, connection)
         return connection
 
@@ -120,19 +134,16 @@ class RemotingClient:
             self._on_request(connection, command)
 
 
-async def _connect(address: str, timeout_seconds: float) -> socket.socket:
+async def _connect(address: str) -> socket.socket:
     host, _, port_text = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port_text.isdecimal() or not 0 < int(port_text) < 65_536:
         raise ConnectError(address, "this is not an address of the form host:port")
     try:
-        with trio.fail_after(timeout_seconds):
-            found = await trio.socket.getaddrinfo(host, int(port_text), type=socket.SOCK_STREAM)
-            return await _connect_to_first(found)
-    except trio.TooSlowError:
-        raise ConnectError(address, f"no connection within {timeout_seconds:g} s") from None
+        found = await trio.socket.getaddrinfo(host, int(port_text), type=socket.SOCK_STREAM)
+        return await _connect_to_first(found)
     except OSError as error:
-        raise ConnectError(address, f"no connection: {error.strerror or error}") from None
+        raise ConnectError(address, f"no connection: {_reason(error)}") from None
 
 
 async def _connect_to_first(found: Sequence[tuple[int, int, int, str, Any]]) -> socket.socket:
@@ -152,3 +163,10 @@ async def _connect_to_first(found: Sequence[tuple[int, int, int, str, Any]]) -> 
         else:
             return sock
     raise failure or OSError("the name has no address")
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's own words; trio puts the address before them, which callers know."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -133,6 +133,7 @@ class Connection:
                 self._on_frame(self, frame)
         except ProtocolError as error:
             logger.warning("connection closed peer=%s reason=%s", self.peer, error)
+            self._flush()  # what came before it has been handled and has its answers
             self.close(str(error))
             return False
         finally:

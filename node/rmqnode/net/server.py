@@ -119,9 +119,9 @@ def listen(hosts: Iterable[str], port: int) -> list[socket.socket]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, port))
             sock.listen(_BACKLOG)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             for opened in sockets:
                 opened.close()
-            raise BindError(host, port, error.strerror or str(error)) from None
+            raise BindError(host, port, getattr(error, "strerror", None) or str(error)) from None
         sock.setblocking(False)
     return sockets

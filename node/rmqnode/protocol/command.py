@@ -137,7 +137,7 @@ def decode_command(frame: Frame) -> Command:
         return _decode_binary(frame)
     try:
         header = _decode_json(frame.header)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedHeader(f"a JSON header can't be read: {error}") from None
     ext_fields = header.ext_fields
     return Command(

@@ -338,9 +338,7 @@ class GetAllTopicConfigResponseHeader(Header):
 
 
 class TopicRequestHeader(Header):
-    """Header of DELETE_TOPIC_IN_BROKER (215), GET_TOPIC_STATS_INFO (202), QUERY_TOPIC_CONSUME_BY_WHO (300)
-    and GET_TOPIC_CONFIG (351).
-    """
+    """Header of 215, 202, 300 and 351: delete a topic, its statistics, its consumers, its configuration."""
 
     topic: str
 

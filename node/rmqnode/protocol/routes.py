@@ -20,8 +20,8 @@ from rmqnode.protocol.header_fields import Header, boolean_fields, header_from_e
 
 H = TypeVar("H", bound=Header)
 
-_LOOSE_NUMBER: Final = re.compile(rb'":"[+-]?[0-9]+[.eE]')
-"""A value that msgspec may take for an integer and Java does not: `5.0`, `1e3`."""
+_LOOSE_NUMBER: Final = re.compile(rb'":\s*"?[+-]?[0-9]+[.eE]|\\u00[2-6]')
+"""A value that msgspec may take for an integer and Java does not: `5.0`, `1e3`, also with escaped characters."""
 
 _CODE_PREFIX: Final = b'{"code":'
 
@@ -117,9 +117,9 @@ class RequestTable:
             decode = entry.decode = msgspec.json.Decoder(Request[header_type], strict=False).decode
         try:
             request = decode(header)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if request.flag & FLAG_RESPONSE:
+        if request.flag & FLAG_RESPONSE or request.code != entry.route.code:
             return None
         for name in entry.boolean_fields:
             # msgspec takes "1" for true, Java only "true".

@@ -17,7 +17,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from rmqnode.store.mapped_file import sync_data
+from rmqnode.store.sync import sync_data
 
 CHECKPOINT_SIZE: Final = 4096
 CHECKPOINT_MARGIN_MS: Final = 3000

@@ -83,6 +83,7 @@ class CommitLog:
         file.keep_open()
         self.mapping = file.mapping
         if file is not self._active:
+            file.expect_appends()
             self._active = file
             self._budget.forget(file)
         self.base_offset = file.base_offset
@@ -96,6 +97,7 @@ class CommitLog:
         self._activate(following, needed)
         BLANK_HEAD.pack_into(file.mapping, position, file.size_bytes - position, BLANK_MAGIC)
         self._budget.hold(file)
+        file.expect_scans()
         self.wrote_offset = following.base_offset
 
     def flush(self) -> int:
@@ -106,6 +108,8 @@ class CommitLog:
         """
         with self._flush_lock:
             target = self.wrote_offset
+            if self.flushed_offset >= target:
+                return target
             active = self._active
             for file in self._files.between(self.flushed_offset, target):
                 file.sync()

@@ -16,6 +16,7 @@ from msgspec import MsgspecError
 
 from rmqnode.protocol.errors import ProtocolError
 from rmqnode.store.errors import StoreError
+from rmqnode.store.sync import sync_folder
 
 T = TypeVar("T")
 
@@ -79,24 +80,16 @@ class ConfigFile:
         self._former.unlink(missing_ok=True)
         has_former = self._keep_former()
         self._temporary.replace(self.path)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
         if has_former:
             self._former.replace(self.backup)
 
     def _keep_former(self) -> bool:
         """Give the present content a second name; the backup is replaced only once the new file is in place."""
+        if not self.path.exists():
+            return False
         try:
             os.link(self.path, self._former)
-        except FileNotFoundError:
-            return False
         except OSError:  # a file system without hard links
             self._former.write_bytes(self.path.read_bytes())
         return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

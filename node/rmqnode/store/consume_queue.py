@@ -14,7 +14,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
 
@@ -50,8 +50,8 @@ class ConsumeQueue:
     """
 
     __slots__ = (
-        "_budget", "_files", "base_queue_offset", "flushed_queue_offset", "limit", "mapping", "max_queue_offset",
-        "min_queue_offset", "queue_id", "record_fixed_size", "topic", "topic_field",
+        "_active", "_budget", "_files", "_reserved", "base_queue_offset", "flushed_queue_offset", "limit", "mapping",
+        "max_queue_offset", "min_queue_offset", "queue_id", "record_fixed_size", "topic", "topic_field",
     )  # fmt: skip
 
     def __init__(self, directory: Path, file_size: int, topic: str, queue_id: int, budget: MappingBudget) -> None:
@@ -61,6 +61,8 @@ class ConsumeQueue:
         self.record_fixed_size = RECORD_FIXED_SIZE - 1 + len(self.topic_field)
         self._files = MappedFileQueue(directory / topic / str(queue_id), file_size)
         self._budget = budget
+        self._active: MappedFile | None = None
+        self._reserved = 0
         self.mapping = NO_MAPPING
         self.limit = -1
         self.base_queue_offset = 0
@@ -81,14 +83,27 @@ class ConsumeQueue:
         reserved = position
         while reserved < end:
             file = self._files.find(reserved) or self._files.append_file(reserved)
-            wanted = max(end - reserved, RESERVE_STEP)
-            reserved = file.base_offset + file.reserve(reserved - file.base_offset, wanted)
+            if reserved >= self._reserved:
+                wanted = max(end - reserved, RESERVE_STEP)
+                self._reserved = file.base_offset + file.reserve(reserved - file.base_offset, wanted)
+            reserved = min(self._reserved, file.base_offset + file.size_bytes)
         active = self._files.find(position)
         assert active is not None
-        self._budget.hold(self)
+        self._activate(active)
         self.mapping = active.mapping
         self.base_queue_offset = active.base_offset // UNIT_SIZE
         self.limit = min(reserved, active.base_offset + active.size_bytes) // UNIT_SIZE
+
+    def _activate(self, file: MappedFile) -> None:
+        """Account for a file that is about to be written: it belongs to the queue's own place in the budget."""
+        previous = self._active
+        if file is not previous:
+            file.expect_appends()
+            self._budget.forget(file)
+            if previous is not None:
+                self._budget.hold(previous)
+            self._active = file
+        self._budget.hold(self)
 
     def append(self, physical_offset: int, record_size: int, tags_code: int) -> None:
         """Write the next unit.
@@ -117,7 +132,9 @@ class ConsumeQueue:
     def flush(self) -> None:
         """Bring all units to the disk; blocks. A queue that was deleted meanwhile has nothing to flush."""
         target = self.max_queue_offset
-        start = min(self.flushed_queue_offset, target)
+        start = self.flushed_queue_offset
+        if start >= target:
+            return
         for file in self._files.between(start * UNIT_SIZE, target * UNIT_SIZE):
             try:
                 file.sync()
@@ -133,7 +150,8 @@ class ConsumeQueue:
         file = self._files.find(position)
         if file is None or not 0 <= queue_offset < self.max_queue_offset:
             return None
-        self._budget.hold(self)
+        if file is not self._active:
+            self._budget.hold(file)
         start = position - file.base_offset
         count = min(count_max, self.max_queue_offset - queue_offset)
         return file.view[start : start + count * UNIT_SIZE]
@@ -202,6 +220,7 @@ class ConsumeQueue:
     def cut_at(self, queue_offset: int) -> None:
         """Remove every unit from a queue offset on; the rest of the file becomes zeros."""
         self.unmap()
+        self._reserved = 0
         self._files.cut(queue_offset * UNIT_SIZE)
         if queue_offset * UNIT_SIZE <= self._files.first_offset:
             self._files.delete_all()
@@ -226,20 +245,31 @@ class ConsumeQueue:
     def _bisect(self, holds: Callable[[Unit], bool], high: int) -> int:
         """Queue offset, at most `high`, of the first unit for which a predicate (true, then false) fails."""
         low = self._files.first_offset // UNIT_SIZE
+        opened: set[MappedFile] = set()
         while low < high:
             middle = (low + high) // 2
+            file = self._files.find(middle * UNIT_SIZE)
+            if file is not None and file not in opened:
+                file.keep_open()
+                opened.add(file)
             low, high = (middle + 1, high) if holds(self._peek(middle)) else (low, middle)
+        for file in opened:
+            file.let_go()
         return low
 
     def unmap(self) -> None:
         """Give all mappings back; the next use maps again."""
         self.limit = -1
         self.mapping = NO_MAPPING
-        self._files.unmap()
+        self._active = None
+        for file in self._files.files:
+            file.unmap()
+            self._budget.forget(file)
         self._budget.forget(self)
 
     def delete(self) -> None:
         """Delete the files of this queue."""
         self.unmap()
+        self._reserved = 0
         self._files.delete_all()
         self.min_queue_offset = self.max_queue_offset = self.flushed_queue_offset = 0

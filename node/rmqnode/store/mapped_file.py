@@ -10,11 +10,14 @@ Mappings are never closed by hand: readers hold slices of them, and the last sli
 import errno
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from rmqnode.store.sync import sync_data, sync_folder
+
 FILE_NAME_DIGITS: Final = 20
-ZERO_CHUNK: Final = bytes(1 << 20)
+PIECE_SIZE: Final = 1 << 20
 
 _CANNOT_RESERVE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV})
 """The file system has no reservation; a full disk is then found out by Apache's rule only (the disk ratio)."""
@@ -55,7 +58,7 @@ class MappingBudget:
 class MappedFile:
     """A file that holds the bytes `base_offset` … `base_offset + size_bytes` of a stream."""
 
-    __slots__ = ("_descriptor", "_mapping", "_view", "base_offset", "path", "size_bytes")
+    __slots__ = ("_descriptor", "_is_new", "_mapping", "_view", "base_offset", "path", "size_bytes")
 
     def __init__(self, path: Path, base_offset: int, size_bytes: int) -> None:
         self.path = path
@@ -64,6 +67,7 @@ class MappedFile:
         self._mapping: mmap.mmap | None = None
         self._view: memoryview | None = None
         self._descriptor = -1
+        self._is_new = False
 
     @classmethod
     def create(cls, directory: Path, base_offset: int, size_bytes: int) -> "MappedFile":
@@ -78,7 +82,9 @@ class MappedFile:
             raise
         finally:
             os.close(descriptor)
-        return cls(path, base_offset, size_bytes)
+        file = cls(path, base_offset, size_bytes)
+        file._is_new = True
+        return file
 
     @property
     def mapping(self) -> mmap.mmap:
@@ -91,17 +97,27 @@ class MappedFile:
                 os.close(descriptor)
         return self._mapping
 
+    def expect_appends(self) -> None:
+        """Map for writing at the end: a touched page is read alone, not with megabytes of holes read ahead of it.
+
+        With a read-ahead of 8 MiB the first touch of a new queue file cost 7 ms without this.
+        """
+        self._advise("MADV_RANDOM")
+
+    def expect_scans(self) -> None:
+        """Map for reading in order: the kernel may read ahead again."""
+        self._advise("MADV_NORMAL")
+
+    def _advise(self, advice: str) -> None:
+        if hasattr(mmap, advice):
+            self.mapping.madvise(getattr(mmap, advice))
+
     @property
     def view(self) -> memoryview:
         """A read-only view of the whole file; slices of it stay valid after `unmap` and `delete`."""
         if self._view is None:
             self._view = memoryview(self.mapping).toreadonly()
         return self._view
-
-    @property
-    def is_mapped(self) -> bool:
-        """Whether the file is mapped now."""
-        return self._mapping is not None
 
     def unmap(self) -> None:
         """Forget the mapping; it goes when the last slice of it has gone."""
@@ -120,7 +136,10 @@ class MappedFile:
             os.close(descriptor)
 
     def sync(self) -> None:
-        """Bring every changed page to the disk; blocks, without the interpreter lock."""
+        """Bring every changed page to the disk, and of a new file its name; blocks, without the interpreter lock."""
+        if self._is_new:
+            sync_folder(self.path.parent)
+            self._is_new = False
         if self._descriptor >= 0:
             sync_data(self._descriptor)
             return
@@ -135,6 +154,8 @@ class MappedFile:
         view = self._view  # read once: another thread may unmap the file
         if view is not None:
             return bytes(view[position : position + size])
+        if self._descriptor >= 0:
+            return os.pread(self._descriptor, size, position)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return os.pread(descriptor, size, position)
@@ -171,13 +192,11 @@ class MappedFile:
         end_of_content = position
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            while (position := _next_data(descriptor, position)) < self.size_bytes:
-                chunk = os.pread(descriptor, min(len(ZERO_CHUNK), self.size_bytes - position), position)
-                content = len(chunk.rstrip(b"\0"))
+            for begin, end in _data_ranges(descriptor, position, self.size_bytes):
+                content = len(os.pread(descriptor, end - begin, begin).rstrip(b"\0"))
                 if content:
-                    os.pwrite(descriptor, ZERO_CHUNK[:content], position)
-                    end_of_content = position + content
-                position += len(chunk)
+                    os.pwrite(descriptor, bytes(content), begin)
+                    end_of_content = begin + content
         finally:
             os.close(descriptor)
         return end_of_content
@@ -189,21 +208,18 @@ class MappedFile:
         self.path.unlink(missing_ok=True)
 
 
-def sync_data(descriptor: int) -> None:
-    """Bring the data of an open file to the disk; blocks, without the interpreter lock."""
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(descriptor)
-    else:  # macOS
-        os.fsync(descriptor)
-
-
-def _next_data(descriptor: int, position: int) -> int:
-    """First position from here on that is not in a hole, or a very large number."""
-    if not hasattr(os, "SEEK_DATA"):
-        return position
-    try:
-        return os.lseek(descriptor, position, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        return 1 << 62
+def _data_ranges(descriptor: int, begin: int, size: int) -> Iterator[tuple[int, int]]:
+    """Parts of a file from `begin` on that are not holes, in pieces of 1 MiB at most."""
+    while begin < size:
+        end = size
+        if hasattr(os, "SEEK_DATA"):
+            try:
+                begin = os.lseek(descriptor, begin, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # no data behind this position
+                    raise
+                return
+            end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        end = min(end, begin + PIECE_SIZE)
+        yield begin, end
+        begin = end

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rmqnode.store.errors import StoreFileMismatch
-from rmqnode.store.mapped_file import MappedFile
+from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile
 
 
 class MappedFileQueue:
@@ -32,14 +32,14 @@ class MappedFileQueue:
             found = sorted(os.scandir(self.directory), key=lambda entry: entry.name)
         except FileNotFoundError:
             return
-        if found and found[-1].is_file() and found[-1].stat().st_size == 0:
+        if found and _is_stream_file(found[-1]) and found[-1].stat().st_size == 0:
             os.unlink(found.pop().path)
         for entry in found:
             self.files.append(self._checked(entry))
 
     def _checked(self, entry: os.DirEntry[str]) -> MappedFile:
         path = Path(entry.path)
-        if not (entry.name.isascii() and entry.name.isdecimal() and entry.is_file()):
+        if not _is_stream_file(entry):
             raise StoreFileMismatch(path, "does not belong here; move it away")
         size = entry.stat().st_size
         if size != self.file_size:
@@ -104,7 +104,7 @@ class MappedFileQueue:
         if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()
 
-    def unmap(self) -> None:
-        """Forget the mappings of all files."""
-        for file in self.files:
-            file.unmap()
+
+def _is_stream_file(entry: os.DirEntry[str]) -> bool:
+    is_offset = len(entry.name) == FILE_NAME_DIGITS and entry.name.isascii() and entry.name.isdecimal()
+    return is_offset and entry.is_file()

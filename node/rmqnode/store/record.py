@@ -98,6 +98,8 @@ def scan_record(view: memoryview, position: int, base_offset: int, *, check_crc:
     tail = _tail(view, position, size, body_size)
     if tail is None:
         return None
+    if _looks_torn(view, position + size, *tail):
+        return None
     if check_crc and body_size and not _crc_matches(view, position, body_size, crc):
         return None
     return ScannedRecord(size, queue_id, queue_offset, sys_flag, store_timestamp, *tail)
@@ -116,6 +118,16 @@ def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[b
     if properties_size < 0 or topic_end + 2 + properties_size != end:
         return None
     return bytes(view[topic_at:topic_end]), bytes(view[topic_end + 2 : end])
+
+
+def _looks_torn(view: memoryview, end: int, topic: bytes, properties: bytes) -> bool:
+    """Whether zeros stand where the last bytes of a record should be.
+
+    The CRC covers the body only, so without this a record that was cut short behind its body would pass.
+    """
+    if b"\0" in topic:
+        return True
+    return properties.endswith(b"\0") and not any(view[end : end + SIZE_AND_MAGIC.size])
 
 
 def _crc_matches(view: memoryview, position: int, body_size: int, crc: int) -> bool:

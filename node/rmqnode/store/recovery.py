@@ -1,7 +1,7 @@
 """Bringing a store directory into order at its opening: log end, complete consume queues, never ahead of the log.
 
-One rule for every situation: choose a physical offset below which everything is known to be right, cut the queues
-there, walk the log from there on, check and dispatch every record, cut the log behind the last good one.
+One rule for every situation: cut the queues at a physical offset below which they are known to be right, walk the log,
+check every record, give it its unit unless its queue has it, cut the log behind the last good one.
 
     situation                                          where the walk begins
     ---------------------------------------------------------------------------------------------------
@@ -76,6 +76,7 @@ class Recovery:
         self._complete_to = 0
         self._records_scanned = 0
         self._bytes_damaged = 0
+        self._dispatched_to: dict[ConsumeQueue, int] = {}
         self._rebuilt: set[ConsumeQueue] = set()
 
     def run(self) -> RecoveryReport:
@@ -89,11 +90,15 @@ class Recovery:
         if not self._log.file_offsets():
             return self._without_log(began)
         start = self._choose_start()
+        complete_to = max(start, self._complete_to)
         for queue in list(self._table.by_key.values()):
-            if not self._was_clean or queue.end_physical_offset() > start:
-                queue.cut(start)
+            if not self._was_clean or queue.end_physical_offset() > complete_to:
+                queue.cut(complete_to)
+            self._dispatched_to[queue] = queue.end_physical_offset()
         end = self._walk(start)
         bytes_cut = self._log.cut(end)
+        # What was walked may have been in the page cache of a killed process only: the next flush takes it along.
+        self._log.flushed_offset = min(start, end)
         self._settle_queues()
         return self._report(began, start, end, bytes_cut)
 
@@ -125,8 +130,8 @@ class Recovery:
             return coverage.physical_offset if covered else self._log.min_offset
         if self._was_clean:
             ends = (queue.end_physical_offset() for queue in self._table.by_key.values())
-            self._complete_to = max(ends, default=-1)
-            return self._complete_to if self._log_reaches(self._complete_to) else self._log.min_offset
+            self._complete_to = max((end for end in ends if self._log_reaches(end)), default=self._log.min_offset)
+            return self._complete_to
         return self._file_before_checkpoint()
 
     def _log_reaches(self, physical_offset: int) -> bool:
@@ -175,7 +180,8 @@ class Recovery:
                 self._dispatch(record, base_offset + position)
                 position += record.size
             elif base_offset + position < self._complete_to:
-                following = _next_record(view, position, base_offset, check_crc=check_crc)
+                limit = min(len(view), self._complete_to - base_offset)
+                following = _next_record(view, position, base_offset, limit, check_crc=check_crc)
                 self._bytes_damaged += following - position
                 position = following
             else:
@@ -190,6 +196,8 @@ class Recovery:
         topic = record.topic.decode("utf-8", "replace")
         queue = self._table.by_key.get((topic, record.queue_id)) or self._table.new(topic, record.queue_id)
         if queue is None:
+            return
+        if physical_offset < self._dispatched_to.get(queue, -1):
             return
         self._table.by_key[topic, record.queue_id] = queue
         if record.queue_offset == 0 and queue.max_queue_offset:
@@ -213,10 +221,10 @@ class Recovery:
         self._table.unmap()
 
 
-def _next_record(view: memoryview, position: int, base_offset: int, *, check_crc: bool) -> int:
-    """Position of the next good record behind a damaged one; the end of the file without one."""
-    for match in _MAGIC_PATTERN.finditer(view, position + 1):
+def _next_record(view: memoryview, position: int, base_offset: int, limit: int, *, check_crc: bool) -> int:
+    """Position of the next good record behind a damaged one; `limit` when there is none below it."""
+    for match in _MAGIC_PATTERN.finditer(view, position + 1, limit):
         candidate = match.start() - MAGIC_POSITION
         if candidate > position and scan_record(view, candidate, base_offset, check_crc=check_crc) is not None:
             return candidate
-    return len(view)
+    return limit

@@ -67,7 +67,7 @@ class MessageStore:
         self._lock = StoreLock(options.root / "lock")
         self._abort_path = options.root / "abort"
         self._queue_flush_lock = Lock()
-        self._queues_flushed = QueuesFlushed(0, 0)
+        self._queues_flushed: QueuesFlushed | None = None
         self._is_open = False
 
     def open(self) -> RecoveryReport:
@@ -263,9 +263,14 @@ class MessageStore:
         if size > self._size_max:
             return PutStatus.MESSAGE_ILLEGAL
         try:
-            queue.make_room(unit_count)
-            self._log.make_room(size)
+            # The queue last: the log may let the budget unmap the queue that has been mapped longest.
+            if self._log.wrote_offset + size > self._log.limit:
+                self._log.make_room(size)
+            if queue.max_queue_offset + unit_count > queue.limit:
+                queue.make_room(unit_count)
         except OSError as error:
+            if not queue.max_queue_offset:
+                queue.delete()
             full = error.errno in _DISK_FULL
             return PutStatus.SERVICE_NOT_AVAILABLE if full else PutStatus.CREATE_MAPPED_FILE_FAILED
         self._queues[queue.topic, queue.queue_id] = queue
@@ -377,6 +382,8 @@ class MessageStore:
             OSError: The disk failed; the last checkpoint still holds or counts as unknown.
         """
         with self._queue_flush_lock:
+            if self._queues_flushed is None:
+                return
             physical_offset, store_timestamp = self._queues_flushed
             if self._log.flushed_offset < physical_offset:
                 self._log.flush()

@@ -5,9 +5,7 @@ pip installs into really empty environments, and finds exactly the versions that
 """
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -96,25 +94,6 @@ def built_wheel(copy_checkout: CopyCheckout, tmp_path_factory: pytest.TempPathFa
     )
     (wheel,) = (folder / "dist").glob("*.whl")
     return wheel
-
-
-@pytest.fixture
-def free_port_offset() -> int:
-    """A `--port-offset` at which all ports of the shipped profiles are free, below those that the system gives away."""
-    ports = [9876, 9877, *(10911 + place * 10 + use for place in range(4) for use in (-2, 0, 1))]
-    for offset in random.sample(range(6_000, 21_000, 100), 100):
-        if all(_is_free(port + offset) for port in ports):
-            return offset
-    pytest.fail("no free block of ports on 127.0.0.1")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _with_dependencies(names: Sequence[str]) -> Iterator[Distribution]:

@@ -96,6 +96,12 @@ def test_files_that_the_documents_link_to_exist(checkout, document):
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_scripts_that_the_documents_mention_exist(checkout, document):
+    mentioned = set(re.findall(r"\bscripts/[\w.]*\w", (checkout / document).read_text(encoding="utf-8")))
+    assert [name for name in sorted(mentioned) if not (checkout / name).is_file()] == []
+
+
 def test_readme_names_rocketmq_in_its_first_sentence_and_every_profile(checkout):
     readme = (checkout / "README.md").read_text(encoding="utf-8")
     first_sentence = next(line for line in readme.splitlines() if line and not line.startswith(("#", "<", "[")))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port_offset
+
 RunInstalled = Callable[..., subprocess.CompletedProcess[str]]
 
 EMBEDDED_PROFILES = {"single", "1m-1s", "2m-noslave", "2m-2s", "2m-2s-sync"}
@@ -26,8 +28,13 @@ def test_wheel_holds_both_packages_the_profiles_and_the_licence_and_nothing_else
 
 @pytest.fixture(scope="module")
 def run_installed(built_wheel, wheelhouse, clean_environ, base_python, tmp_path_factory) -> RunInstalled:
-    """Runs a console script of an environment into which only the wheel was installed."""
+    """Runs a console script of an environment into which only the wheel was installed.
+
+    The folder it runs in holds modules of familiar names, as a user's folder may: nothing may import those.
+    """
     folder: Path = tmp_path_factory.mktemp("installed wheel")
+    for name in ("rmqctl.py", "rmqnode.py", "trio.py", "typer.py"):
+        (folder / name).write_text("raise SystemExit('the wrong module')\n")
     subprocess.run([base_python, "-m", "venv", folder / "env"], check=True, capture_output=True, timeout=120)
     subprocess.run(
         [folder / "env" / "bin" / "python", "-m", "pip", "install", "--quiet", built_wheel],
@@ -56,8 +63,8 @@ def test_installed_wheel_knows_its_profiles(run_installed):
     assert {profile["name"] for profile in json.loads(result.stdout)} >= EMBEDDED_PROFILES
 
 
-def test_installed_wheel_brings_a_cluster_up_and_down(run_installed, free_port_offset):
-    address = ("--broker-ip", "127.0.0.1", "--port-offset", str(free_port_offset))
+def test_installed_wheel_brings_a_cluster_up_and_down(run_installed):
+    address = ("--broker-ip", "127.0.0.1", "--port-offset", str(free_port_offset()))
     up = run_installed("rmqctl", "up", "--profile", "1m-1s", *address)
     try:
         assert up.returncode == 0, up.stderr

@@ -3,7 +3,7 @@
 Source: `AdminBrokerProcessor` (RocketMQ 4.5.2).
 """
 
-from rmqnode.broker.names import is_legal_group
+from rmqnode.broker.names import QUEUE_NUMS_MAX, is_legal_group
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
@@ -29,6 +29,11 @@ def update_and_create_subscription_group(broker: Broker, request: Request[NoHead
     group = SubscriptionGroupConfig.decode(request.body)
     if not is_legal_group(group.group_name):
         raise RequestError(ResponseCode.SYSTEM_ERROR, f"illegal name of a consumer group: {group.group_name!r}")
+    if group.retry_queue_nums > QUEUE_NUMS_MAX:
+        remark = (
+            f"retryQueueNums of group[{group.group_name}] must be up to {QUEUE_NUMS_MAX}, got {group.retry_queue_nums}"
+        )
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     broker.groups.put(group)
     return Reply()
 

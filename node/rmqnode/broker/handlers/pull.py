@@ -31,6 +31,8 @@ FLAG_SUSPEND: Final = 2
 FLAG_SUBSCRIPTION: Final = 4
 """Bits of a pull's `sysFlag`."""
 
+_READ: Final = int(Permission.READ)
+
 _SQL_OFF: Final = "The broker does not support consumer to filter message by {}"
 
 _NEXT_PULL_AT_ONCE: Final = frozenset({GetStatus.NO_MATCHED_MESSAGE, GetStatus.MESSAGE_WAS_REMOVING})
@@ -69,7 +71,7 @@ def pull_message_again(broker: Broker, request: Request[Any]) -> Reply:
 
 
 def _check_group(broker: Broker, header: PullMessageRequestHeader) -> SubscriptionGroupConfig:
-    if not broker.config.broker_permission & Permission.READ:
+    if not broker.config.broker_permission & _READ:
         raise _forbidden(f"the broker[{broker.config.broker_ip1}] pulling message is forbidden")
     group = broker.groups.find(header.consumer_group)
     if group is None:
@@ -87,7 +89,7 @@ def _check_queue(broker: Broker, request: PullRequest, group: SubscriptionGroupC
     if topic is None:
         remark = f"topic[{header.topic}] not exist, apply first please! {FAQ}"
         raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)
-    if not topic.perm & Permission.READ:
+    if not topic.perm & _READ:
         raise _forbidden(f"the topic[{header.topic}] pulling message is forbidden")
     if not 0 <= header.queue_id < topic.read_queue_nums:
         remark = (
@@ -146,7 +148,7 @@ def _reply(
             # A slave may be behind its master: its view of the queue's ends must not move a consumer.
             code = ResponseCode.PULL_RETRY_IMMEDIATELY
             next_offset = header.queue_offset
-        else:
+        elif not broker.config.is_slave:
             _store_offset_moved_event(broker, header, next_offset)
     suggested_id = 0
     if broker.config.slave_read_enable:

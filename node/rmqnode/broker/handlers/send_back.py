@@ -32,6 +32,8 @@ def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackR
         raise RequestError(ResponseCode.NO_PERMISSION, sending_forbidden(broker.config.broker_ip1))
     if group.retry_queue_nums <= 0:
         return Reply()
+    if broker.config.is_slave:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, PutStatus.SERVICE_NOT_AVAILABLE.name)
     topic = broker.topics.create_if_absent(retry_topic(header.group), group.retry_queue_nums)
     if not topic.perm & Permission.WRITE:
         remark = f"the topic[{topic.topic_name}] sending message is forbidden"

@@ -5,7 +5,7 @@ answered after it is done and the nameservers know it; 4.5.2 answers before it b
 """
 
 from rmqnode.broker.handlers.remarks import topic_not_exist
-from rmqnode.broker.names import topic_problem
+from rmqnode.broker.names import QUEUE_NUMS_MAX, topic_problem
 from rmqnode.broker.outcome import AfterRegistration
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
@@ -25,9 +25,6 @@ from rmqnode.protocol.headers import (
     TopicRequestHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
-
-QUEUE_NUMS_MAX = 65_536
-"""Each queue is a folder and up to two open files: a typing error must not fill the disk with them."""
 
 
 def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Reply | AfterRegistration:

@@ -38,15 +38,15 @@ final class OrderCases {
         String topic = stage.topic(3);
         QueueLog log = new QueueLog(failEachTenthOnce);
         DefaultMQPushConsumer first = orderlyConsumer(stage, topic, log);
-        Stage.waitUntilAssigned(first, topic, 1);
+        Stage.waitForQueues(topic, count -> count > 0, first);
         Map<String, List<String>> sent = new TreeMap<>();
         DefaultMQProducer producer = stage.producer();
         sendByKey(producer, topic, 0, HALF, sent);
         Stage.waitUntil("the first half", 30, () -> log.consumed() >= HALF);
+        Stage.waitForUninvited();
 
         DefaultMQPushConsumer second = orderlyConsumer(stage, topic, log);
-        Stage.waitUntilAssigned(second, topic, sent.size() / 2);
-        Stage.waitUntilAssigned(first, topic, sent.size() - sent.size() / 2);
+        Stage.waitForQueues(topic, count -> count == sent.size() / 2, first, second);
         sendByKey(producer, topic, HALF, 2 * HALF, sent);
         Stage.waitUntil("all ordered messages", 30, () -> log.consumed() >= 2 * HALF);
         Stage.waitForUninvited();

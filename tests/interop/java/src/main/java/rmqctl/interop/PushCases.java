@@ -49,10 +49,7 @@ final class PushCases {
         }
         DefaultMQPushConsumer first = consumers.get(0);
         DefaultMQPushConsumer second = consumers.get(1);
-        Stage.waitUntilAssigned(first, topic, 4);
-        Stage.waitUntilAssigned(second, topic, 4);
-        Stage.waitUntil("four queues each", 30,
-            () -> assigned(first, topic).size() == 4 && assigned(second, topic).size() == 4);
+        Stage.waitForQueues(topic, count -> count == 4, first, second);
         Set<Object> shared = new HashSet<>(assigned(first, topic));
         shared.addAll(assigned(second, topic));
         List<String> sent = send(stage.producer(), topic, "shared", BACKLOG);

@@ -47,7 +47,11 @@ final class Received {
 
     /** Wait until `count` different messages came, then long enough for duplicates to show. */
     void waitFor(int count) throws Exception {
-        Stage.waitUntil(count + " received messages", 30, () -> count() >= count && distinct() >= count);
+        try {
+            Stage.waitUntil(count + " received messages", 30, () -> distinct() >= count);
+        } catch (IllegalStateException late) {
+            throw new IllegalStateException(late.getMessage() + ", got " + bodies(), late);
+        }
         Stage.waitForUninvited();
     }
 }

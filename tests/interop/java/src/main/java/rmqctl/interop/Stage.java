@@ -11,6 +11,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntPredicate;
+import java.util.stream.Stream;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
@@ -78,6 +80,9 @@ final class Stage implements AutoCloseable {
         consumer.setClientIP(CLIENT_IP);
         consumer.setInstanceName(instanceName());
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // 5.3 skips the heartbeat that tells a new subscription when another one is on its way. Until the next (by
+        // default after 30 s) the broker answers its pulls with SUBSCRIPTION_NOT_LATEST.
+        consumer.setHeartbeatBrokerInterval(1_000);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);
         shutdowns.push(consumer::shutdown);
@@ -135,21 +140,23 @@ final class Stage implements AutoCloseable {
     /** Start the consumer and wait until it holds queues of the topic. */
     static void start(DefaultMQPushConsumer consumer, String topic) throws Exception {
         consumer.start();
-        waitUntilAssigned(consumer, topic, 1);
+        waitForQueues(topic, count -> count > 0, consumer);
     }
 
     /**
-     * Wait until the consumer holds at least `count` queues, waking its rebalance now and then: after a heartbeat that
-     * was skipped (5.3 does so when another is on its way) or for a queue whose lock was not free it would only try
-     * again after 20 s.
+     * Wait until the number of queues that each consumer holds is right, waking their rebalance now and then: left to
+     * itself a client tries again only after 20 s when a heartbeat was skipped (5.3 does so while another is on its
+     * way), a queue's lock was not free or it asked a broker that did not know the new consumer yet.
      */
-    static void waitUntilAssigned(DefaultMQPushConsumer consumer, String topic, int count) throws Exception {
-        waitUntil(count + " queues of " + topic, 30, () -> {
-            if (assigned(consumer, topic).size() >= count) {
+    static void waitForQueues(String topic, IntPredicate right, DefaultMQPushConsumer... consumers) throws Exception {
+        waitUntil("queues of " + topic, 60, () -> {
+            if (Stream.of(consumers).allMatch(consumer -> right.test(assigned(consumer, topic).size()))) {
                 return true;
             }
             Thread.sleep(200);
-            consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().rebalanceImmediately();
+            for (DefaultMQPushConsumer consumer : consumers) {
+                consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().rebalanceImmediately();
+            }
             return false;
         });
     }

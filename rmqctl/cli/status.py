@@ -1,0 +1,105 @@
+"""`rmqctl status`: the nodes of a cluster and whether they serve."""
+
+import msgspec
+
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
+from rmqctl.cli.output import narrate, print_json, print_result, print_table
+from rmqctl.errors import ExitCode
+from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.profile.model import ClusterModel
+from rmqctl.profile.stored import load_cluster_if_any
+from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.messages import NodeReport, StatusReport
+from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.target import choose_local_home
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """What `rmqctl status --json` prints; keys are stable."""
+
+    cluster: str
+    engine: str
+    state: str
+    nodes: list[NodeReport]
+
+
+def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: JsonOption = False) -> int:
+    """Show the nodes of a cluster. Exits 0 when all of them serve, 1 otherwise."""
+    chosen = choose_local_home(cluster, home, DEFAULT_CLUSTER)
+    stored = load_cluster_if_any(chosen)
+    if stored is None:
+        return _report_unknown(chosen, json_output)
+    report = ask_status(chosen) if chosen.is_supervised() else _unsupervised(chosen, stored.model)
+    model = stored.model
+    if json_output:
+        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.nodes))
+    else:
+        _print_status(chosen, model, report)
+    return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
+
+
+def _report_unknown(home: ClusterHome, json_output: bool) -> int:
+    if json_output:
+        print_json(ClusterStatus(home.name, "embedded", "stopped", []))
+    else:
+        narrate(f"nothing is running: cluster {home.name} was never brought up (home: {home.folder})")
+    return ExitCode.REFUSED
+
+
+def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
+    orphans = find_orphans(home)
+    nodes = [
+        NodeReport(
+            name=node.name,
+            role=node.role,
+            state="unsupervised" if node.name in orphans else "exited",
+            pid=orphans[node.name].pid if node.name in orphans else None,
+            address=model.advertised_address(node),
+        )
+        for node in model.nodes
+    ]
+    return StatusReport(state="unsupervised" if orphans else "stopped", nodes=nodes)
+
+
+def _print_status(home: ClusterHome, model: ClusterModel, report: StatusReport) -> None:
+    if report.state == "stopped":
+        narrate(f"cluster {home.name} is not running (home: {home.folder})")
+        return
+    print_result(f"cluster {home.name}  {report.state}  profile {model.profile}  engine {model.engine}")
+    print_result(f"nameserver  {';'.join(model.nameserver_addresses)}")
+    print_table(
+        ["node", "role", "state", "pid", "address", "uptime", "restarts", "last exit"],
+        [_row(node) for node in report.nodes],
+    )
+    if report.state == "unsupervised":
+        narrate("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
+
+
+def _row(node: NodeReport) -> list[str]:
+    state = node.state
+    if node.retry_in_seconds is not None:
+        state += f", next try in {node.retry_in_seconds:.0f} s"
+    return [
+        node.name,
+        node.role,
+        state,
+        _shown(node.pid),
+        node.address,
+        "-" if node.uptime_seconds is None else describe_duration(node.uptime_seconds),
+        _shown(node.restarts),
+        node.last_exit or "-",
+    ]
+
+
+def describe_duration(seconds: float) -> str:
+    """A duration as people say it: `42 s`, `3 min`, `5 h 2 min`, `2 d 3 h`."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
+
+
+def _shown(value: int | None) -> str:
+    return "-" if value is None else str(value)

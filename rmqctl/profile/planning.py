@@ -1,0 +1,117 @@
+"""What `up` shall bring up: the options of the command, joined with what the cluster was last time.
+
+A setting survives until it is changed explicitly: without `--profile` the stored profile is used again, without
+`--port-offset` the stored ports, without `--broker-ip` the address that was given before; `--set` options survive as
+long as the profile stays the same.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from rmqctl.address import Candidate, check_broker_ip, detect_address
+from rmqctl.home import DEFAULT_CLUSTER, ClusterHome, homes_root
+from rmqctl.profile.library import DEFAULT_PROFILE, NamedProfile, load_profile
+from rmqctl.profile.model import ClusterModel
+from rmqctl.profile.resolve import Circumstances, resolve
+from rmqctl.profile.settings import parse_set_options
+from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
+
+
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user said; None for what was left out."""
+
+    profile: str | None = None
+    cluster: str | None = None
+    home: Path | None = None
+    set_options: list[str] | None = None
+    broker_ip: str | None = None
+    port_offset: int | None = None
+
+    @property
+    def asks_for_change(self) -> bool:
+        """Whether something was said that could differ from what the cluster is."""
+        return any((self.profile, self.set_options, self.broker_ip, self.port_offset is not None))
+
+
+class ClusterPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to bring up, and what there was before."""
+
+    home: ClusterHome
+    stored: StoredCluster
+    previous: StoredCluster | None
+
+    @property
+    def model(self) -> ClusterModel:
+        """The cluster to bring up."""
+        return self.stored.model
+
+
+def plan_cluster(options: UpOptions) -> ClusterPlan:
+    """Work out the plan. Writes nothing.
+
+    Raises:
+        RmqctlError: Something in options, profile or the stored cluster is wrong.
+    """
+    given = load_profile(options.profile) if options.profile else None
+    home = cluster_home(options)
+    previous = load_cluster_if_any(home)
+    named = given or _previous_profile(previous) or load_profile(DEFAULT_PROFILE)
+    set_options = _set_options(options, named, previous)
+    port_offset = _port_offset(options, previous)
+    address = _address(options, previous)
+    same_offset = previous is not None and previous.model.port_offset == port_offset
+    model = resolve(
+        named.profile,
+        Circumstances(
+            folder=home.folder,
+            cluster=home.name,
+            source=named.source,
+            broker_ip=address.address,
+            broker_ip_reason=address.reason,
+            port_offset=port_offset,
+            settings=tuple(parse_set_options(set_options)),
+            stored_ports=previous.ports if previous is not None and same_offset else {},
+        ),
+    )
+    stored = StoredCluster(
+        broker_ip_given=options.broker_ip is not None or (previous is not None and previous.broker_ip_given),
+        set_options=set_options,
+        profile=named.profile,
+        model=model,
+    )
+    return ClusterPlan(home=home, stored=stored, previous=previous)
+
+
+def cluster_home(options: UpOptions) -> ClusterHome:
+    """The home that is meant: `--cluster`, else the name in the profile, else the default; raises ProfileError."""
+    name = options.cluster
+    if name is None:
+        name = load_profile(options.profile).profile.cluster.name if options.profile else DEFAULT_CLUSTER
+    return ClusterHome(homes_root(options.home), name)
+
+
+def _previous_profile(previous: StoredCluster | None) -> NamedProfile | None:
+    return None if previous is None else NamedProfile(previous.model.profile, previous.profile)
+
+
+def _set_options(options: UpOptions, named: NamedProfile, previous: StoredCluster | None) -> list[str]:
+    if options.set_options is not None:
+        return options.set_options
+    if previous is not None and previous.model.profile == named.source:
+        return previous.set_options
+    return []
+
+
+def _port_offset(options: UpOptions, previous: StoredCluster | None) -> int:
+    if options.port_offset is not None:
+        return options.port_offset
+    return previous.model.port_offset if previous is not None else 0
+
+
+def _address(options: UpOptions, previous: StoredCluster | None) -> Candidate:
+    if options.broker_ip:
+        return check_broker_ip(options.broker_ip)
+    if previous is not None and previous.broker_ip_given:
+        return Candidate(previous.model.broker_ip, None, "network", previous.model.broker_ip_reason)
+    return detect_address()

@@ -1,0 +1,141 @@
+"""Clusters for tests: the real CLI, real processes, each test with a home, ports and processes of its own."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import pytest
+
+_MARK = "RMQCTL_TEST_MARK"
+_COMMAND_SECONDS = 60
+_BROKERS_MAX = 5
+
+
+class Cli:
+    """`rmqctl` with a home and a port offset of its own; finds every process that it left behind."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port_offset = _free_port_offset()
+        self._mark = uuid.uuid4().hex
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if key not in ("NAMESRV_ADDR", "RMQCTL_HOME")},
+            "RMQCTL_HOME": str(home),
+            _MARK: self._mark,
+        }
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; stdout and stderr are kept apart."""
+        return subprocess.run(
+            [sys.executable, "-m", "rmqctl", *arguments],
+            env=self.environment,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and let it run."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "rmqctl", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def up(self, *arguments: str) -> dict[str, Any]:
+        """Bring a cluster up on loopback; returns what `--json` printed."""
+        done = self.run("up", *self.place(), "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def place(self) -> list[str]:
+        """Options that keep a cluster away from everybody else's."""
+        return ["--broker-ip", "127.0.0.1", "--port-offset", str(self.port_offset)]
+
+    def status(self, *arguments: str) -> dict[str, Any]:
+        """What `rmqctl status --json` prints."""
+        document: dict[str, Any] = json.loads(self.run("status", "--json", *arguments).stdout)
+        return document
+
+    def pids(self, *arguments: str) -> dict[str, int]:
+        """Pid of every node."""
+        return {node["name"]: node["pid"] for node in self.status(*arguments)["nodes"]}
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that a command of this object started, and that still runs."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def record(self, cluster: str = "rmqctl") -> dict[str, Any]:
+        """The content of supervisor.json."""
+        document: dict[str, Any] = json.loads((self.home / cluster / "supervisor.json").read_text())
+        return document
+
+
+def _free_port_offset() -> int:
+    """An offset whose whole block of ports is free now; below the range that systems hand out by themselves."""
+    for _ in range(100):
+        offset = random.randrange(10, 200) * 100
+        ports = [9876, 9877, *(10911 + 10 * place + use for place in range(_BROKERS_MAX) for use in (-2, 0, 1))]
+        if all(_is_free(port + offset) for port in ports):
+            return offset
+    raise AssertionError("no free block of ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """A CLI of its own, its home in a path with blanks; no process of it may be left at the end."""
+    made = Cli(tmp_path / "a home")
+    yield made
+    left = made.processes()
+    for process in left:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(left, timeout=10)
+
+
+class WaitUntil(Protocol):
+    def __call__(self, condition: Callable[[], object], what: str, timeout_seconds: float = 15) -> None: ...
+
+
+@pytest.fixture
+def wait_until() -> WaitUntil:
+    """Wait for a condition; fails with what was waited for."""
+
+    def wait(condition: Callable[[], object], what: str, timeout_seconds: float = 15) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout_seconds} s: {what}"
+            time.sleep(0.02)
+
+    return wait

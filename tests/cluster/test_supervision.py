@@ -1,0 +1,153 @@
+"""What happens when processes die: nodes, the supervisor, the process that forks nodes."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+
+def test_every_node_that_is_killed_comes_back(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "2m-2s")
+    before = cli.pids()
+    for name, pid in before.items():
+        os.kill(pid, signal.SIGKILL)
+
+        def is_back(name: str = name, pid: int = pid) -> bool:
+            node = next(node for node in cli.status()["nodes"] if node["name"] == name)
+            return node["state"] == "ready" and node["pid"] != pid
+
+        wait_until(is_back, f"{name} serves again")
+    status = cli.status()
+    assert status["state"] == "running"
+    assert [(node["restarts"], node["last_exit"]) for node in status["nodes"]] == [(1, "killed by SIGKILL")] * 6
+    cli.run("down")
+    assert cli.processes() == []
+
+
+def test_node_that_dies_again_and_again_waits_and_the_rest_keeps_running(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "1m-1s")
+    others = {name: pid for name, pid in cli.pids().items() if name != "broker-a-1"}
+
+    seen: list[dict[str, Any]] = []
+
+    def kill_until_it_waits() -> bool:
+        status = cli.status()
+        node = next(node for node in status["nodes"] if node["name"] == "broker-a-1")
+        if node["pid"] is not None:
+            os.kill(node["pid"], signal.SIGKILL)
+        seen.append(status)
+        return (node["retry_in_seconds"] or 0) > 0
+
+    wait_until(kill_until_it_waits, "broker-a-1 waits for its next try")
+    assert seen[-1]["state"] == "degraded"
+    assert others.items() <= cli.pids().items()
+    wait_until(lambda: cli.status()["state"] == "running", "broker-a-1 is back")
+    assert cli.run("down").returncode == 0
+    assert cli.processes() == []
+
+
+def test_nodes_go_on_when_the_supervisor_is_killed_and_up_starts_them_anew(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "1m-1s")
+    before = cli.pids()
+    supervisor = cli.record()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: cli.status()["state"] == "unsupervised", "status says so")
+    assert cli.pids() == before
+    assert cli.run("status").returncode == 1
+    done = cli.run("up")
+    assert done.returncode == 0, done.stderr
+    assert "its nodes run: stopping nameserver-0" in done.stderr
+    after = cli.pids()
+    assert set(before.values()).isdisjoint(after.values())
+    assert {process.pid for process in cli.processes()}.isdisjoint(before.values())
+    cli.run("down")
+    assert cli.processes() == []
+
+
+def test_sigterm_to_the_supervisor_takes_the_cluster_down_in_order(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "1m-1s")
+    os.kill(cli.record()["supervisor"]["pid"], signal.SIGTERM)
+    wait_until(lambda: cli.processes() == [], "nothing runs any more")
+    log = (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
+    exits = [line for line in log.splitlines() if '"state":"exited"' in line]
+    assert ["broker-a-1" in exits[0], "broker-a-0" in exits[1], "nameserver-0" in exits[2]] == [True] * 3
+    assert not (cli.home / "rmqctl" / "supervisor.json").exists()
+    assert not (cli.home / "rmqctl" / "supervisor.sock").exists()
+
+
+def test_down_stops_nodes_whose_supervisor_was_killed(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "single")
+    os.kill(cli.record()["supervisor"]["pid"], signal.SIGKILL)
+    wait_until(lambda: len(cli.processes()) == 2, "only the nodes are left")
+    assert cli.run("down").returncode == 0
+    assert cli.processes() == []
+
+
+def test_stale_record_of_a_former_boot_kills_nobody(cli: Any) -> None:
+    cli.up("--profile", "single")
+    record = (cli.home / "rmqctl" / "supervisor.json").read_bytes()
+    cli.run("down")
+    # A process that has the pid of a former node by chance: this test itself, with another start time.
+    stale = record.replace(b'"pid":' + str(cli_pid(record)).encode(), b'"pid":' + str(os.getpid()).encode())
+    (cli.home / "rmqctl" / "supervisor.json").write_bytes(stale)
+    assert cli.status()["state"] == "stopped"
+    assert cli.run("up").returncode == 0
+    assert cli.run("down").returncode == 0
+
+
+def cli_pid(record: bytes) -> int:
+    import json
+
+    return int(json.loads(record)["nodes"]["broker-a-0"]["pid"])
+
+
+def test_cluster_is_taken_down_when_the_process_that_forks_nodes_is_killed(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "1m-1s")
+    supervisor = psutil.Process(cli.record()["supervisor"]["pid"])
+    (zygote,) = supervisor.children()
+    zygote.kill()
+    wait_until(lambda: cli.processes() == [], "nothing runs any more")
+    assert cli.status()["state"] == "stopped"
+    assert "the process that starts nodes is gone" in (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
+    cli.up()
+    cli.run("down")
+
+
+def test_node_that_does_not_stop_is_killed_after_its_grace_and_the_user_is_told(cli: Any) -> None:
+    cli.up("--profile", "single")
+    os.kill(cli.pids()["broker-a-0"], signal.SIGSTOP)
+    done = cli.run("down")
+    assert done.returncode == 0
+    assert "broker-a-0 did not stop within 10 s: killed" in done.stderr
+    assert cli.processes() == []
+
+
+def test_logs_show_what_nodes_wrote(cli: Any) -> None:
+    cli.up("--profile", "single")
+    everything = cli.run("logs").stdout
+    assert "nameserver-0 | " in everything
+    assert "broker-a-0   | " in everything
+    one = cli.run("logs", "broker-a-0", "-n", "1").stdout.splitlines()
+    assert len(one) == 1
+    assert not one[0].startswith("broker-a-0")
+    wrong = cli.run("logs", "broker-a-9")
+    assert wrong.returncode == 2
+    assert "has no node 'broker-a-9'" in wrong.stderr
+    cli.run("down")
+
+
+def test_followed_logs_go_on_until_ctrl_c(cli: Any) -> None:
+    cli.up("--profile", "single")
+    command = cli.start("logs", "-f", "-n", "0", "broker-a-0")
+    assert "following" in command.stderr.readline()
+    with (cli.home / "rmqctl" / "broker-a-0" / "logs" / "broker-a-0.log").open("a") as log:
+        log.write("a new line\n")
+    assert "a new line" in command.stdout.readline()
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=30)
+    assert command.returncode == 0
+    cli.run("down")

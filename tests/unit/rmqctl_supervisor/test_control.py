@@ -1,0 +1,105 @@
+"""The control socket: permissions, versions, bad requests."""
+
+import socket
+import stat
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from rmqctl.errors import UnreachableError
+from rmqctl.supervisor.control_client import ControlClient
+from rmqctl.supervisor.control_server import open_control_socket, parse_request, serve_control
+from rmqctl.supervisor.messages import (
+    ControlRefusal,
+    ControlRequest,
+    LineBuffer,
+    NodeChanged,
+    StatusReport,
+    Stopped,
+    encode_line,
+)
+from rmqctl.supervisor.states import NodeStatus
+
+
+async def answer(request: ControlRequest) -> AsyncGenerator[msgspec.Struct, None]:
+    if request.request == "status":
+        yield StatusReport(state="running", nodes=[])
+        return
+    yield NodeChanged(node="broker-a-0", state=NodeStatus.STOPPING, pid=1)
+    yield Stopped()
+
+
+def test_only_the_owner_may_use_the_socket(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "supervisor.sock"
+    open_control_socket(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_stale_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.sock"
+    open_control_socket(path).close()
+    with open_control_socket(path) as listener, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        listener.accept()[0].close()
+
+
+async def test_command_gets_status_and_events(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.sock"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, open_control_socket(path), answer)
+
+        def ask() -> tuple[StatusReport, list[object]]:
+            status = ControlClient(str(path), ControlRequest(request="status"), 5.0)
+            stop = ControlClient(str(path), ControlRequest(request="stop"), 5.0)
+            try:
+                return status.status(), list(stop.events())
+            finally:
+                status.close()
+                stop.close()
+
+        report, events = await trio.to_thread.run_sync(ask)
+        nursery.cancel_scope.cancel()
+    assert report.state == "running"
+    assert events == [NodeChanged(node="broker-a-0", state=NodeStatus.STOPPING, pid=1), Stopped()]
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"nonsense", b"[]", b'{"request": "burn"}', b'{"request": "stop", "version": 99}']
+)
+def test_request_that_is_not_understood_is_refused_with_the_reason(line: bytes) -> None:
+    refusal = parse_request(line)
+    assert isinstance(refusal, ControlRefusal)
+    assert refusal.problem
+
+
+async def test_bad_and_broken_requests_leave_the_server_serving(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.sock"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, open_control_socket(path), answer)
+        for request in (b"nonsense\n", b"", b"x" * 5000, encode_line(ControlRequest(request="status", version=2))):
+            async with await trio.open_unix_socket(str(path)) as stream:
+                await stream.send_all(request)
+                await stream.send_eof()
+                received = b"".join([bytes(chunk) async for chunk in stream])
+            assert b"refusal" in received
+        async with await trio.open_unix_socket(str(path)) as stream:
+            await stream.send_all(encode_line(ControlRequest(request="status")))
+            assert b"running" in b"".join([bytes(chunk) async for chunk in stream])
+        nursery.cancel_scope.cancel()
+
+
+def test_socket_without_a_supervisor_is_unreachable_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError, match="the supervisor does not answer"):
+        ControlClient(str(tmp_path / "nothing"), ControlRequest(request="status"), 1.0)
+
+
+def test_line_buffer_gives_whole_lines_only_and_has_a_limit() -> None:
+    buffer = LineBuffer()
+    assert buffer.feed(b"one\ntw") == [b"one"]
+    assert buffer.feed(b"o\n") == [b"two"]
+    with pytest.raises(ValueError, match="a line of more than"):
+        buffer.feed(b"x" * (1 << 21))

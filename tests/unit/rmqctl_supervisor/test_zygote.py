@@ -1,0 +1,110 @@
+"""The process that forks nodes, with stand-ins for nodes; each test runs it in a program of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmqctl.process_identity import identify
+
+PROGRAM = Path(__file__).with_name("zygote_program.py")
+
+
+class Program:
+    """The running program and what it told so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.zygote = int(self._line())
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def start(self, name: str, what: str) -> int:
+        (self.folder / name).write_text(what)
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"start {name}\n")
+        self.process.stdin.flush()
+        forked = self.heard()
+        assert forked["type"] == "forked"
+        assert forked["node"] == name
+        return int(forked["pid"])
+
+    def heard(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._line())
+        return message
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    running = Program(tmp_path)
+    yield running
+    running.process.kill()
+    running.process.communicate()
+    wait_until(lambda: identify(running.zygote) is None, "the zygote ends when its channel closes")
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("what", "code"), [("exit 0", 0), ("exit 3", 3)])
+def test_exit_of_a_node_is_reported_with_its_code(program: Program, what: str, code: int) -> None:
+    pid = program.start("node", what)
+    reaped = program.heard()
+    assert reaped["pid"] == pid
+    assert os.waitstatus_to_exitcode(reaped["wait_status"]) == code
+
+
+def test_node_that_raises_leaves_a_traceback_in_its_log_and_its_own_exit_code(program: Program) -> None:
+    program.start("node", "raise")
+    assert os.waitstatus_to_exitcode(program.heard()["wait_status"]) == 70
+    assert "ValueError: broken on purpose" in program.log("node")
+
+
+def test_killed_node_is_reported_with_its_signal(program: Program) -> None:
+    pid = program.start("node", "sleep")
+    os.kill(pid, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(program.heard()["wait_status"]) == -signal.SIGKILL
+
+
+def test_node_inherits_nothing_but_its_log(program: Program) -> None:
+    program.start("node", "descriptors")
+    program.heard()
+    log = program.log("node")
+    assert "open: [0, 1, 2]" in log
+    assert "group leader: True" in log
+    assert "SIGTERM default: True" in log
+
+
+def test_nodes_outlive_a_supervisor_that_is_killed_and_the_zygote_does_not(program: Program) -> None:
+    pid = program.start("node", "sleep")
+    program.process.kill()
+    wait_until(lambda: identify(program.zygote) is None, "the zygote ends")
+    assert identify(pid) is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: identify(pid) is None, "the node is reaped by init")
+
+
+def test_many_nodes_that_end_at_once_are_all_reported(program: Program) -> None:
+    pids = {program.start(f"node-{index}", "sleep") for index in range(8)}
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    assert {program.heard()["pid"] for _ in pids} == pids

@@ -1,0 +1,72 @@
+"""A program for test_zygote: forks a zygote whose nodes are stand-ins, and says what it hears as JSON lines.
+
+Reads commands from stdin: `start NAME`, `close`. A stand-in does what its configuration file says.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import trio
+
+from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.messages import encode_line
+from rmqctl.supervisor.spawner import Zygote, fork_zygote
+
+
+def stand_in(kind: str, config_path: Path) -> int:
+    print(f"{kind} runs as {os.getpid()}", flush=True)
+    match config_path.read_text().split():
+        case ["exit", code]:
+            return int(code)
+        case ["raise"]:
+            raise ValueError("broken on purpose")
+        case ["descriptors"]:
+            print("open:", sorted(descriptor for descriptor in range(64) if _is_open(descriptor)), flush=True)
+            print("group leader:", os.getpgid(0) == os.getpid(), flush=True)
+            print("SIGTERM default:", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)
+            return 0
+        case _:
+            time.sleep(60)
+            return 0
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+async def main(zygote: Zygote, folder: Path) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def report() -> None:
+            async for message in zygote.reports():
+                sys.stdout.buffer.write(encode_line(message))
+                sys.stdout.buffer.flush()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(report)
+        async for line in trio.lowlevel.FdStream(os.dup(0)):
+            for command in bytes(line).decode().splitlines():
+                name = command.removeprefix("start ")
+                zygote.request_start(
+                    StartSpec(
+                        node=name,
+                        kind="broker",
+                        config_path=str(folder / name),
+                        log_path=str(folder / f"{name}.log"),
+                    )
+                )
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    forked = fork_zygote(stand_in)
+    print(forked.pid, flush=True)
+    trio.run(main, forked, Path(sys.argv[1]))
+    forked.close()
