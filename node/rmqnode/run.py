@@ -5,6 +5,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 NodeKind = Literal["broker", "nameserver"]
 
+_DESCRIPTORS_MAX: Final = 65_536
+
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 """Start refused or a service failed; the reason is the last line of the log."""
@@ -36,6 +39,7 @@ def run_node(kind: NodeKind, config_path: Path) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
+    _raise_descriptor_limit()
     exit_code = EXIT_OK
     try:
         trio.run(_serve_until_signal, kind, config_path)
@@ -44,6 +48,19 @@ def run_node(kind: NodeKind, config_path: Path) -> int:
     except* (BindError, StoreError, OSError) as errors:
         exit_code = _refuse(errors, EXIT_FAILED)
     return exit_code
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets us, as the Java VM does: queues and connections need them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_MAX)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:
+        # macOS refuses what its own kern.maxfilesperproc does not allow; the limit as it is will do.
+        logger.info("descriptor limit stays soft=%d reason=%s", soft, error)
 
 
 async def _serve_until_signal(kind: NodeKind, config_path: Path) -> None:

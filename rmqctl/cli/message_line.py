@@ -17,7 +17,7 @@ _PLAIN = "\x1b[0m"
 
 
 class MessageDocument(msgspec.Struct, frozen=True):
-    """A message in `rmqctl tail --json`; documented in docs/cli.md."""
+    """A message in `rmqctl tail --json`; documented in docs/messages.md."""
 
     topic: str
     broker: str

@@ -1,10 +1,12 @@
 """`rmqctl tail`: the messages of a topic as they arrive, or from an earlier point on."""
 
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -53,7 +55,8 @@ def tail(
     render = _choose_rendering(json_output)
 
     async def work(connection: ClusterConnection) -> None:
-        with trio.CancelScope() as scope, _stopped_by_signals(scope):
+        with trio.CancelScope() as scope, _ended_by_signals(scope):
+            _end_with_the_reader(scope)
             routes = RouteTable(connection)
             async with Follower(connection, routes, subscription, start, _report) as follower:
                 _say_what_is_followed(subscription, start, follower.queues, endless=count is None)
@@ -99,7 +102,7 @@ def _report(sentence: str) -> None:
 
 
 @contextmanager
-def _stopped_by_signals(scope: trio.CancelScope) -> Iterator[None]:
+def _ended_by_signals(scope: trio.CancelScope) -> Iterator[None]:
     """End the work after the line that is being printed when the user (or a supervisor) asks for it.
 
     A second Ctrl-C interrupts at once: the reader of our output may have stopped reading.
@@ -116,3 +119,19 @@ def _stopped_by_signals(scope: trio.CancelScope) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _end_with_the_reader(scope: trio.CancelScope) -> None:
+    """End the work when nobody reads stdout any more (`| head`), even if no message comes that would show it."""
+    token = trio.lowlevel.current_trio_token()
+
+    def wait_and_end() -> None:
+        poll = select.poll()
+        # No event is asked for: only a reader that went away (POLLERR, POLLHUP) ends the wait.
+        poll.register(sys.stdout.fileno(), 0)
+        poll.poll()
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(scope.cancel)
+
+    # A daemon, because nothing can interrupt the wait of a command that ends for another reason.
+    threading.Thread(target=wait_and_end, name="stdout reader watch", daemon=True).start()

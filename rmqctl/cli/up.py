@@ -1,31 +1,23 @@
 """`rmqctl up`: bring a cluster up and return when every broker is in every nameserver's route."""
 
-import signal
 import time
 from typing import Annotated
 
 import typer
 
+from rmqctl.cli.cluster_start import ClusterStart
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, TimeoutOption
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
-from rmqctl.cli.progress import describe_change, open_progress
-from rmqctl.engine import Engine
-from rmqctl.engine.embedded import EmbeddedEngine
-from rmqctl.engine.files import write_node_files
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.changes import describe_changes
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan, UpOptions, cluster_home, plan_cluster
-from rmqctl.profile.stored import save_cluster
 from rmqctl.supervisor.control_client import ask_status
-from rmqctl.supervisor.diagnosis import explain_failure, tail_of_log
 from rmqctl.supervisor.early import EarlySupervisor, spawn_supervisor
 from rmqctl.supervisor.launcher import SupervisorLauncher
-from rmqctl.supervisor.messages import ClusterReady, Launch, NodeChanged, Notice, StartFailed, SupervisorRefused
-from rmqctl.supervisor.orphans import find_orphans, stop_orphans
-from rmqctl.supervisor.ports_in_use import check_ports_free
+from rmqctl.supervisor.messages import NodeChanged
 
 _POLL_SECONDS = 0.01
 
@@ -70,116 +62,6 @@ def up(
             start.run()
         _print_up(plan.model, start.changes, time.monotonic() - early.begun, json_output)
         return start.stay() if foreground else ExitCode.DONE
-
-
-class ClusterStart:
-    """One start of a cluster: preparation, the events of the supervisor, and what they mean for the user."""
-
-    def __init__(self, launcher: SupervisorLauncher, plan: ClusterPlan, foreground: bool, timeout: float) -> None:
-        self._launcher = launcher
-        self._plan = plan
-        self._foreground = foreground
-        self._timeout = timeout
-        self._log_sizes: dict[str, int] = {}
-        self.changes: dict[str, NodeChanged] = {}
-        """The last state of every node."""
-
-    def run(self) -> None:
-        """Prepare and start; returns when the cluster is ready, and raises RmqctlError when it is not."""
-        self._prepare()
-        with open_progress(self._plan.model) as progress:
-            try:
-                for event in self._launcher.events():
-                    match event:
-                        case NodeChanged():
-                            self.changes[event.node] = event
-                            progress.show(event)
-                        case Notice(text):
-                            narrate(text)
-                        case ClusterReady():
-                            if not self._foreground:
-                                self._launcher.release()
-                            return
-                        case StartFailed():
-                            error = self._failure(event)
-                            self._narrate_events()
-                            self._forget_plan()
-                            raise error
-                        case SupervisorRefused(problem):
-                            raise RmqctlError(f"cluster {self._plan.home.name} was not started", problem)
-                        case _:
-                            break
-            except KeyboardInterrupt:
-                narrate("rmqctl: interrupted, taking the cluster down")
-                self._launcher.request_stop()
-                self._narrate_events()
-                raise
-        raise self._supervisor_lost()
-
-    def stay(self) -> int:
-        """Follow the cluster until it is down; Ctrl-C and SIGTERM take it down."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        narrate("Ctrl-C takes the cluster down")
-        try:
-            self._narrate_events()
-        except KeyboardInterrupt:
-            narrate("taking the cluster down")
-            self._launcher.request_stop()
-            self._narrate_events()
-        narrate(f"cluster {self._plan.home.name} is down")
-        return ExitCode.DONE
-
-    def _prepare(self) -> None:
-        home, model = self._plan.home, self._plan.model
-        orphans = find_orphans(home)
-        if orphans:
-            names = ", ".join(f"{name} (pid {process.pid})" for name, process in orphans.items())
-            narrate(f"the supervisor of cluster {home.name} is gone, but its nodes run: stopping {names}")
-            stop_orphans(self._plan.previous.model if self._plan.previous else model, orphans, narrate)
-        check_ports_free(model)
-        engine: Engine = EmbeddedEngine()
-        write_node_files(engine, model, home)
-        save_cluster(home, self._plan.stored)
-        logs = {node.name: home.node_log(node.name) for node in model.nodes}
-        self._log_sizes = {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
-        self._launcher.hand_over(
-            Launch(
-                root=str(home.root),
-                model=model,
-                specs=[engine.start_spec(node, home) for node in model.nodes],
-                foreground=self._foreground,
-                timeout_seconds=self._timeout,
-            )
-        )
-
-    def _failure(self, failed: StartFailed) -> RmqctlError:
-        node = self._plan.model.node(failed.node)
-        assert node is not None, "the supervisor knows the nodes of the plan"
-        log = self._plan.home.node_log(node.name)
-        lines = tail_of_log(log, self._log_sizes[node.name])
-        why = failed.lack or explain_failure(node, lines) or "it wrote nothing to its log"
-        if lines:
-            why = "\n".join([why, f"last lines of {log}:", *(f"  {line}" for line in lines)])
-        exit_code = ExitCode.TIMEOUT if failed.lack else ExitCode.REFUSED
-        return RmqctlError(f"{node.name} {failed.problem}", why, exit_code=exit_code)
-
-    def _forget_plan(self) -> None:
-        """What could not start is not what the next `up` repeats."""
-        if self._plan.previous is not None:
-            save_cluster(self._plan.home, self._plan.previous)
-
-    def _supervisor_lost(self) -> RmqctlError:
-        log = self._plan.home.supervisor_log
-        lines = tail_of_log(log, 0)
-        why = "\n".join([f"last lines of {log}:", *lines]) if lines else "it wrote nothing to its log"
-        return RmqctlError("the supervisor ended before the cluster was ready", why)
-
-    def _narrate_events(self) -> None:
-        for event in self._launcher.events():
-            if isinstance(event, NodeChanged):
-                narrate(describe_change(event))
-            elif isinstance(event, Notice):
-                narrate(event.text)
 
 
 def _wait_until_stopped(home: ClusterHome, timeout: float) -> None:

@@ -60,7 +60,7 @@ class Topology(msgspec.Struct, frozen=True):
             if not chosen:
                 names = ", ".join(group.name for group in self.groups) or "none"
                 raise InvalidArgument(
-                    f"there is no broker {broker}", f"registered are: {names}", "--broker NAME, or all"
+                    f"there is no broker {broker}", f"registered are: {names}", "name one of them, or --broker all"
                 )
             return chosen
         if len(self.clusters) > 1:

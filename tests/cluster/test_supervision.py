@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
+import pytest
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
@@ -77,6 +78,23 @@ def test_sigterm_to_the_supervisor_takes_the_cluster_down_in_order(cli: Any, wai
     assert ["broker-a-1" in exits[0], "broker-a-0" in exits[1], "nameserver-0" in exits[2]] == [True] * 3
     assert not (cli.home / "rmqctl" / "supervisor.json").exists()
     assert not (cli.home / "rmqctl" / "supervisor.sock").exists()
+
+
+def test_supervisor_killed_during_up_leaves_nothing(cli: Any, wait_until: WaitUntil) -> None:
+    # Never ready: the nameserver listens where the broker does not look for it.
+    command = cli.start("up", *cli.place(), "--set", "nameserver-0:bindAddress=127.0.0.2")
+    record = cli.home / "rmqctl" / "supervisor.json"
+    wait_until(
+        lambda: command.poll() is not None or (record.exists() and "broker-a-0" in cli.record()["nodes"]),
+        "the broker is starting",
+    )
+    if command.poll() is not None:
+        pytest.skip("this system has no second loopback address")
+    os.kill(cli.record()["supervisor"]["pid"], signal.SIGKILL)
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert "the supervisor ended before the cluster was ready" in err
+    assert cli.processes() == []
 
 
 def test_down_stops_nodes_whose_supervisor_was_killed(cli: Any, wait_until: WaitUntil) -> None:

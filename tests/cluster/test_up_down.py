@@ -150,6 +150,23 @@ def test_wrong_setting_starts_nothing_and_writes_nothing(cli: Any) -> None:
     assert cli.processes() == []
 
 
+def test_home_with_a_path_too_long_for_a_socket_works(cli: Any) -> None:
+    cli.environment["RMQCTL_HOME"] = str(cli.home / ("long" * 40))
+    cli.up("--profile", "single")
+    assert cli.status()["state"] == "running"
+    assert cli.run("down").returncode == 0
+    assert cli.processes() == []
+
+
+def test_home_that_cannot_be_written_is_named(cli: Any, tmp_path: Path) -> None:
+    obstacle = tmp_path / "file"
+    obstacle.write_text("")
+    done = cli.run("up", *cli.place(), "--home", str(obstacle / "home"))
+    assert done.returncode == 1
+    assert f"cannot write in {obstacle / 'home'}" in done.stderr
+    assert cli.processes() == []
+
+
 def test_purge_asks_and_then_deletes_the_stores_only(cli: Any) -> None:
     cli.up("--profile", "single")
     store = cli.home / "rmqctl" / "broker-a-0" / "store"
@@ -205,6 +222,21 @@ def test_two_ups_at_once_bring_up_one_cluster(cli: Any) -> None:
     nodes = [{node["name"]: node["pid"] for node in document["nodes"]} for document in documents]
     assert nodes[0] == nodes[1] == cli.pids()
     cli.run("down")
+    assert cli.processes() == []
+
+
+def test_down_while_a_cluster_comes_up_ends_both(
+    cli: Any, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    # Never ready: the nameserver listens where the broker does not look for it.
+    command = cli.start("up", *cli.place(), "--set", "nameserver-0:bindAddress=127.0.0.2")
+    wait_until(lambda: command.poll() is not None or cli.status()["state"] == "starting", "the supervisor is there")
+    if command.poll() is not None:
+        pytest.skip("this system has no second loopback address")
+    assert cli.run("down").returncode == 0
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert "was taken down while it came up" in err
     assert cli.processes() == []
 
 

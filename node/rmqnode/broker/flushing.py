@@ -41,6 +41,7 @@ class Flusher:
         self._waiting: list[_Waiting] = []
         self._written = trio.Event()
         self._queues_written = trio.Event()
+        self._is_told = False
 
     @property
     def is_sync(self) -> bool:
@@ -48,9 +49,11 @@ class Flusher:
         return self._is_sync
 
     def message_written(self) -> None:
-        """Note that the store has new bytes."""
-        self._written.set()
-        self._queues_written.set()
+        """Note that the store has new bytes. Called for every message: most calls find that it was said already."""
+        if not self._is_told:
+            self._is_told = True
+            self._written.set()
+            self._queues_written.set()
 
     def answer_after_flush(self, outcome: AfterFlush, request: Request[Any]) -> None:
         """Answer a request once the log is flushed up to the outcome's offset, or too late."""
@@ -64,6 +67,7 @@ class Flusher:
             if not self._is_sync:
                 await trio.sleep(self._interval)
             self._written = trio.Event()
+            self._is_told = False
             await self._flush_once()
             if self._waiting:
                 self._written.set()
@@ -79,6 +83,7 @@ class Flusher:
             await self._queues_written.wait()
             await trio.sleep(self._queue_interval)
             self._queues_written = trio.Event()
+            self._is_told = False
             try:
                 await trio.to_thread.run_sync(self._store.flush_consume_queues)
                 await trio.to_thread.run_sync(self._store.write_checkpoint)

@@ -57,6 +57,8 @@ class Registration:
         self._changed = trio.Event()
         self._period_end = 0.0
         self._failed: set[str] = set()
+        self._reported: set[str] = set()
+        """Nameservers whose failure is in the log."""
         self._waiting: list[tuple[AfterRegistration, Request[Any]]] = []
         self.client = RemotingClient(on_closed=self._nameserver_gone)
 
@@ -125,13 +127,15 @@ class Registration:
             if response.body:
                 order_configs[address] = list(KVTable.decode(response.body).table)
         except (RemotingError, ProtocolError) as error:
-            if address not in self._failed:
+            if address not in self._reported:
                 logger.warning("registration failed nameserver=%s reason=%s", address, error)
+            self._reported.add(address)
             self._failed.add(address)
             return
-        if address in self._failed:
+        if address in self._reported:
             logger.info("registration works again nameserver=%s", address)
-            self._failed.discard(address)
+        self._reported.discard(address)
+        self._failed.discard(address)
 
     def _announced_topics(self) -> TopicConfigSerializeWrapper:
         """Return the topic table, with the broker's permission where the broker lacks read or write."""

@@ -10,6 +10,7 @@ Source: `BrokerController#start`, `#shutdown` (RocketMQ 4.5.2).
 
 import logging
 import os
+import resource
 import socket
 from dataclasses import replace
 from typing import Final
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 VIP_PORT_DISTANCE: Final = 2
 """The VIP port is so far below the listen port; old clients send there by default."""
+
+_MAPPED_FILES_MIN: Final = 256
+_MAPPED_FILES_MAX: Final = 16_384
+"""A mapping costs a descriptor, of which connections need the other half, and one of 65 530 mappings (Linux)."""
 
 _CLIENT_SCAN_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 1.0
@@ -129,6 +134,7 @@ async def _close_silent_clients(broker: Broker) -> None:
 
 
 def _store_options(config: BrokerConfig) -> StoreOptions:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return StoreOptions(
         root=config.store_path_root_dir,
@@ -143,4 +149,5 @@ def _store_options(config: BrokerConfig) -> StoreOptions:
         max_transfer_bytes_on_disk=config.max_transfer_bytes_on_message_in_disk,
         max_transfer_count_on_disk=config.max_transfer_count_on_message_in_disk,
         delay_levels_ms=DelayLevels(config.message_delay_level).delays_ms,
+        mapped_files_max=max(_MAPPED_FILES_MIN, min(descriptors // 2, _MAPPED_FILES_MAX)),
     )

@@ -22,7 +22,7 @@ from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
-from rmqnode.config import BrokerConfig, BrokerRole
+from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
@@ -127,6 +127,15 @@ class Broker:
 
 
 def store_host_of(config: BrokerConfig) -> bytes:
-    """Return the address that messages and their ids carry: 4 bytes IPv4, 4 bytes port."""
+    """Return the address that messages and their ids carry: 4 bytes IPv4, 4 bytes port.
+
+    Raises:
+        ConfigError: brokerIP1 is a name without an IPv4 address, or an IPv6 address, which 4.5.2 can't store.
+    """
     assert config.broker_ip1 is not None
-    return socket.inet_aton(config.broker_ip1) + _PORT.pack(config.listen_port)
+    try:
+        ip = socket.inet_aton(socket.gethostbyname(config.broker_ip1))
+    except OSError as error:
+        problem = f"brokerIP1 must be an IPv4 address or a name that has one, got {config.broker_ip1!r}: {error}"
+        raise ConfigError([problem]) from None
+    return ip + _PORT.pack(config.listen_port)

@@ -81,7 +81,7 @@ class TopicTable:
                 topic_name=topic,
                 read_queue_nums=queue_nums,
                 write_queue_nums=queue_nums,
-                perm=template.perm & ~Permission.INHERIT,
+                perm=int(template.perm & ~Permission.INHERIT),
                 topic_filter_type=template.topic_filter_type,
                 topic_sys_flag=template.topic_sys_flag,
             )

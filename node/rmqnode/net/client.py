@@ -54,7 +54,8 @@ class RemotingClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._nursery is not None and self._nursery_manager is not None
+        assert self._nursery is not None
+        assert self._nursery_manager is not None
         self._nursery.cancel_scope.cancel()
         return await self._nursery_manager.__aexit__(kind, error, traceback)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rmqnode.config import BrokerRole
 from rmqnode.protocol.bodies import TopicConfig, TopicConfigSerializeWrapper, TopicList, TopicStatsTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import CreateTopicRequestHeader, TopicRequestHeader
@@ -159,7 +160,7 @@ def test_numbers_beyond_reason_are_refused(rig: Any, fields: dict[str, Any]) -> 
 
 
 def test_a_slave_changes_no_topics(make_rig: Callable[..., Any]) -> None:
-    reply = make_rig(broker_role="SLAVE", broker_id=1).ask(CREATE, create())
+    reply = make_rig(broker_role=BrokerRole.SLAVE, broker_id=1).ask(CREATE, create())
     remark = "Can't modify topic or subscription group from slave broker, please execute it from master broker."
     assert (reply.code, reply.remark) == (ResponseCode.SYSTEM_ERROR, remark)
 
@@ -178,6 +179,15 @@ def test_topics_survive_a_restart_with_their_version(rig: Any) -> None:
     again = rig.reopen()
     assert shape(again.broker.topics.get("mine")) == (4, 4, 4)
     assert again.broker.topics.data_version == version
+    again.close()
+
+
+def test_a_topic_created_by_a_send_is_announced_and_read_back_with_a_number_as_permission(rig: Any) -> None:
+    rig.send("new")
+    announced = json.loads(rig.ask(RequestCode.GET_ALL_TOPIC_CONFIG).body)["topicConfigTable"]["new"]
+    assert announced["perm"] == 6
+    again = rig.reopen()
+    assert shape(again.broker.topics.get("new")) == (4, 4, 6)
     again.close()
 
 

@@ -234,6 +234,16 @@ async def test_a_dead_broker_holds_nobody_up_and_is_read_again_when_it_is_back(
     assert reports[-1] == "broker-b answers again"
 
 
+async def test_a_broker_that_dies_with_a_backlog_holds_nobody_up(toolbox: Any, follow: Any, reports: list[str]) -> None:
+    steady = await FakeBroker(toolbox, {0: messages(5)}).start()
+    dying = await FakeBroker(toolbox, {0: messages(1, 2)}).start()
+    dying.server.handlers[PULL] = lambda _: dying.server.stop()
+    nameserver = await toolbox.nameserver({"broker-a": steady.address, "broker-b": dying.address})
+    async with ClusterConnection([nameserver.address]) as connection, follow(connection, Earliest()) as follower:
+        assert bodies(await take(follower, 1)) == [b"5"]
+    assert any("broker-b" in report and "trying again" in report for report in reports)
+
+
 async def test_a_new_queue_is_read_from_its_first_message(toolbox: Any, follow: Any) -> None:
     broker = await FakeBroker(toolbox, {0: messages(1), 1: messages(2)}).start()
     queue_counts = [1]

@@ -20,6 +20,11 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 PARTS_OF_A_CHECKOUT = (
     "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "rmqctl", "node", "profiles", "scripts",
 )  # fmt: skip
+USUAL_TOOLS = (
+    "cat", "cksum", "date", "dirname", "grep", "ln", "mkdir", "mv", "ps", "readlink", "rm", "rmdir", "sh", "sleep",
+    "tail", "tr", "uname",
+)  # fmt: skip
+"""All that scripts/rmqctl may call besides Python: what every Linux and macOS brings."""
 NOT_PART_OF_A_WHEEL = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"}
 
 CopyCheckout = Callable[[Path], Path]
@@ -51,6 +56,16 @@ def copy_checkout() -> CopyCheckout:
 def base_python() -> str:
     """The interpreter that this test environment was made from, free of its packages."""
     return str(getattr(sys, "_base_executable", sys.executable))
+
+
+@pytest.fixture(scope="session")
+def usual_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PATH that holds the usual tools and no Python."""
+    folder = tmp_path_factory.mktemp("usual-tools")
+    for tool in USUAL_TOOLS:
+        if found := shutil.which(tool):
+            (folder / tool).symlink_to(found)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,17 @@ public final class Main {
     private Main() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        boolean allRan = false;
+        try {
+            allRan = run(arguments);
+        } catch (Exception error) {
+            error.printStackTrace();
+        }
+        System.exit(allRan ? 0 : 1); // the clients' threads would keep the JVM alive
+    }
+
+    private static boolean run(String[] arguments) throws Exception {
         PrintStream lines = new PrintStream(new FileOutputStream(FileDescriptor.out), true, "US-ASCII");
         System.setOut(System.err); // the clients' own loggers may print there
         Map<String, List<String>> options = parse(arguments);
@@ -47,7 +57,7 @@ public final class Main {
             allRan &= outcome.get();
         }
         admins.close();
-        System.exit(allRan ? 0 : 1);
+        return allRan;
     }
 
     private static boolean runOne(String name, Stage stage, PrintStream lines) {

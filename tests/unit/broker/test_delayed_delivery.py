@@ -1,0 +1,236 @@
+"""Delayed messages: where they wait, when they come, and that none is lost, early or in the way of others."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from rmqnode.broker.messages import Message
+from rmqnode.protocol.codes import RequestCode, ResponseCode
+from rmqnode.protocol.properties import encode_properties
+
+SCHEDULE = "SCHEDULE_TOPIC_XXXX"
+
+
+class Ticker:
+    """Moves trio's clock and the broker's wall clock together."""
+
+    def __init__(self, rig: Any, mock_clock: trio.testing.MockClock) -> None:
+        self._rig = rig
+        self._clock = mock_clock
+
+    async def pass_ms(self, milliseconds: int) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        self._rig.clock.now_ms += milliseconds
+        self._clock.jump(milliseconds / 1000)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.fixture
+async def tick(rig: Any, nursery: trio.Nursery, mock_clock: trio.testing.MockClock) -> AsyncIterator[Ticker]:
+    """A broker that delivers, and its time; a test must name `mock_clock` too, or the clock is the real one."""
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    yield Ticker(rig, mock_clock)
+    nursery.cancel_scope.cancel()
+
+
+def bodies(rig: Any, topic: str = "t", queue_id: int = 0) -> list[bytes]:
+    return [message.body for message in rig.messages(topic, queue_id)]
+
+
+def test_a_delayed_message_waits_in_the_queue_of_its_level(rig: Any) -> None:
+    rig.create_topic()
+    reply = rig.send("t", b"later", {"TAGS": "a", "DELAY": "3"}, queue_id=2)
+    assert reply.code == ResponseCode.SUCCESS
+    assert (reply.header.queue_id, reply.header.queue_offset) == (2, 0)
+    (waiting,) = rig.messages(SCHEDULE, 2)
+    assert reply.header.msg_id == waiting.offset_message_id
+    assert waiting.properties == {"TAGS": "a", "DELAY": "3", "REAL_TOPIC": "t", "REAL_QID": "2"}
+    assert rig.store.unit(SCHEDULE, 2, 0)[2] == rig.clock.now_ms + 10_000
+    assert bodies(rig, "t", 2) == []
+
+
+@pytest.mark.parametrize(("level", "queue_id"), [("18", 17), ("19", 17), ("2147483647", 17), ("007", 6), ("+1", 0)])
+def test_a_level_beyond_the_last_is_the_last(rig: Any, level: str, queue_id: int) -> None:
+    rig.send("t", properties={"DELAY": level})
+    assert len(rig.messages(SCHEDULE, queue_id)) == 1
+
+
+@pytest.mark.parametrize("level", ["0", "-1", "x", "2147483648", "1.0", " 1"])
+def test_what_is_no_level_is_no_delay(rig: Any, level: str) -> None:
+    rig.send("t", properties={"DELAY": level})
+    assert len(rig.messages("t")) == 1
+
+
+async def test_a_message_comes_when_it_is_due_and_not_before(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.send("t", b"later", {"DELAY": "2", "TAGS": "a"}, flag=4, born_timestamp=9)
+    await tick.pass_ms(4_999)
+    assert bodies(rig) == []
+    await tick.pass_ms(1)
+    (message,) = rig.messages("t")
+    assert (message.body, message.flag, message.born_timestamp) == (b"later", 4, 9)
+    assert message.properties == {"DELAY": "2", "TAGS": "a", "REAL_TOPIC": "t", "REAL_QID": "0"}
+    assert message.store_timestamp == rig.clock.now_ms
+    assert rig.broker.delayed_delivery.offsets == {2: 1}
+
+
+async def test_levels_do_not_wait_for_each_other(rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock) -> None:
+    for level, body in (("3", b"10s"), ("1", b"1s"), ("2", b"5s"), ("1", b"1s again")):
+        rig.send("t", body, {"DELAY": level})
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"1s", b"1s again"]
+    await tick.pass_ms(4_000)
+    await tick.pass_ms(5_000)
+    assert bodies(rig) == [b"1s", b"1s again", b"5s", b"10s"]
+
+
+async def test_a_message_sent_while_nothing_waited_is_noticed(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    await tick.pass_ms(100_000)
+    rig.send("t", b"late riser", {"DELAY": "1"})
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"late riser"]
+
+
+async def test_a_delivered_message_wakes_pulls_and_passes_their_tags(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, nursery: trio.Nursery, read: Callable[[Any], Any]
+) -> None:
+    nursery.start_soon(rig.broker.held_pulls.answer_due_pulls)
+    rig.send("t", b"tagged", {"DELAY": "1", "TAGS": "a"})
+    rig.pull(sys_flag=2 | 4, subscription="a")
+    await tick.pass_ms(1_000)
+    ((_, reply),) = rig.connection.replies
+    assert [message.body for message in read(reply)] == [b"tagged"]
+
+
+async def test_a_compressed_body_is_delivered_as_it_is(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.send("t", b"not really deflated", {"DELAY": "1"}, sys_flag=1)
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"not really deflated"]
+
+
+async def test_a_backlog_is_delivered_whole_and_in_order(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    sent = [b"%d" % number for number in range(200)]
+    for body in sent:
+        rig.send("t", body, {"DELAY": "1"})
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == sent
+
+
+async def test_a_clock_that_went_back_delays_nothing_for_ever(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.clock.now_ms += 10_000_000
+    rig.send("t", b"from the future", {"DELAY": "1"})
+    rig.clock.now_ms -= 10_000_000
+    rig.send("t", b"now", {"DELAY": "1"})
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"from the future", b"now"]
+
+
+async def test_what_waited_at_a_stop_is_delivered_after_it_once(
+    rig: Any, nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.send("t", b"before", {"DELAY": "1"})
+    rig.send("t", b"after", {"DELAY": "2"})
+    async with trio.open_nursery() as services:
+        services.start_soon(rig.broker.delayed_delivery.run)
+        await Ticker(rig, mock_clock).pass_ms(1_000)
+        services.cancel_scope.cancel()
+    again = rig.reopen()
+    assert again.broker.delayed_delivery.offsets == {1: 1}
+    nursery.start_soon(again.broker.delayed_delivery.run)
+    await Ticker(again, mock_clock).pass_ms(4_000)
+    assert bodies(again) == [b"before", b"after"]
+    nursery.cancel_scope.cancel()
+    again.close()
+
+
+async def test_own_delay_levels_are_kept_to(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    rig = make_rig(message_delay_level="2s 1m")
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    rig.send("t", b"2s", {"DELAY": "1"})
+    rig.send("t", b"1m", {"DELAY": "7"})
+    await Ticker(rig, mock_clock).pass_ms(2_000)
+    assert bodies(rig) == [b"2s"]
+    await Ticker(rig, mock_clock).pass_ms(58_000)
+    assert bodies(rig) == [b"2s", b"1m"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_store_that_refuses_is_tried_again(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.send("t", b"patient", {"DELAY": "1"})
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.store, "_is_open", False)
+        patch.setattr(rig.store._log, "limit", 0, raising=False)
+        await tick.pass_ms(1_000)
+        assert bodies(rig) == []
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"patient"]
+
+
+# --- messages that stand in the way ---
+
+
+async def test_a_message_too_long_for_its_topics_name_stops_nobody(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    rig = make_rig(max_message_size_bytes=2_000)
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    long_name = "x" * 127
+    reply = rig.send(long_name, bytes(2_000 - 91 - len(SCHEDULE) - 152 - 12), {"DELAY": "1"})
+    assert reply.code == ResponseCode.SUCCESS
+    rig.send("t", b"behind it", {"DELAY": "1"})
+    await Ticker(rig, mock_clock).pass_ms(1_000)
+    assert bodies(rig) == [b"behind it"]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"DELAY": "1", "REAL_TOPIC": SCHEDULE, "REAL_QID": "0"},
+        {"DELAY": "1", "REAL_TOPIC": "../../etc", "REAL_QID": "0"},
+        {"DELAY": "1", "REAL_TOPIC": "u", "REAL_QID": "-1"},
+        {"DELAY": "1", "REAL_TOPIC": "u", "REAL_QID": "x"},
+        {"DELAY": "1", "REAL_TOPIC": "u", "REAL_QID": "2147483648"},
+        {"DELAY": "1"},
+        {},
+    ],
+    ids=str,
+)
+async def test_a_message_forged_into_the_schedule_topic_stops_nobody(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, properties: dict[str, str]
+) -> None:
+    encoded = encode_properties(properties).encode()
+    rig.broker.writer.put(Message(SCHEDULE, 0, 0, 0, 0, bytes(8), b"forged", encoded), may_be_delayed=False)
+    rig.send("t", b"behind it", {"DELAY": "1"})
+    wrote = rig.store.wrote_offset
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"behind it"]
+    assert rig.store.wrote_offset - wrote < 300
+    await tick.pass_ms(10_000)
+    assert rig.store.wrote_offset - wrote < 300
+
+
+async def test_sending_to_the_schedule_topic_never_goes_round_in_circles(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.send(SCHEDULE, b"forged", {"DELAY": "1"})
+    for _ in range(5):
+        await tick.pass_ms(1_000)
+    assert rig.store.wrote_offset < 1_000
+    assert rig.ask(RequestCode.GET_ALL_DELAY_OFFSET).code == ResponseCode.SUCCESS
