@@ -19,8 +19,6 @@ CASES = ["send_sync", "send_async", "send_batch", "push_consumer", "pull_consume
 MESSAGES = 40
 SEND_OK = 0
 
-pytestmark = pytest.mark.xdist_group("go-client")
-
 
 @pytest.fixture(scope="session", params=engines())
 def lines(request: pytest.FixtureRequest, cluster_of: ClusterOf, session_folder: Path) -> dict[str, Line]:

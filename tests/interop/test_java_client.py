@@ -55,9 +55,9 @@ CASES = [
 
 
 def runs() -> list[Any]:
-    """Every pair of engine and client; the tests of one pair share a run and stay on one worker."""
+    """Every pair of engine and client; the tests of one pair share a run."""
     return [
-        pytest.param((engine, client), id=f"{engine}-{client}", marks=pytest.mark.xdist_group(f"java-{client}"))
+        pytest.param((engine, client), id=f"{engine}-{client}")
         for engine in engines()
         for client in CLIENTS
     ]
