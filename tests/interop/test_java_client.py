@@ -56,11 +56,7 @@ CASES = [
 
 def runs() -> list[Any]:
     """Every pair of engine and client; the tests of one pair share a run."""
-    return [
-        pytest.param((engine, client), id=f"{engine}-{client}")
-        for engine in engines()
-        for client in CLIENTS
-    ]
+    return [pytest.param((engine, client), id=f"{engine}-{client}") for engine in engines() for client in CLIENTS]
 
 
 class Run:

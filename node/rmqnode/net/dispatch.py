@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from rmqnode.net.connection import Connection
 from rmqnode.protocol.codes import ResponseCode, request_name
 from rmqnode.protocol.command import FLAG_RESPONSE, Command
+from rmqnode.protocol.errors import ProtocolError
 from rmqnode.protocol.frame import Frame
 from rmqnode.protocol.routes import RejectedRequest, Reply, Request, RequestTable, Route
 
@@ -70,6 +71,9 @@ class Dispatcher(Generic[S]):
             return route.handler(self._state, request)
         except RequestError as error:
             return Reply(error.code, error.remark)
+        except ProtocolError as error:
+            # The peer's mistake (a body that can't be read), so no traceback in our log.
+            return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")
         except Exception as error:
             logger.exception("request failed code=%s opaque=%d", request_name(route.code), request.opaque)
             return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")

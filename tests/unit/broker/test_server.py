@@ -28,7 +28,7 @@ from rmqnode.store import StoreError
 
 Ask = Callable[..., Awaitable[Command]]
 
-SEND = {letter: "0" for letter in "efgh"} | {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0"}
+SEND = dict.fromkeys("efgh", "0") | {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0"}
 PULL = {
     "consumerGroup": "g",
     "topic": "t",
@@ -187,24 +187,17 @@ async def test_clients_without_heartbeat_are_closed(config: BrokerConfig, monkey
 
 @pytest.mark.parametrize("distance", [0, VIP_PORT_DISTANCE])
 async def test_a_taken_port_refuses_the_start_and_touches_no_file(config: BrokerConfig, distance: int) -> None:
-    with socket.create_server(("127.0.0.1", config.listen_port - distance)):
-        with pytest.RaisesGroup(BindError, flatten_subgroups=True, allow_unwrapped=True):
-            await serve_broker(config, trio.Event())
+    taken = socket.create_server(("127.0.0.1", config.listen_port - distance))
+    with taken, pytest.raises(BindError):
+        await serve_broker(config, trio.Event())
     assert not config.store_path_root_dir.exists()
-
-
-async def test_a_second_broker_on_the_same_store_is_refused(config: BrokerConfig) -> None:
-    async with running(config) as ask:
-        with pytest.RaisesGroup(StoreError, flatten_subgroups=True, allow_unwrapped=True):
-            await serve_broker(replace(config, listen_port=free_port()), trio.Event())
-        assert (await ask(RequestCode.SEND_MESSAGE_V2, SEND, b"on")).code == ResponseCode.SUCCESS
 
 
 async def test_a_table_that_cannot_be_read_refuses_the_start_and_frees_ports_and_store(config: BrokerConfig) -> None:
     folder = config.store_path_root_dir / "config"
     folder.mkdir(parents=True)
     (folder / "topics.json").write_text("{broken")
-    with pytest.RaisesGroup(StoreError, flatten_subgroups=True, allow_unwrapped=True):
+    with pytest.raises(StoreError):
         await serve_broker(config, trio.Event())
     (folder / "topics.json").unlink()
     async with running(config) as ask:
@@ -212,14 +205,28 @@ async def test_a_table_that_cannot_be_read_refuses_the_start_and_frees_ports_and
 
 
 async def test_a_listen_port_without_room_for_its_vip_port_is_a_bind_error(config: BrokerConfig) -> None:
-    with pytest.RaisesGroup(BindError, flatten_subgroups=True, allow_unwrapped=True):
+    with pytest.raises(BindError):
         await serve_broker(replace(config, listen_port=1, bind_address=("127.0.0.1",)), trio.Event())
 
 
 HOSTILE_TEXTS = st.sampled_from(
-    ["", "..", "../../etc/passwd", "t", "g", "TBW102", "%RETRY%g", "%DLQ%g", "SCHEDULE_TOPIC_XXXX", "a\0b", "主题"]
-    + ["-1", "0", "1", "7", "2147483647", "-2147483648", "9223372036854775807", "-9223372036854775808", "x" * 300]
-    + ["true", "TAG", "SQL92", "DELAY\x0199\x02", "TRAN_MSG\x01true\x02", "\x01\x02\x01", "REAL_TOPIC\x01..\x02"]
+    (
+        *(
+            "",
+            "..",
+            "../../etc/passwd",
+            "t",
+            "g",
+            "TBW102",
+            "%RETRY%g",
+            "%DLQ%g",
+            "SCHEDULE_TOPIC_XXXX",
+            "a\0b",
+            "主题",
+        ),
+        *("-1", "0", "1", "7", "2147483647", "-2147483648", "9223372036854775807", "-9223372036854775808", "x" * 300),
+        *("true", "TAG", "SQL92", "DELAY\x0199\x02", "TRAN_MSG\x01true\x02", "\x01\x02\x01", "REAL_TOPIC\x01..\x02"),
+    )
 )
 HOSTILE_BODIES = st.one_of(
     st.binary(max_size=60),
@@ -232,7 +239,7 @@ async def test_no_request_of_the_table_brings_the_broker_down(config: BrokerConf
     """Every code with fields of the wrong size, sign and meaning: an answer comes, and the broker goes on."""
     requests: list[tuple[int, dict[str, str], bytes, int]] = []
 
-    @settings(max_examples=12)
+    @settings(max_examples=30)
     @given(data=st.data())
     def collect(data: st.DataObject) -> None:
         for route in ROUTES:

@@ -12,6 +12,7 @@ from rmqnode.net.client import RemotingClient
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher, RequestError
 from rmqnode.net.server import Server, listen
+from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command, decode_command, encode_command
 from rmqnode.protocol.frame import FrameDecoder
@@ -22,6 +23,7 @@ ECHO = RequestCode.HEART_BEAT
 QUEUE = RequestCode.GET_MAX_OFFSET
 FAIL = RequestCode.GET_MIN_OFFSET
 REFUSE = RequestCode.UNREGISTER_CLIENT
+READ_BODY = RequestCode.UNLOCK_BATCH_MQ
 WAIT = RequestCode.LOCK_BATCH_MQ
 
 
@@ -39,6 +41,7 @@ class Node:
             Route(QUEUE, QueueRequestHeader, OffsetResponseHeader, queue_id_as_offset),
             Route(FAIL, NoHeader, None, fail),
             Route(REFUSE, NoHeader, None, refuse),
+            Route(READ_BODY, NoHeader, None, lambda node, request: Reply(body=KVTable.decode(request.body).encode())),
             Route(WAIT, NoHeader, None, lambda node, request: object()),
         )
         self.dispatch = Dispatcher(routes, self, lambda outcome, request: self.waiting.append(request))

@@ -123,6 +123,16 @@ async def test_a_defect_in_a_handler_costs_one_request(peer: Any, caplog: pytest
     assert (await peer.ask(echo(b"on"))).body == b"on"
 
 
+async def test_a_body_that_cannot_be_read_is_answered_and_leaves_no_traceback(
+    peer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await peer.ask(Command(code=RequestCode.UNLOCK_BATCH_MQ, ext_fields={}, body=b"{broken"))
+    assert answer.code == ResponseCode.SYSTEM_ERROR
+    assert answer.remark.startswith("FastjsonError: ")
+    assert caplog.text == ""
+    assert (await peer.ask(echo(b"on"))).body == b"on"
+
+
 async def test_a_refusal_is_answered_with_its_code_and_remark(peer: Any) -> None:
     answer = await peer.ask(Command(code=RequestCode.UNREGISTER_CLIENT, ext_fields={}))
     assert (answer.code, answer.remark) == (ResponseCode.NO_PERMISSION, "not you")

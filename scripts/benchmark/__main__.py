@@ -1,0 +1,52 @@
+"""Runs the chosen sections for every engine and prints a table, or JSON."""
+
+import argparse
+import json
+import platform
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.benchmark.engines import engines
+from scripts.benchmark.sections import SECTIONS, Rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure what rmqctl promises.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    chosen = options.sections or list(SECTIONS)
+    for name in chosen:
+        if name not in SECTIONS:
+            parser.error(f"no section {name!r}: choose of {', '.join(SECTIONS)}")
+
+    columns: dict[str, Rows] = {}
+    for engine in engines():
+        rows = columns.setdefault(engine.name, {})
+        for name in chosen:
+            print(f"{engine.name}: {name} …", file=sys.stderr, flush=True)
+            rows |= SECTIONS[name](engine)
+    if options.json:
+        print(json.dumps({"machine": platform.platform(), "python": platform.python_version(), "engines": columns}))
+    else:
+        _print_table(columns)
+
+
+def _print_table(columns: dict[str, Rows]) -> None:
+    table = Table("", *(f"[bold]{name}" for name in columns))
+    for row in dict.fromkeys(row for rows in columns.values() for row in rows):
+        table.add_row(row, *(_text(rows.get(row)) for rows in columns.values()))
+    Console().print(table)
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The engines that are measured, one column of the table each.
+
+An engine brings a cluster of a profile up and says which processes belong to it. How something is measured is not
+known here.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+PORT_OFFSET = 15_000
+"""Away from a cluster that runs with the usual ports, below the range for outgoing connections."""
+
+COMMAND_TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class RunningCluster:
+    """A cluster that is up."""
+
+    nameserver: str
+    """Address of the nameservers, `ip:port;ip:port`."""
+    masters: dict[str, tuple[str, int]]
+    """Node name of each master to its address and process id."""
+    pids: frozenset[int]
+    """Every process that was started for it."""
+    up_seconds: float
+    """From the command's start until it had ended, all brokers being routed."""
+
+
+class Engine(Protocol):
+    """One column: a way to run a cluster."""
+
+    name: str
+
+    def cluster(self, profile: str, home: Path) -> AbstractContextManager[RunningCluster]:
+        """Run a cluster of the profile below the empty folder `home` for the length of the block."""
+        ...
+
+
+class EmbeddedEngine:
+    """Our own nodes, through the real command line."""
+
+    name = "embedded"
+
+    @contextmanager
+    def cluster(self, profile: str, home: Path) -> Iterator[RunningCluster]:
+        """Run a cluster of the profile below the empty folder `home` for the length of the block."""
+        where = ("--home", str(home), "--json")
+        started = time.monotonic()
+        up = _rmqctl("up", *where, "--profile", profile, "--broker-ip", "127.0.0.1", "--port-offset", str(PORT_OFFSET))
+        seconds = time.monotonic() - started
+        try:
+            nodes = {node["name"]: node for node in up["nodes"]}
+            masters = {name: (node["address"], node["pid"]) for name, node in nodes.items() if node["role"] == "master"}
+            pids = _all_processes(home, [node["pid"] for node in nodes.values()])
+            yield RunningCluster(up["nameserver"], masters, pids, seconds)
+        finally:
+            _rmqctl("down", *where)
+
+
+def engines() -> list[Engine]:
+    """The columns of the table, from left to right."""
+    return [EmbeddedEngine()]
+
+
+def _all_processes(home: Path, nodes: list[int]) -> frozenset[int]:
+    """The nodes, the process they were forked from, and the supervisor."""
+    (record,) = home.glob("*/supervisor.json")
+    supervisor: int = json.loads(record.read_text())["supervisor"]["pid"]
+    forked_from = {psutil.Process(pid).ppid() for pid in nodes}
+    return frozenset({supervisor, *nodes, *forked_from} - {0, 1})
+
+
+def _rmqctl(*arguments: str) -> dict[str, Any]:
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "rmqctl", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"rmqctl {' '.join(arguments)}: exit code {result.returncode}\n{result.stderr}")
+    return dict(json.loads(result.stdout))

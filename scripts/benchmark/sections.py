@@ -1,0 +1,142 @@
+"""The sections of the benchmark: each measures one promise of one engine and returns its rows of the table."""
+
+import re
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from scripts.benchmark import official
+from scripts.benchmark.broker_probe import BrokerProbe
+from scripts.benchmark.engines import Engine, RunningCluster
+from scripts.benchmark.processes import cpu_seconds, pss_mib
+
+Rows = dict[str, float]
+"""What was measured, in words and with its unit, and how much it was."""
+
+UP_TIMES = 5
+IDLE_SECONDS = 20
+QUEUES = 8
+TOPIC = "scripts-bench"
+CONSUMED_SHARE = 0.9
+"""Consumption is measured up to this share of the backlog: its last messages come one by one."""
+CONSUME_TIMEOUT_SECONDS = 120
+
+
+def up(engine: Engine) -> Rows:
+    """Start a fresh 2m-2s several times: from the command to its end."""
+    seconds = []
+    for _ in range(UP_TIMES):
+        with _home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
+            seconds.append(cluster.up_seconds)
+    return {
+        f"up 2m-2s, median of {UP_TIMES} (s)": statistics.median(seconds),
+        f"up 2m-2s, slowest of {UP_TIMES} (s)": max(seconds),
+    }
+
+
+def idle(engine: Engine) -> Rows:
+    """Memory and CPU of all processes of 2m-2s that nobody uses."""
+    with _home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
+        time.sleep(3)
+        memory, before = pss_mib(cluster.pids), cpu_seconds(cluster.pids)
+        time.sleep(IDLE_SECONDS)
+        used = cpu_seconds(cluster.pids) - before
+    return {
+        f"memory of {len(cluster.pids)} processes, idle (MiB PSS)": memory,
+        f"CPU over {IDLE_SECONDS} s, idle (% of a core)": used / IDLE_SECONDS * 100,
+    }
+
+
+def send(engine: Engine) -> Rows:
+    """Synchronous sends to one master by 1 and by 32 threads of the official producer."""
+    rows: Rows = {}
+    for threads in (1, 32):
+        with _home() as home, engine.cluster("single", Path(home)) as cluster:
+            _create_topic(cluster)
+            rows |= _send(cluster, threads, home)
+    return rows
+
+
+def consume(engine: Engine) -> Rows:
+    """The official consumer on a backlog that 32 threads sent."""
+    with _home() as home, engine.cluster("single", Path(home)) as cluster:
+        _create_topic(cluster)
+        _send(cluster, 32, home)
+        return _consume(cluster, home)
+
+
+SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume}
+
+
+def _home() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="rmqctl-bench-")
+
+
+def _master(cluster: RunningCluster) -> tuple[str, int]:
+    (master,) = cluster.masters.values()
+    return master
+
+
+def _create_topic(cluster: RunningCluster) -> None:
+    with BrokerProbe(_master(cluster)[0]) as broker:
+        broker.create_topic(TOPIC, QUEUES)
+
+
+def _send(cluster: RunningCluster, threads: int, home: str) -> Rows:
+    """Measure the second ten seconds of a producer: in the first its JVM warms up."""
+    address, pid = _master(cluster)
+    with BrokerProbe(address) as broker, official.producer(cluster.nameserver, TOPIC, threads, home) as output:
+        _next_figures(output)
+        started, sent_before, cpu_before = time.monotonic(), broker.stored(TOPIC, QUEUES), cpu_seconds([pid])
+        failed = _next_figures(output)
+        sent = broker.stored(TOPIC, QUEUES) - sent_before
+        cpu = cpu_seconds([pid]) - cpu_before
+        seconds = time.monotonic() - started
+    if failed:
+        raise RuntimeError(f"{failed} sends of the official producer failed")
+    label = f"{threads} thread{'s' if threads > 1 else ''}"
+    return {
+        f"SYNC sends, {label} (messages/s)": sent / seconds,
+        f"broker CPU per message sent, {label} (µs)": cpu / sent * 1e6,
+    }
+
+
+def _next_figures(output: IO[str]) -> int:
+    """Wait for the producer's next line of figures and return how many sends have failed."""
+    for line in output:
+        if found := re.search(r"Send TPS: \d+ .*Send Failed: (\d+) Response Failed: (\d+)", line):
+            return int(found[1]) + int(found[2])
+    raise RuntimeError("the official producer ended early")
+
+
+def _consume(cluster: RunningCluster, home: str) -> Rows:
+    """Measure from the first commit that is seen until most of the backlog is consumed."""
+    address, pid = _master(cluster)
+    group = "scripts-bench-consumers"
+    with BrokerProbe(address) as broker:
+        backlog = broker.stored(TOPIC, QUEUES)
+        with official.consumer(cluster.nameserver, TOPIC, group, home):
+            deadline = time.monotonic() + CONSUME_TIMEOUT_SECONDS
+            first = 0
+            while not first:
+                first = broker.consumed(group, TOPIC, QUEUES)
+                started, cpu_before = time.monotonic(), cpu_seconds([pid])
+                _check(deadline, first, backlog)
+            last = first
+            while last < CONSUMED_SHARE * backlog:
+                time.sleep(0.02)
+                last = broker.consumed(group, TOPIC, QUEUES)
+                _check(deadline, last, backlog)
+            seconds, cpu = time.monotonic() - started, cpu_seconds([pid]) - cpu_before
+    return {
+        "backlog (messages)": float(backlog),
+        "consumption (messages/s)": (last - first) / seconds,
+        "broker CPU per message consumed (µs)": cpu / (last - first) * 1e6,
+    }
+
+
+def _check(deadline: float, consumed: int, backlog: int) -> None:
+    if time.monotonic() > deadline:
+        raise RuntimeError(f"{consumed} of {backlog} messages consumed after {CONSUME_TIMEOUT_SECONDS} s")
