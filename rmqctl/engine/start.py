@@ -6,10 +6,18 @@ import msgspec
 
 
 class StartSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One node as a process: forked from the preloaded image, it calls `rmqnode.run.run_node`."""
+    """One node as a process: forked from the preloaded image, it calls `rmqnode.run.run_node`, or becomes `argv`."""
 
     node: str
     kind: Literal["nameserver", "broker"]
     config_path: str
     log_path: str
     """stdout and stderr of the process are appended to it."""
+    engine: str = "embedded"
+    """Says what exit codes mean."""
+    argv: list[str] | None = None
+    """The program to execute, its absolute path first; None runs the node in the image itself."""
+    folder: str = "/"
+    """Working directory of an executed program."""
+    grace_seconds: float | None = None
+    """Between SIGTERM and SIGKILL; None leaves it to the supervisor's policy."""

@@ -4,19 +4,37 @@ import os
 import signal
 
 _EXIT_MEANINGS = {
-    1: "it refused to start, or failed",
-    2: "its configuration is wrong",
-    70: "it crashed, see its log",
+    "embedded": {
+        1: "it refused to start, or failed",
+        2: "its configuration is wrong",
+        70: "it crashed, see its log",
+    },
+    "apache": {
+        1: "Java could not start it",
+        3: "it ran out of memory",
+        70: "java could not be executed",
+        134: "the JVM crashed, see hs_err in its logs folder",
+        143: "stopped by SIGTERM",
+        252: "its configuration contradicts itself",
+        253: "it could not be initialized: its store could not be loaded, or its configuration is wrong",
+        254: "it found no home folder",
+        255: "it failed while starting: a port or the store is in use, or its configuration is wrong",
+    },
 }
-"""Exit codes of `rmqnode.run.run_node`, and that of a node that ended with an exception."""
+"""Exit codes by engine.
+
+embedded: of `rmqnode.run.run_node`, and that of a node that ended with an exception. apache: `BrokerStartup` and
+`NamesrvStartup` (RocketMQ 4.5.2 to 5.3.3) exit with -1 to -4; the JVM with 1, with 3 at `-XX:+ExitOnOutOfMemoryError`,
+and with 128 + n after the signals that it handles.
+"""
 
 
-def describe_exit(wait_status: int) -> str:
+def describe_exit(wait_status: int, engine: str = "embedded") -> str:
     """How a process ended: `exit code 1 (…)` or `killed by SIGKILL`."""
     code = os.waitstatus_to_exitcode(wait_status)
     if code < 0:
         return f"killed by {_signal_name(-code)}"
-    meaning = _EXIT_MEANINGS.get(code)
+    meaning = _EXIT_MEANINGS.get(engine, {}).get(code)
     return f"exit code {code} ({meaning})" if meaning else f"exit code {code}"
 
 

@@ -106,6 +106,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     role: Role
+    engine: str = "embedded"
+    """Supervisors of version 0.1 do not say it."""
     state: str
     pid: int | None
     address: str

@@ -7,7 +7,10 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 
+import msgspec
 import trio
+
+from rmqctl.engine.start import StartSpec
 
 from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_exit
@@ -31,8 +34,8 @@ class NodeTable:
     """State and process of every node.
 
     Args:
-        names: The nodes.
-        policy: Patience.
+        specs: The nodes.
+        policy: Patience, as far as a node's spec does not say otherwise.
         spawn: Asks for the process of a node; an event tells when it is there.
         publish: Hears of every change of a status.
         save_identities: Keeps which process each node is, for whoever comes after a killed supervisor.
@@ -40,17 +43,18 @@ class NodeTable:
 
     def __init__(
         self,
-        names: Iterable[str],
+        specs: Iterable[StartSpec],
         policy: Policy,
         spawn: Callable[[str], None],
         publish: Callable[[Event], None],
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
     ) -> None:
-        self._policy = policy
         self._spawn = spawn
         self._publish = publish
         self._save_identities = save_identities
-        self._states = {name: NodeState() for name in names}
+        self._specs = {spec.node: spec for spec in specs}
+        self._policies = {name: _policy_of(spec, policy) for name, spec in self._specs.items()}
+        self._states = {name: NodeState() for name in self._specs}
         self._identities: dict[str, ProcessIdentity] = {}
         self._changed = trio.Event()
 
@@ -77,12 +81,12 @@ class NodeTable:
         """Let an event happen to a node."""
         before = self._states[name]
         now = trio.current_time()
-        after, actions = advance(before, event, now, self._policy)
+        after, actions = advance(before, event, now, self._policies[name])
         self._states[name] = after
         if after.pid != before.pid:
             self._record_process(name, after.pid)
         if after.status is not before.status:
-            detail = _detail(after, now)
+            detail = self._detail(name, now)
             self._publish(NodeChanged(node=name, state=after.status, pid=after.pid, detail=detail))
         for action in actions:
             self._perform(name, action)
@@ -120,7 +124,7 @@ class NodeTable:
             case Terminate(pid):
                 _send_signal(pid, signal.SIGTERM)
             case Kill(pid):
-                self._publish(Notice(f"{name} did not stop within {self._policy.grace:g} s: killed"))
+                self._publish(Notice(f"{name} did not stop within {self._policies[name].grace:g} s: killed"))
                 _send_signal(pid, signal.SIGKILL)
 
     def _record_process(self, name: str, pid: int | None) -> None:
@@ -131,14 +135,23 @@ class NodeTable:
             self._identities[name] = identity
         self._save_identities(dict(self._identities))
 
+    def last_exit(self, name: str) -> str | None:
+        """How a node's process ended last, in words."""
+        wait_status = self._states[name].last_exit
+        return None if wait_status is None else describe_exit(wait_status, self._specs[name].engine)
 
-def _detail(state: NodeState, now: float) -> str | None:
-    if state.status not in (NodeStatus.BACKOFF, NodeStatus.FAILED) or state.last_exit is None:
-        return None
-    ended = describe_exit(state.last_exit)
-    if state.retry_at is None:
-        return ended
-    return f"{ended}; next try in {max(0.0, state.retry_at - now):.1f} s"
+    def _detail(self, name: str, now: float) -> str | None:
+        state = self._states[name]
+        if state.status not in (NodeStatus.BACKOFF, NodeStatus.FAILED):
+            return None
+        ended = self.last_exit(name)
+        if ended is None or state.retry_at is None:
+            return ended
+        return f"{ended}; next try in {max(0.0, state.retry_at - now):.1f} s"
+
+
+def _policy_of(spec: StartSpec, policy: Policy) -> Policy:
+    return policy if spec.grace_seconds is None else msgspec.structs.replace(policy, grace=spec.grace_seconds)
 
 
 def _send_signal(pid: int, number: signal.Signals) -> None:

@@ -17,7 +17,6 @@ import trio
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import Node
 from rmqctl.supervisor.control_server import serve_control
-from rmqctl.supervisor.exit_status import describe_exit
 from rmqctl.supervisor.feed import EventFeed
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.messages import (
@@ -71,7 +70,7 @@ class Supervisor:
         self._launcher = launcher
         self._specs = {spec.node: spec for spec in launch.specs}
         self._feed = EventFeed(launcher, on_unsubscribed=self._wake)
-        self._nodes = NodeTable(self._specs, policy, self._spawn, self._feed.publish, save_identities)
+        self._nodes = NodeTable(launch.specs, policy, self._spawn, self._feed.publish, save_identities)
         self._stop_requested = False
         self._is_up = False
         self._probe: ReadinessProbe | None = None
@@ -130,9 +129,7 @@ class Supervisor:
         return all(self._nodes[name].status is NodeStatus.READY for name in group)
 
     def _failure_of(self, name: str) -> StartFailed:
-        wait_status = self._nodes[name].last_exit
-        assert wait_status is not None, "a failed node has ended"
-        return StartFailed(node=name, problem=f"ended at start: {describe_exit(wait_status)}")
+        return StartFailed(node=name, problem=f"ended at start: {self._nodes.last_exit(name)}")
 
     async def _take_down(self) -> None:
         self._request_stop()
@@ -227,11 +224,12 @@ class Supervisor:
         return NodeReport(
             name=node.name,
             role=node.role,
+            engine=node.engine,
             state=state.status,
             pid=state.pid,
             address=self._model.advertised_address(node),
             uptime_seconds=None if state.spawned_at is None else round(now - state.spawned_at, 3),
             restarts=state.restarts,
             retry_in_seconds=None if state.retry_at is None else round(max(0.0, state.retry_at - now), 3),
-            last_exit=None if state.last_exit is None else describe_exit(state.last_exit),
+            last_exit=self._nodes.last_exit(node.name),
         )

@@ -2,7 +2,8 @@
 
 Forking is only safe from a process without threads and without a running trio, and only cheap from one that has
 imported everything: importing trio alone takes 110 ms, a fork 3 ms, and the nodes share the memory of the imports.
-It forks on request, reaps, and reports; policy is the supervisor's. It ends when its channel closes; its nodes
+A node of another engine is forked the same way and then executes its own program, so that pids, logs and exits are one
+mechanism. It forks on request, reaps, and reports; policy is the supervisor's. It ends when its channel closes; its nodes
 then go on without it.
 """
 
@@ -84,6 +85,8 @@ def _fork_node(spec: StartSpec, run_node: RunNode) -> int:
     code = _CRASHED
     try:
         _become_node(spec)
+        if spec.argv is not None:
+            _execute(spec.argv, spec.folder)
         code = run_node(spec.kind, Path(spec.config_path))
     except BaseException:
         # The last edge of this process: whatever it was goes to the node's log, and the exit code says that it was.
@@ -92,6 +95,15 @@ def _fork_node(spec: StartSpec, run_node: RunNode) -> int:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)
+
+
+def _execute(argv: list[str], folder: str) -> NoReturn:
+    """Become another program, which keeps pid, session, log and descriptors of the forked node."""
+    # Python ignores these two; ignored signals stay ignored across an exec.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.chdir(folder)
+    os.execv(argv[0], argv)
 
 
 def _become_node(spec: StartSpec) -> None:

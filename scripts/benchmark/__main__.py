@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import shutil
 import sys
 
 from rich.console import Console
@@ -23,16 +24,28 @@ def main() -> None:
         if name not in SECTIONS:
             parser.error(f"no section {name!r}: choose of {', '.join(SECTIONS)}")
 
-    columns: dict[str, Rows] = {}
-    for engine in engines():
-        rows = columns.setdefault(engine.name, {})
-        for name in chosen:
-            print(f"{engine.name}: {name} …", file=sys.stderr, flush=True)
-            rows |= SECTIONS[name](engine)
+    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    if missing and {"send", "consume"} & set(chosen):
+        parser.error(f"send and consume need {' and '.join(missing)}, not found on the PATH")
+    try:
+        columns = measure(chosen)
+    except RuntimeError as error:
+        sys.exit(f"scripts/bench: error: {error}")
     if options.json:
         print(json.dumps({"machine": platform.platform(), "python": platform.python_version(), "engines": columns}))
     else:
         _print_table(columns)
+
+
+def measure(sections: list[str]) -> dict[str, Rows]:
+    """Run the sections for each engine; return the rows by engine."""
+    columns: dict[str, Rows] = {}
+    for engine in engines():
+        rows = columns.setdefault(engine.name, {})
+        for name in sections:
+            print(f"{engine.name}: {name} …", file=sys.stderr, flush=True)
+            rows |= SECTIONS[name](engine)
+    return columns
 
 
 def _print_table(columns: dict[str, Rows]) -> None:

@@ -10,7 +10,7 @@ from typing import IO
 from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.engines import Engine, RunningCluster
-from scripts.benchmark.processes import cpu_seconds, pss_mib
+from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
 
 Rows = dict[str, float]
 """What was measured, in words and with its unit, and how much it was."""
@@ -40,9 +40,9 @@ def idle(engine: Engine) -> Rows:
     """Memory and CPU of all processes of 2m-2s that nobody uses."""
     with _home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
         time.sleep(3)
-        memory, before = pss_mib(cluster.pids), cpu_seconds(cluster.pids)
+        memory, before = pss_mib(cluster.pids), cpu_seconds_of_threads(cluster.pids)
         time.sleep(IDLE_SECONDS)
-        used = cpu_seconds(cluster.pids) - before
+        used = cpu_seconds_of_threads(cluster.pids) - before
     return {
         f"memory of {len(cluster.pids)} processes, idle (MiB PSS)": memory,
         f"CPU over {IDLE_SECONDS} s, idle (% of a core)": used / IDLE_SECONDS * 100,

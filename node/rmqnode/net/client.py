@@ -53,12 +53,12 @@ class RemotingClient:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         assert self._nursery is not None
         assert self._nursery_manager is not None
         self._nursery.cancel_scope.cancel()
         # The nursery gets no exception of its owner's: it would come out wrapped in a group.
-        return await self._nursery_manager.__aexit__(None, None, None)
+        await self._nursery_manager.__aexit__(None, None, None)
 
     async def request(self, address: str, command: Command, *, timeout_seconds: float = 3.0) -> Command:
         """Send a request to `ip:port` and wait for the response; connecting counts into the time.

@@ -144,6 +144,7 @@ async def test_a_held_pull_is_woken_over_the_wire_and_answered_at_the_stop(confi
         async with trio.open_nursery() as pulling:
             pulling.start_soon(pull, ask, 2)
             await trio.testing.wait_all_tasks_blocked(0.01)
+            assert len(answers) == 1
             stop.set()
         assert answers[1].code == ResponseCode.PULL_NOT_FOUND
 

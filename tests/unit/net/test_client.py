@@ -165,6 +165,22 @@ async def test_leaving_the_client_closes_its_connections(node: Any) -> None:
     await node.wait_until(lambda: len(node.closed) == 1)
 
 
+async def test_an_error_in_its_block_comes_out_of_the_client_as_it_is(node: Any) -> None:
+    async def fail_inside() -> None:
+        async with RemotingClient() as client:
+            await client.request(node.address, echo(b""))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_inside()
+    with trio.move_on_after(0.01) as scope:
+        async with RemotingClient() as client:
+            await client.request(node.address, echo(b""))
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    await node.wait_until(lambda: len(node.closed) == 2)
+
+
 async def test_closing_an_address_ends_its_connection_only(client: RemotingClient, node: Any) -> None:
     await client.request(node.address, echo(b""))
     client.close(node.address)
