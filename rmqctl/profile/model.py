@@ -19,6 +19,21 @@ class Role(StrEnum):
     SLAVE = "slave"
 
 
+class JavaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node of the apache engine runs with, besides its configuration file. Sizes in MiB."""
+
+    version: str
+    """Of RocketMQ, `4.5.2`."""
+    rocketmq_home: str = ""
+    """Folder of an unpacked distribution; empty for jars that rmqctl fetches."""
+    heap_mib: int = 128
+    """`-Xms` and `-Xmx`."""
+    direct_memory_mib: int = 128
+    """`-XX:MaxDirectMemorySize`: buffers of connections, outside the heap."""
+    jvm_options: tuple[str, ...] = ()
+    """Further options, after rmqctl's own."""
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One process of the cluster, with everything that its configuration file will say."""
 
@@ -26,6 +41,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """`nameserver-<index>` or `<broker name>-<broker id>`."""
     role: Role
     listen_port: int
+    engine: str = "embedded"
+    """What the node runs on."""
+    java: JavaSettings | None = None
+    """For a node of the apache engine."""
     broker_name: str | None = None
     broker_id: int | None = None
     properties: dict[str, str]
@@ -71,6 +90,7 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     cluster_name: str
     """Name of the RocketMQ cluster, `brokerClusterName`."""
     engine: str
+    """What all nodes run on; `mixed` when they differ."""
     profile: str
     """Name or path of the profile it was resolved from."""
     broker_ip: str

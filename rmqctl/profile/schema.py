@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,16 @@ from rmqctl.home import DEFAULT_CLUSTER
 
 PropertyValue = str | int | float | bool
 """A value of a broker.conf or nameserver.conf key, as TOML writes it."""
+
+
+EngineName = Literal["embedded", "apache"]
+"""What a node can run on."""
+
+DEFAULT_APACHE_VERSION = "4.5.2"
+"""The version whose wire protocol and files the embedded engine keeps."""
+
+MemorySize = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,6}[mMgG]$")]
+"""A size as JVM options write it: `128m`, `2g`."""
 
 
 class ProfileError(UsageError):
@@ -29,12 +39,41 @@ class ClusterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     """Name of the cluster home, as in `--cluster`."""
     cluster_name: Annotated[str, msgspec.Meta(pattern=r"^[%|a-zA-Z0-9_-]+$")] = "DefaultCluster"
     """Name of the RocketMQ cluster: `brokerClusterName` of every broker."""
-    engine: str = "embedded"
+    engine: EngineName = "embedded"
     """What the nodes run on."""
+
+
+class ApacheSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[apache]`: what the nodes of the apache engine have in common."""
+
+    version: str = DEFAULT_APACHE_VERSION
+    """Of RocketMQ, as published."""
+    rocketmq_home: str = ""
+    """Folder of an unpacked distribution that is used instead of fetched jars."""
+    heap: MemorySize = "128m"
+    """Heap of a node."""
+    direct_memory: MemorySize = "128m"
+    """Memory outside the heap that a node may take for buffers."""
+    jvm_options: list[str] = []
+    """Further options of the JVM."""
+
+
+class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[nodes.NAME]`: what one node has of its own."""
+
+    engine: EngineName | None = None
+    """What it runs on."""
+    heap: MemorySize | None = None
+    """As in `[apache]`."""
+    direct_memory: MemorySize | None = None
+    """As in `[apache]`."""
 
 
 class NameserversSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[nameservers]`."""
+
+    engine: EngineName | None = None
+    """What they run on, if not on the cluster's engine."""
 
     # Nameservers have consecutive ports from 9876 on; nobody runs more than a handful.
     count: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
@@ -45,6 +84,8 @@ class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[%|a-zA-Z0-9_-]+$", max_length=64)]
     slaves: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
+    engine: EngineName | None = None
+    """What master and slaves run on, if not on the cluster's engine."""
 
 
 class PropertiesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -65,6 +106,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     cluster: ClusterSection = ClusterSection()
     nameservers: NameserversSection = NameserversSection()
     brokers: Annotated[list[BrokerSection], msgspec.Meta(min_length=1)] = []
+    nodes: dict[str, NodeSection] = {}
+    apache: ApacheSection = ApacheSection()
     properties: PropertiesSection = PropertiesSection()
 
 
@@ -103,6 +146,11 @@ def profile_from_document(document: dict[str, Any], source: str) -> Profile:
     return profile
 
 
+def mebibytes(size: str) -> int:
+    """A `MemorySize` in MiB."""
+    return int(size[:-1]) * (1024 if size[-1] in "gG" else 1)
+
+
 def text_of(value: PropertyValue) -> str:
     """A property value as a properties file writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -139,6 +187,8 @@ _KNOWN_KEYS: dict[str, tuple[str, ...]] = {
     "cluster": ClusterSection.__struct_fields__,
     "nameservers": NameserversSection.__struct_fields__,
     "brokers": BrokerSection.__struct_fields__,
+    "nodes": NodeSection.__struct_fields__,
+    "apache": ApacheSection.__struct_fields__,
     "properties": PropertiesSection.__struct_fields__,
 }
 _KINDS = {dict: "a table", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
@@ -149,7 +199,7 @@ def _explain(error: msgspec.ValidationError, document: dict[str, Any], source: s
     assert match is not None, "the pattern takes every text"
     problem, path = match["problem"], match["path"] or ""
     if unknown := _UNKNOWN_FIELD.fullmatch(problem):
-        known = _KNOWN_KEYS[path.partition("[")[0]]
+        known = _KNOWN_KEYS[re.split(r"[.\[]", path)[0]]
         near = difflib.get_close_matches(unknown["field"], known, 1, 0.5)
         cure = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return ProfileError(f"{source}: {_join(path, unknown['field'])}: unknown key", cure=cure)

@@ -11,7 +11,6 @@ import msgspec
 import trio
 
 from rmqctl.engine.start import StartSpec
-
 from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_exit
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
@@ -77,6 +76,11 @@ class NodeTable:
         identity = self._identities.get(name)
         return identity is None or not identity.is_alive()
 
+    def last_exit(self, name: str) -> str | None:
+        """How a node's process ended last, in words."""
+        wait_status = self._states[name].last_exit
+        return None if wait_status is None else describe_exit(wait_status, self._specs[name].engine)
+
     def apply(self, name: str, event: NodeEvent) -> None:
         """Let an event happen to a node."""
         before = self._states[name]
@@ -134,11 +138,6 @@ class NodeTable:
         else:
             self._identities[name] = identity
         self._save_identities(dict(self._identities))
-
-    def last_exit(self, name: str) -> str | None:
-        """How a node's process ended last, in words."""
-        wait_status = self._states[name].last_exit
-        return None if wait_status is None else describe_exit(wait_status, self._specs[name].engine)
 
     def _detail(self, name: str, now: float) -> str | None:
         state = self._states[name]
