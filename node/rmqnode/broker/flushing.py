@@ -120,6 +120,8 @@ class Flusher:
                 if waiting.deadline > now:
                     still_waiting.append(waiting)
                     continue
-                reply.code = ResponseCode.FLUSH_DISK_TIMEOUT
+                if reply.code == ResponseCode.SUCCESS:
+                    # What the slaves did counts more: Java lets their status overwrite the disk's.
+                    reply.code = ResponseCode.FLUSH_DISK_TIMEOUT
             waiting.request.connection.reply(waiting.request, reply)
         self._waiting = still_waiting

@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -92,6 +93,7 @@ async def _serve(
         broker.held_pulls.answer_all()
         with trio.move_on_after(_DRAIN_SECONDS):
             await broker.flusher.wait_answered()
+            await server.wait_answers_sent()
         services.cancel_scope.cancel()
 
 
@@ -111,19 +113,22 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.held_pulls.answer_due_pulls)
     services.start_soon(broker.held_pulls.watch_timeouts)
     services.start_soon(_close_silent_clients, broker)
-    services.start_soon(_persist, broker)
+    config = broker.config
+    services.start_soon(_persist, broker.offsets.take_changes, config.flush_consumer_offset_interval_ms)
+    services.start_soon(_persist, broker.delayed_delivery.take_changes, config.flush_delay_offset_interval_ms)
     if not broker.config.is_slave:
         services.start_soon(broker.delayed_delivery.run)
 
 
-async def _persist(broker: Broker) -> None:
+async def _persist(take_changes: Callable[[], Callable[[], None] | None], interval_ms: int) -> None:
     while True:
-        await trio.sleep(broker.config.flush_consumer_offset_interval_ms / 1000)
-        try:
-            for write in broker.take_changes():
+        await trio.sleep(interval_ms / 1000)
+        write = take_changes()
+        if write is not None:
+            try:
                 await trio.to_thread.run_sync(write)
-        except OSError as error:
-            logger.error("offsets not written reason=%s", error)
+            except OSError as error:
+                logger.error("offsets not written reason=%s", error)
 
 
 async def _close_silent_clients(broker: Broker) -> None:

@@ -23,6 +23,7 @@ from rmqnode.broker.registration import Registration
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
+from rmqnode.net.dispatch import call_handler
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
@@ -80,7 +81,9 @@ class Broker:
         self.flusher = Flusher(store, config)
         self.is_durable_at_once = not self.flusher.is_sync and config.broker_role is not BrokerRole.SYNC_MASTER
         """Whether a send is answered as soon as it is in the page cache: no disk and no slave to wait for."""
-        self.held_pulls = HeldPulls(lambda request: request.connection.reply(request, run_pull_again(self, request)))
+        self.held_pulls = HeldPulls(
+            lambda request: request.connection.reply(request, call_handler(run_pull_again, self, request))
+        )
         self.delay_levels = DelayLevels(config.message_delay_level)
         self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, clock_ms, self.flusher.message_written)
         self.delayed_delivery = DelayedDelivery(
@@ -99,7 +102,7 @@ class Broker:
             raise AssertionError(f"no service finishes {outcome!r}")
 
     def take_changes(self) -> list[Callable[[], None]]:
-        """Return what writes those tables that are not written at each change; it blocks, run it in a thread."""
+        """Return what writes those tables that are not written at each change, as far as they changed; it blocks."""
         changes = (self.offsets.take_changes(), self.delayed_delivery.take_changes())
         return [change for change in changes if change is not None]
 
@@ -108,7 +111,7 @@ class Broker:
 
     def _notify_members(self, group: ConsumerGroup) -> None:
         """Tell all members of a group to rebalance (NOTIFY_CONSUMER_IDS_CHANGED), where that is switched on."""
-        found = self.groups.find(group.name)
+        found = self.groups.get(group.name)
         if (
             not self.config.notify_consumer_ids_changed_enable
             or found is None

@@ -26,6 +26,10 @@ class SubscriptionGroups:
             self._groups.update(wrapper.subscription_group_table)
             self.data_version = wrapper.data_version
 
+    def get(self, group: str) -> SubscriptionGroupConfig | None:
+        """Return a group that exists."""
+        return self._groups.get(group)
+
     def find(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group, created with defaults when that is allowed; None when it is not."""
         found = self._groups.get(group)

@@ -131,6 +131,7 @@ class Connection:
         try:
             for frame in decoder.feed(data):
                 self._on_frame(self, frame)
+            decoder.check()
         except ProtocolError as error:
             logger.warning("connection closed peer=%s reason=%s", self.peer, error)
             self._flush()  # what came before it has been handled and has its answers
@@ -196,6 +197,11 @@ class Connection:
         if pending is not None:
             pending.response = response
             pending.done.set()
+
+    async def wait_sent(self) -> None:
+        """Wait until everything that was written has left, or the connection is closed."""
+        while self._backlog_bytes and not self.is_closed:
+            await self._drained.wait()
 
     def close(self, reason: str) -> None:
         """Close the socket; `run` ends, calls in flight raise ConnectionLost. Safe to repeat."""

@@ -59,24 +59,26 @@ class Dispatcher(Generic[S]):
             return _handle_other(connection, decoded)
         route, request = decoded
         request.connection = connection
-        outcome = self._outcome(route, request)
+        outcome = call_handler(route.handler, self._state, request)
         if outcome.__class__ is Reply:
             connection.reply(request, outcome)
         elif outcome is not None:
             assert self._defer is not None, f"{route.code.name} has an outcome that nobody takes"
             self._defer(outcome, request)
 
-    def _outcome(self, route: Route, request: Request[Any]) -> Any:
-        try:
-            return route.handler(self._state, request)
-        except RequestError as error:
-            return Reply(error.code, error.remark)
-        except ProtocolError as error:
-            # The peer's mistake (a body that can't be read), so no traceback in our log.
-            return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")
-        except Exception as error:
-            logger.exception("request failed code=%s opaque=%d", request_name(route.code), request.opaque)
-            return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")
+
+def call_handler(handler: Callable[[S, Request[Any]], Any], state: S, request: Request[Any]) -> Any:
+    """Return the outcome of a handler; whatever it raises becomes a reply."""
+    try:
+        return handler(state, request)
+    except RequestError as error:
+        return Reply(error.code, error.remark)
+    except ProtocolError as error:
+        # The peer's mistake (a body that can't be read), so no traceback in our log.
+        return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        logger.exception("request failed code=%s opaque=%d", request_name(request.code), request.opaque)
+        return Reply(ResponseCode.SYSTEM_ERROR, f"{type(error).__name__}: {error}")
 
 
 def _handle_other(connection: Connection, command: Command) -> None:

@@ -62,6 +62,11 @@ class Server:
             for sock in sockets:
                 sock.close()
 
+    async def wait_answers_sent(self) -> None:
+        """Wait until nothing is left to send on any connection; give it a limit, a peer may never read."""
+        for connection in list(self.connections):
+            await connection.wait_sent()
+
     async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         while True:
             try:

@@ -44,13 +44,16 @@ class FrameDecoder:
         self._size_bytes_max = size_bytes_max
         self._pending = bytearray()
         self._needed_bytes = 0
+        self._refused: FrameTooLarge | MalformedFrame | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return every frame that `data` completes, oldest first.
 
         Raises:
-            ProtocolError: The stream can't be understood from here on; close the connection.
+            ProtocolError: The stream can't be understood from here on; close the connection. When frames came
+                before that point they are returned, and `check` or the next call raises.
         """
+        self.check()
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed_bytes:
@@ -66,7 +69,10 @@ class FrameDecoder:
             header_end = position + 8 + (head & 0xFFFFFF)
             frame_end = position + 4 + length
             if header_end > frame_end or head >= 0x2000000 or frame_end - position > self._size_bytes_max:
-                raise self._refusal(length, head)
+                self._refused = self._refusal(length, head)
+                if not frames:
+                    raise self._refused
+                return frames
             if frame_end > end:
                 self._needed_bytes = frame_end - position
                 break
@@ -79,6 +85,11 @@ class FrameDecoder:
         if position < end:
             self._pending += data[position:] if position else data
         return frames
+
+    def check(self) -> None:
+        """Raise what `feed` found wrong behind the frames that it returned last."""
+        if self._refused is not None:
+            raise self._refused
 
     def _refusal(self, length: int, head: int) -> FrameTooLarge | MalformedFrame:
         if length + 4 > self._size_bytes_max:

@@ -62,10 +62,7 @@ def pull_message_again(broker: Broker, request: Request[Any]) -> Reply:
     """Answer a pull that was held: with what is there now, without holding it once more."""
     header = request.header
     header.sys_flag &= ~(FLAG_SUSPEND | FLAG_COMMIT_OFFSET)
-    try:
-        outcome = pull_message(broker, request)
-    except RequestError as error:
-        return Reply(error.code, error.remark)
+    outcome = pull_message(broker, request)
     assert isinstance(outcome, Reply)
     return outcome
 

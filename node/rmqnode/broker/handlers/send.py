@@ -52,6 +52,15 @@ SendRequest = Request[SendMessageRequestHeader] | Request[SendMessageRequestHead
 
 def send_message(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
     """Store the message or the batch that a producer sent."""
+    try:
+        return _send(broker, request)
+    except RequestError as error:
+        config = broker.config
+        header = SendMessageResponseHeader(msg_region=config.region_id, trace_on=config.trace_on)
+        return Reply(error.code, error.remark, header)
+
+
+def _send(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
     header = request.header
     topic_config = _check(broker, header, request.connection.peer)
     queue_id = header.queue_id
@@ -130,6 +139,8 @@ def _check(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
     if config.is_slave:
         raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE)
     topic = header.topic
+    if topic in system_topics.CLOSED_TO_PRODUCERS:
+        raise RequestError(ResponseCode.NO_PERMISSION, f"Sending message to topic[{topic}] is forbidden.")
     topic_config = broker.topics.get(topic)
     if not config.broker_permission & _WRITE and topic_config is not None and topic_config.order:
         raise RequestError(ResponseCode.NO_PERMISSION, sending_forbidden(config.broker_ip1))
@@ -210,9 +221,7 @@ def _waits(properties: bytes) -> bool:
     return _WAIT_NAME not in properties or (find_property(properties, PropertyName.WAIT) or b"true").lower() == b"true"
 
 
-def _stored(
-    broker: Broker, result: PutResult, message_id: str, queue_id: int, properties: bytes
-) -> Reply | AfterFlush:
+def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, properties: bytes) -> Reply | AfterFlush:
     config = broker.config
     reply = Reply(
         0,

@@ -12,7 +12,7 @@ import binascii
 import math
 import re
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, Flag
 from functools import cache
 from typing import Any, Final
 
@@ -73,6 +73,9 @@ class _Writer:
     def _write_other(self, value: Any) -> None:
         if isinstance(value, float):
             self.parts.append(format_double(value) if math.isfinite(value) else "null")
+        elif isinstance(value, Flag):
+            # Java has no such enums: flags are ints on its side.
+            self.write(int(value.value))
         elif isinstance(value, Enum):
             self.parts.append(_quoted(value.name))
         elif isinstance(value, (bytes, bytearray, memoryview)):
