@@ -167,7 +167,10 @@ def test_sent_message_is_stored_where_the_answer_says(run: Run, case: str) -> No
     saw = run.saw(case)
     assert saw.get("errors", []) == []
     check_stored(saw)
-    assert {sent["queue"] for sent in saw["sent"]} == {f"{name}:{queue}" for name in MASTERS for queue in range(4)}
+    used = {sent["queue"] for sent in saw["sent"]}
+    queues = {f"{name}:{queue}" for name in MASTERS for queue in range(4)}
+    # The client goes round the queues per thread, each from a random start; asynchronous sends have many threads.
+    assert used <= queues if case == "send_async" else used == queues
 
 
 def test_oneway_messages_arrive(run: Run) -> None:
