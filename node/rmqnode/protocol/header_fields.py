@@ -65,9 +65,10 @@ def header_from_ext_fields(header_type: type[H], ext_fields: Mapping[str, str]) 
 
 def header_to_ext_fields(header: Header) -> dict[str, str]:
     """Write a typed header as the map of a frame; fields that are None are left out."""
+    # Texts and ints are most of all values, and this runs for every answer: no call for them.
     return {
-        name: value if value.__class__ is str else _text(value)
-        for name, value in zip(header.__struct_encode_fields__, msgspec.structs.astuple(header), strict=True)
+        name: value if value.__class__ is str else str(value) if value.__class__ is int else _text(value)
+        for name, value in zip(header.__struct_encode_fields__, msgspec.structs.astuple(header))  # noqa: B905
         if value is not None
     }
 

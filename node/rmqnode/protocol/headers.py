@@ -278,6 +278,25 @@ class GetEarliestMsgStoretimeResponseHeader(Header):
     timestamp: I64
 
 
+class QueryMessageRequestHeader(Header):
+    """Header of QUERY_MESSAGE (12); times are store times in milliseconds."""
+
+    topic: str
+    key: str
+    max_num: I32
+    begin_timestamp: I64
+    end_timestamp: I64
+    is_unique_key: str | None = msgspec.field(name="_UNIQUE_KEY_QUERY", default=None)
+    """`true`: the key is a unique key; an entry of its own, not part of Java's header class."""
+
+
+class QueryMessageResponseHeader(Header):
+    """Answer to QUERY_MESSAGE (12): how far the index reaches."""
+
+    index_last_update_timestamp: I64
+    index_last_update_phyoffset: I64
+
+
 class ViewMessageRequestHeader(Header):
     """Header of VIEW_MESSAGE_BY_ID (33): a physical offset."""
 
