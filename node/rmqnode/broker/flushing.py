@@ -6,6 +6,7 @@ nothing was written. Source: `CommitLog.GroupCommitService`, `FlushRealTimeServi
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -30,10 +31,15 @@ class _Waiting(msgspec.Struct):
 
 
 class Flusher:
-    """The flush services of one store."""
+    """The flush services of one store.
 
-    def __init__(self, store: MessageStore, config: BrokerConfig) -> None:
+    Args:
+        on_first_write: Called when something was written, at most once until `expect_write` or a flush.
+    """
+
+    def __init__(self, store: MessageStore, config: BrokerConfig, on_first_write: Callable[[], None]) -> None:
         self._store = store
+        self._on_first_write = on_first_write
         self._is_sync = config.flush_disk_type is FlushDiskType.SYNC_FLUSH
         self._interval = config.flush_interval_commit_log_ms / 1000
         self._queue_interval = config.flush_interval_consume_queue_ms / 1000
@@ -54,6 +60,11 @@ class Flusher:
             self._is_told = True
             self._written.set()
             self._queues_written.set()
+            self._on_first_write()
+
+    def expect_write(self) -> None:
+        """Let the next message be told to the services again."""
+        self._is_told = False
 
     def answer_after_flush(self, outcome: AfterFlush, request: Request[Any]) -> None:
         """Answer a request once the log is flushed up to the outcome's offset, or too late."""

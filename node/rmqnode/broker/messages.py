@@ -59,7 +59,10 @@ class MessageWriter:
         self._on_written = on_written
 
     def put(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
-        """Store one message; with a delay level it goes to the schedule topic first."""
+        """Store one message; with a delay level it goes to the schedule topic first.
+
+        Differs from 4.5.2: a level that is no number counts as none; there the send fails with a Java exception.
+        """
         properties = message.properties
         if may_be_delayed and _DELAY_NAME in properties:
             level = parse_int((find_property(properties, PropertyName.DELAY) or b"0").decode("utf-8", "replace"))

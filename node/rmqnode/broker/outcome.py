@@ -1,5 +1,7 @@
 """What a handler decides when the answer is not ready: the broker's services act on it, no handler waits."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from rmqnode.protocol.routes import Reply
@@ -26,3 +28,9 @@ class AfterRegistration(msgspec.Struct, gc=False):
     """Answer once the nameservers know the topic table as it is now, or failed to take it."""
 
     reply: Reply
+
+
+class AfterIndexing(msgspec.Struct, gc=False):
+    """Answer once the index knows every message that is in the log now."""
+
+    answer: Callable[[], Reply]

@@ -5,6 +5,11 @@ Codes that are not here are answered with REQUEST_CODE_NOT_SUPPORTED.
 
 from typing import Final
 
+from rmqnode.broker.handlers.cleaning import (
+    clean_expired_consume_queue,
+    clean_unused_topic,
+    delete_expired_commit_log,
+)
 from rmqnode.broker.handlers.clients import (
     check_client_config,
     get_consumer_connection_list,
@@ -31,9 +36,9 @@ from rmqnode.broker.handlers.offsets import (
     query_consumer_offset,
     search_offset_by_timestamp,
     update_consumer_offset,
-    view_message_by_id,
 )
 from rmqnode.broker.handlers.pull import pull_message
+from rmqnode.broker.handlers.queries import query_message, view_message_by_id
 from rmqnode.broker.handlers.send import send_message
 from rmqnode.broker.handlers.send_back import consumer_send_msg_back
 from rmqnode.broker.handlers.topics import (
@@ -60,6 +65,8 @@ from rmqnode.protocol.headers import (
     PullMessageResponseHeader,
     QueryConsumerOffsetRequestHeader,
     QueryConsumerOffsetResponseHeader,
+    QueryMessageRequestHeader,
+    QueryMessageResponseHeader,
     QueueRequestHeader,
     SearchOffsetRequestHeader,
     SendMessageRequestHeader,
@@ -99,6 +106,8 @@ ROUTES: Final = (
     Route(RequestCode.GET_MAX_OFFSET, QueueRequestHeader, OffsetResponseHeader, get_max_offset),
     Route(RequestCode.GET_MIN_OFFSET, QueueRequestHeader, OffsetResponseHeader, get_min_offset),
     Route(RequestCode.GET_EARLIEST_MSG_STORETIME, QueueRequestHeader, GetEarliestMsgStoretimeResponseHeader, get_earliest_msg_storetime),
+    # Single messages.
+    Route(RequestCode.QUERY_MESSAGE, QueryMessageRequestHeader, QueryMessageResponseHeader, query_message),
     Route(RequestCode.VIEW_MESSAGE_BY_ID, ViewMessageRequestHeader, None, view_message_by_id),
     # Topics.
     Route(RequestCode.UPDATE_AND_CREATE_TOPIC, CreateTopicRequestHeader, None, update_and_create_topic),
@@ -107,6 +116,10 @@ ROUTES: Final = (
     Route(RequestCode.GET_TOPIC_CONFIG, TopicRequestHeader, None, get_topic_config),
     Route(RequestCode.GET_TOPIC_STATS_INFO, TopicRequestHeader, None, get_topic_stats_info),
     Route(RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_BROKER, NoHeader, None, get_system_topic_list),
+    # The store.
+    Route(RequestCode.CLEAN_EXPIRED_CONSUMEQUEUE, NoHeader, None, clean_expired_consume_queue),
+    Route(RequestCode.CLEAN_UNUSED_TOPIC, NoHeader, None, clean_unused_topic),
+    Route(RequestCode.DELETE_EXPIRED_COMMITLOG, NoHeader, None, delete_expired_commit_log),
     # Groups.
     Route(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, NoHeader, None, update_and_create_subscription_group),
     Route(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, NoHeader, None, get_all_subscription_group_config),

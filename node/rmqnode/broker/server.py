@@ -93,6 +93,7 @@ async def _serve(
         broker.held_pulls.answer_all()
         with trio.move_on_after(_DRAIN_SECONDS):
             await broker.flusher.wait_answered()
+            broker.indexer.answer_all()
             await server.wait_answers_sent()
         services.cancel_scope.cancel()
 
@@ -110,6 +111,9 @@ def _listen(config: BrokerConfig) -> list[socket.socket]:
 def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.flusher.flush_commit_log)
     services.start_soon(broker.flusher.flush_consume_queues)
+    services.start_soon(broker.indexer.build)
+    services.start_soon(broker.indexer.sync)
+    services.start_soon(broker.cleaning.run)
     services.start_soon(broker.held_pulls.answer_due_pulls)
     services.start_soon(broker.held_pulls.watch_timeouts)
     services.start_soon(_close_silent_clients, broker)
@@ -153,6 +157,16 @@ def _store_options(config: BrokerConfig) -> StoreOptions:
         max_transfer_count_in_memory=config.max_transfer_count_on_message_in_memory,
         max_transfer_bytes_on_disk=config.max_transfer_bytes_on_message_in_disk,
         max_transfer_count_on_disk=config.max_transfer_count_on_message_in_disk,
+        message_index_enable=config.message_index_enable,
+        index_slot_count=config.max_hash_slot_num,
+        index_entry_count_max=config.max_index_num,
+        query_count_max=config.max_msgs_num_batch,
+        file_reserved_time_hours=config.file_reserved_time_hours,
+        delete_when=config.delete_when,
+        disk_max_used_space_ratio=config.disk_max_used_space_ratio,
+        clean_file_forcibly_enable=config.clean_file_forcibly_enable,
+        disk_space_clean_forcibly_ratio=config.disk_space_clean_forcibly_ratio,
+        disk_space_warning_level_ratio=config.disk_space_warning_level_ratio,
         delay_levels_ms=DelayLevels(config.message_delay_level).delays_ms,
         mapped_files_max=max(_MAPPED_FILES_MIN, min(descriptors // 2, _MAPPED_FILES_MAX)),
     )

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from rmqnode.broker.cleaning import CleaningService
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.delayed_delivery import DelayedDelivery
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
+from rmqnode.broker.indexing import Indexer
 from rmqnode.broker.messages import MessageWriter
-from rmqnode.broker.outcome import AfterFlush, AfterRegistration, Hold
+from rmqnode.broker.outcome import AfterFlush, AfterIndexing, AfterRegistration, Hold
 from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
 from rmqnode.broker.subscription_groups import SubscriptionGroups
@@ -78,7 +80,9 @@ class Broker:
         self.clients = ClientTable(clock, self._notify_members)
         self.clock = clock
         self.locks = QueueLocks(clock_ms)
-        self.flusher = Flusher(store, config)
+        self.indexer = Indexer(store, lambda: self.flusher.expect_write())
+        self.cleaning = CleaningService(store, config)
+        self.flusher = Flusher(store, config, self.indexer.wake)
         self.is_durable_at_once = not self.flusher.is_sync and config.broker_role is not BrokerRole.SYNC_MASTER
         """Whether a send is answered as soon as it is in the page cache: no disk and no slave to wait for."""
         self.held_pulls = HeldPulls(
@@ -96,6 +100,8 @@ class Broker:
             self.held_pulls.hold(outcome, request)
         elif isinstance(outcome, AfterFlush):
             self.flusher.answer_after_flush(outcome, request)
+        elif isinstance(outcome, AfterIndexing):
+            self.indexer.answer_after_indexing(outcome, request)
         elif isinstance(outcome, AfterRegistration):
             self.registration.answer_after_registration(outcome, request)
         else:

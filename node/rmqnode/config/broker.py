@@ -180,6 +180,26 @@ class BrokerConfig:
     """Hours of the day at which old files are deleted."""
     disk_max_used_space_ratio: int = prop("diskMaxUsedSpaceRatio", 75, kinds.integer(10, 95))
     """Old files are deleted at any hour when the disk is fuller than this, in percent."""
+    clean_file_forcibly_enable: bool = prop("cleanFileForciblyEnable", True, kinds.boolean())
+    """Delete files before their time when the disk is fuller than the next key says."""
+    disk_space_clean_forcibly_ratio: int = prop("diskSpaceCleanForciblyRatio", 85, kinds.integer(30, 100))
+    """See there, in percent (a key since 4.9)."""
+    disk_space_warning_level_ratio: int = prop("diskSpaceWarningLevelRatio", 90, kinds.integer(35, 100))
+    """Messages are refused while the disk is fuller than this, in percent (a key since 4.9)."""
+    clean_resource_interval_ms: int = prop("cleanResourceInterval", 10_000, kinds.integer(1, kinds.INT_MAX))
+    """Time between two looks at disks and old files; the first is after a minute."""
+    delete_commit_log_files_interval_ms: int = prop("deleteCommitLogFilesInterval", 100, kinds.duration_ms())
+    """Pause between two deletions of commit log files."""
+    message_index_enable: bool = prop("messageIndexEnable", True, kinds.boolean())
+    """Let messages be found by their keys."""
+    max_hash_slot_num: int = prop("maxHashSlotNum", 5_000_000, kinds.integer(1, kinds.INT_MAX // 8))
+    """Hash slots of an index file. Fixed for the life of a store folder."""
+    max_index_num: int = prop("maxIndexNum", 20_000_000, kinds.integer(2, kinds.INT_MAX // 40))
+    """Entries of an index file, and 1 more. Fixed for the life of a store folder."""
+    max_msgs_num_batch: int = prop("maxMsgsNumBatch", 64, kinds.count())
+    """Messages that one query by key returns at most."""
+    default_query_max_num: int = prop("defaultQueryMaxNum", 32, kinds.count())
+    """Messages that one query by unique key returns at most."""
 
     # Replication.
     ha_listen_port: int = prop("haListenPort", DERIVED, kinds.integer(1, 65535))

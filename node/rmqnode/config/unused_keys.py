@@ -15,7 +15,7 @@ from rmqnode.config.kinds import Kind
 _BROKER_BOOLEANS = """
     accountStatsEnable accountStatsPrintZeroValues allowRecallWhenBrokerNotWriteable appendAckAsync
     appendCkAsync asyncLearner asyncSendEnable autoDeleteUnusedStats autoMessageVersionOnTopicLen
-    brokerFastFailureEnable checkCRCOnRecover cleanFileForciblyEnable clearRetryTopicWhenDeleteTopic
+    brokerFastFailureEnable checkCRCOnRecover clearRetryTopicWhenDeleteTopic
     coldCtrStrategyEnable coldDataFlowControlEnable coldDataScanEnable commercialEnable
     compatibleWithOldNameSrv dataReadAheadEnable debugLockEnable disableConsumeIfConsumerReadSlowly
     diskFallRecorded dispatchFromSenderThread enableAsyncReput enableAutoInSyncReplicas enableBatchPush
@@ -30,7 +30,7 @@ _BROKER_BOOLEANS = """
     fetchControllerAddrByDnsLookup fetchNameSrvAddrByDnsLookup filterSupportRetry flushCommitLogTimed
     haFlowControlEnable highSpeedMode inBrokerContainer initPopOffsetByCheckMsgInMem isBrokerContainer
     isEnableBatchPush isInBrokerContainer isolateLogEnable litePullMessageEnable lockInStrictMode
-    mappedFileSwapEnable messageIndexEnable messageIndexSafe metricsInDelta migrateAuthFromV1Enabled
+    mappedFileSwapEnable messageIndexSafe metricsInDelta migrateAuthFromV1Enabled
     popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit popConsumerKVServiceLog
     popResponseReturnActualRetryTopic printChannelGroups putConsumeQueueDataByFileChannel
     readAheadCacheEnable readUnCommitted realTimeNotifyConsumerChange realTimePersistRocksDBConfig
@@ -51,17 +51,17 @@ _BROKER_INTEGERS = """
     accessMessageInMemoryHotRatio ackMessageThreadPoolNums ackThreadPoolQueueCapacity
     aclCacheExpiredSecond aclCacheMaxNum aclCacheRefreshSecond adminBrokerThreadPoolNums
     adminBrokerThreadPoolQueueCapacity batchDispatchRequestThreadPoolNums bitMapLengthConsumeQueueExt
-    brokerElectionPriority brokerHeartbeatInterval cleanOfflineBrokerInterval cleanResourceInterval
+    brokerElectionPriority brokerHeartbeatInterval cleanOfflineBrokerInterval
     clientManageThreadPoolNums clientManagerThreadPoolQueueCapacity commercialBaseCount commercialBigCount
     commercialSizePerMsg commercialTimerCount commercialTransCount commitCommitLogLeastPages
     commitCommitLogThoroughInterval commitIntervalCommitLog commitLogRollingInterval
     commitLogRollingMinimumSize commitLogSwapMapReserveFileNum compactionCqMappedFileSize
     compactionMappedFileSize compactionScheduleInternal compactionThreadNum consumerManageThreadPoolNums
     consumerManagerThreadPoolQueueCapacity correctLogicMinOffsetForceInterval
-    correctLogicMinOffsetSleepInterval defaultPopShareQueueNum defaultQueryMaxNum
-    deleteCommitLogFilesInterval deleteConsumeQueueFilesInterval deleteFileBatchMax
-    destroyMapedFileIntervalForcibly disappearTimeAfterStart diskSpaceCleanForciblyRatio
-    diskSpaceWarningLevelRatio dispatchCqCacheNum dispatchCqThreads endTransactionPoolQueueCapacity
+    correctLogicMinOffsetSleepInterval defaultPopShareQueueNum
+    deleteConsumeQueueFilesInterval deleteFileBatchMax
+    destroyMapedFileIntervalForcibly disappearTimeAfterStart
+    dispatchCqCacheNum dispatchCqThreads endTransactionPoolQueueCapacity
     endTransactionThreadPoolNums expectConsumerNumUseFilter filterServerNums flushConsumeQueueLeastPages
     flushConsumeQueueThoroughInterval flushConsumerOffsetHistoryInterval flushLeastPagesWhenWarmMapedFile
     haHousekeepingInterval haMaxGapNotInSync haSendHeartbeatInterval haSlaveFallbehindMax
@@ -70,7 +70,7 @@ _BROKER_INTEGERS = """
     loadBalanceThreadPoolQueueCapacity logicQueueSwapMapReserveFileNum mappedFileSizeConsumeQueueExt
     mappedFileSizeTimerLog mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests
     maxBatchDeleteFilesNum maxConsumeQueueScan maxDelayTime maxErrorRateOfBloomFilter maxFilterMessageSize
-    maxHashSlotNum maxIndexNum maxLmqConsumeQueueNum maxMsgsNumBatch maxOffsetMapSize
+    maxLmqConsumeQueueNum maxOffsetMapSize
     maxRecoveryCommitlogFiles maxStatsIdleTimeInMinutes maxTopicLength metricsOtelCardinalityLimit
     metricsPromExporterPort popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime
     popCkStayBufferTimeOut popFromRetryProbability popPollingMapSize popPollingSize

@@ -7,7 +7,7 @@ from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
 from rmqnode.store.errors import StoreError, StoreFileMismatch, StoreLocked, UnsupportedRecord
 from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
 from rmqnode.store.recovery import RecoveryReport
-from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus
+from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
 from rmqnode.store.store import MessageStore
 from rmqnode.store.tags_code import delivery_time, tags_code_of
 
@@ -21,6 +21,7 @@ __all__ = [
     "MessageStore",
     "PutResult",
     "PutStatus",
+    "QueryResult",
     "RecoveryReport",
     "StoreError",
     "StoreFileMismatch",

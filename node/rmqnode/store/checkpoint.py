@@ -1,12 +1,12 @@
 """Two small files that say up to where log and queues are safely on disk.
 
 `checkpoint` is Apache's: 4096 bytes with the store timestamps of the last flushed record (0), consume queue unit (8)
-and index entry (16), each i64; the index one and everything behind is kept as found.
+and full index file (16), each i64; everything behind is kept as found.
 
 `coverage` is our own, Apache's broker ignores it. It names the physical offset instead of a time, so recovery depends
-on no clock and begins exactly where safety ends, and it counts the units below that offset, so a lost queue is
-noticed. It is believed only while `checkpoint` has the modification time that we left: another engine that has
-written since makes it void.
+on no clock and begins exactly where safety ends; it counts the units below that offset, so a lost queue is noticed; and
+it says how much of the index is on disk, so a half-written one can be brought back to that. It is believed only while
+`checkpoint` has the modification time that we left: another engine that has written since makes it void.
 
 Source: StoreCheckpoint (RocketMQ 4.5.2).
 """
@@ -17,6 +17,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from rmqnode.store.message_index import IndexState
 from rmqnode.store.sync import sync_data
 
 CHECKPOINT_SIZE: Final = 4096
@@ -24,8 +25,8 @@ CHECKPOINT_MARGIN_MS: Final = 3000
 """Apache's safety distance: records this much older than the checkpoint count as flushed."""
 
 _TIMESTAMPS: Final = Struct(">qqq")
-_COVERAGE: Final = Struct(">8sqqq")
-_COVERAGE_MARK: Final = b"rmqcover"
+_COVERAGE: Final = Struct(">8sqqqqqi")
+_COVERAGE_MARK: Final = b"rmqcov_2"
 _CRC: Final = Struct(">I")
 
 
@@ -34,6 +35,8 @@ class Coverage(NamedTuple):
 
     physical_offset: int
     unit_count: int
+    index_state: IndexState
+    """How much of the index is on disk."""
 
 
 class StoreCheckpoint:
@@ -64,21 +67,24 @@ class StoreCheckpoint:
         size = _COVERAGE.size
         if len(content) != size + _CRC.size or _CRC.pack(crc32(content[:size])) != content[size:]:
             return None
-        mark, checkpoint_mtime, physical_offset, unit_count = _COVERAGE.unpack_from(content)
+        mark, checkpoint_mtime, physical_offset, unit_count, *index = _COVERAGE.unpack_from(content)
         if mark != _COVERAGE_MARK or not self._path.exists():
             return None
         if checkpoint_mtime != self._path.stat().st_mtime_ns:
             return None
-        return Coverage(physical_offset, unit_count)
+        return Coverage(physical_offset, unit_count, IndexState(*index))
 
-    def save(self, timestamp: int, coverage: Coverage) -> None:
+    def save(self, timestamp: int, index_timestamp: int, coverage: Coverage) -> None:
         """Write both files through to the disk. Blocks."""
         self.physic_timestamp = self.logics_timestamp = timestamp
+        self.index_timestamp = index_timestamp
         self.coverage = coverage
         timestamps = _TIMESTAMPS.pack(timestamp, timestamp, self.index_timestamp)
         _write(self._path, timestamps, CHECKPOINT_SIZE)
         modified = self._path.stat().st_mtime_ns
-        content = _COVERAGE.pack(_COVERAGE_MARK, modified, coverage.physical_offset, coverage.unit_count)
+        content = _COVERAGE.pack(
+            _COVERAGE_MARK, modified, coverage.physical_offset, coverage.unit_count, *coverage.index_state
+        )
         content += _CRC.pack(crc32(content))
         _write(self._coverage_path, content, len(content))
 

@@ -187,6 +187,27 @@ class CommitLog:
         self.wrote_offset = self.flushed_offset = end
         return lost_bytes
 
+    def take_oldest_file(self, modified_before_ms: int | None) -> Path | None:
+        """Take the oldest file out of the log; the caller deletes it. Slices of it that readers hold stay valid.
+
+        Args:
+            modified_before_ms: Only if it was last written by then (its modification time, as Apache's); None: always.
+
+        Returns None when it is too young, the last one, or not on disk yet.
+        """
+        if len(self._files.files) < 2:
+            return None
+        oldest = self._files.files[0]
+        if oldest is self._active or oldest.base_offset + oldest.size_bytes > self.flushed_offset:
+            return None
+        if modified_before_ms is not None and oldest.path.stat().st_mtime_ns > modified_before_ms * 1_000_000:
+            return None
+        self._files.take_first()
+        self._budget.forget(oldest)
+        oldest.unmap()
+        oldest.let_go()
+        return oldest.path
+
     def delete_unused_file(self) -> None:
         """Delete a file that was created for a put which then did not happen."""
         files = self._files.files

@@ -234,22 +234,46 @@ class ConsumeQueue:
 
         Source: ConsumeQueue#correctMinOffset. Differs: found by bisection over all files, not only the first.
         """
+        offset, size, _ = self._peek(self.min_queue_offset)
+        if offset >= physical_offset_min and size != BLANK_UNIT_SIZE_FIELD:
+            return
+        # Nothing is kept open: another thread may be syncing these files.
         self.min_queue_offset = self._bisect(
-            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD, self.max_queue_offset
+            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD,
+            self.max_queue_offset,
+            keeps_open=False,
         )
+
+    def trim(self, physical_offset_min: int) -> list[Path]:
+        """Let go of what points below an offset: whole files, which the caller deletes, and the first queue offset.
+
+        Source: ConsumeQueue#deleteExpiredFile.
+        """
+        expired: list[Path] = []
+        last_unit = self._files.file_size - UNIT_SIZE
+        while len(self._files.files) > 1:
+            first = self._files.files[0]
+            if UNIT.unpack(first.peek(last_unit, UNIT_SIZE))[0] >= physical_offset_min or first is self._active:
+                break
+            self._files.take_first()
+            self._budget.forget(first)
+            first.unmap()
+            expired.append(first.path)
+        self.correct_min(physical_offset_min)
+        return expired
 
     def _capacity(self) -> int:
         """Queue offset where the files end."""
         return (self._files.first_offset + len(self._files.files) * self._files.file_size) // UNIT_SIZE
 
-    def _bisect(self, holds: Callable[[Unit], bool], high: int) -> int:
+    def _bisect(self, holds: Callable[[Unit], bool], high: int, *, keeps_open: bool = True) -> int:
         """Queue offset, at most `high`, of the first unit for which a predicate (true, then false) fails."""
         low = self._files.first_offset // UNIT_SIZE
         opened: set[MappedFile] = set()
         while low < high:
             middle = (low + high) // 2
             file = self._files.find(middle * UNIT_SIZE)
-            if file is not None and file not in opened:
+            if keeps_open and file is not None and file not in opened:
                 file.keep_open()
                 opened.add(file)
             low, high = (middle + 1, high) if holds(self._peek(middle)) else (low, middle)

@@ -70,10 +70,9 @@ class MappedFile:
         self._is_new = False
 
     @classmethod
-    def create(cls, directory: Path, base_offset: int, size_bytes: int) -> "MappedFile":
+    def create(cls, path: Path, base_offset: int, size_bytes: int) -> "MappedFile":
         """Create the file in its full length; an error leaves nothing behind."""
-        path = directory / f"{base_offset:0{FILE_NAME_DIGITS}d}"
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             os.ftruncate(descriptor, size_bytes)
@@ -184,6 +183,15 @@ class MappedFile:
             os.close(descriptor)
         return end
 
+    def content(self, position: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the bytes of a range with their positions, without its holes, in pieces of 1 MiB at most."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for begin, piece_end in _data_ranges(descriptor, position, end):
+                yield begin, os.pread(descriptor, piece_end - begin, begin)
+        finally:
+            os.close(descriptor)
+
     def zero_from(self, position: int) -> int:
         """Overwrite everything from `position` on with zeros; return where the content that was lost ended.
 
@@ -219,7 +227,9 @@ def _data_ranges(descriptor: int, begin: int, size: int) -> Iterator[tuple[int, 
                 if error.errno != errno.ENXIO:  # no data behind this position
                     raise
                 return
-            end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            if begin >= size:
+                return
+            end = min(os.lseek(descriptor, begin, os.SEEK_HOLE), size)
         end = min(end, begin + PIECE_SIZE)
         yield begin, end
         begin = end

@@ -55,11 +55,12 @@ class MappedFileQueue:
         return self.files[0].base_offset if self.files else 0
 
     def find(self, offset: int) -> MappedFile | None:
-        """The file that holds this offset."""
-        if not self.files or offset < self.files[0].base_offset:
+        """The file that holds this offset; safe while another thread appends or removes a file."""
+        files = self.files
+        if not files or offset < files[0].base_offset:
             return None
-        index = (offset - self.files[0].base_offset) // self.file_size
-        return self.files[index] if index < len(self.files) else None
+        index = (offset - files[0].base_offset) // self.file_size
+        return files[index] if index < len(files) else None
 
     def between(self, start: int, end: int) -> Iterator[MappedFile]:
         """Files that hold any byte of `start` … `end`; safe while another thread appends a file."""
@@ -77,7 +78,8 @@ class MappedFileQueue:
             base_offset = self.files[-1].base_offset + self.file_size
         else:
             base_offset = start_offset - start_offset % self.file_size
-        file = MappedFile.create(self.directory, base_offset, self.file_size)
+        path = self.directory / f"{base_offset:0{FILE_NAME_DIGITS}d}"
+        file = MappedFile.create(path, base_offset, self.file_size)
         self.files.append(file)
         return file
 
@@ -96,6 +98,15 @@ class MappedFileQueue:
             position = end - file_at_end.base_offset
             lost_bytes += file_at_end.zero_from(position) - position
         return lost_bytes
+
+    def take_first(self) -> MappedFile:
+        """Remove the oldest file from the stream, not from the disk; who looks for it elsewhere finds it gone.
+
+        The list is replaced, not changed: another thread may be looking something up in it.
+        """
+        first, *others = self.files
+        self.files = others
+        return first
 
     def delete_all(self) -> None:
         """Delete every file, newest first, and the folder if it is empty then."""

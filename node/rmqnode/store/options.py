@@ -48,8 +48,38 @@ class StoreOptions:
     """Whether recovery compares each body with its CRC."""
     delay_levels_ms: tuple[int, ...] = DELAY_LEVELS_MS
     """Delay of level 1, 2, …; rebuilding the queues of delayed messages needs it."""
+    message_index_enable: bool = True
+    """Whether messages can be found by their keys (`messageIndexEnable`)."""
+    index_slot_count: int = 5_000_000
+    """Hash slots of one index file (`maxHashSlotNum`)."""
+    index_entry_count_max: int = 20_000_000
+    """Entries of one index file (`maxIndexNum`)."""
+    query_count_max: int = 64
+    """Messages that one query by key returns at most (`maxMsgsNumBatch`)."""
+    file_reserved_time_hours: int = 72
+    """Commit log files are deleted so long after they were last written (`fileReservedTime`)."""
+    delete_when: tuple[int, ...] = (4,)
+    """Hours of the day, local time, at which they are (`deleteWhen`)."""
+    disk_max_used_space_ratio: int = 75
+    """At any hour above this share of a disk in use, in percent (`diskMaxUsedSpaceRatio`)."""
+    clean_file_forcibly_enable: bool = True
+    """Whether files that are not old enough go too above the next share (`cleanFileForciblyEnable`)."""
+    disk_space_clean_forcibly_ratio: int = 85
+    """That share, in percent (`diskSpaceCleanForciblyRatio`)."""
+    disk_space_warning_level_ratio: int = 90
+    """Above this share of a disk in use messages are refused, in percent (`diskSpaceWarningLevelRatio`)."""
     mapped_files_max: int = 400
     """Consume queues and old log files that stay mapped at once; each mapping holds one descriptor."""
+
+    @property
+    def consume_queue_dir(self) -> Path:
+        """Folder of the consume queues."""
+        return self.root / "consumequeue"
+
+    @property
+    def index_dir(self) -> Path:
+        """Folder of the index files."""
+        return self.root / "index"
 
     def __post_init__(self) -> None:
         if len(self.store_host) != 8:

@@ -1,10 +1,11 @@
 """All consume queues of a store: which exist, which may exist, finding, loading and deleting them.
 
 Source: DefaultMessageStore#findConsumeQueue, #loadConsumeQueue, #cleanUnusedTopic (RocketMQ 4.5.2). Differs: a look-up
-never creates a queue; topics that cannot name a folder have no queue; only the named topic is deleted.
+never creates a queue; topics that cannot name a folder have no queue; a deletion spares the transaction topics.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -67,22 +68,28 @@ class QueueTable:
             return None
         return ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
 
-    def delete_topic(self, topic: str) -> int:
-        """Delete the queues of a topic; return how many. Transaction and schedule topics are left alone."""
-        if topic == _PROTECTED_TOPIC or topic.startswith(_PROTECTED_PREFIX):
-            return 0
-        keys = [key for key in self.by_key if key[0] == topic]
+    def delete(self, goes: Callable[[ConsumeQueue], bool]) -> int:
+        """Delete the queues of which something holds; return how many.
+
+        Transaction and schedule topics are left alone.
+        """
+        keys = [key for key, queue in self.by_key.items() if not _is_protected(key[0]) and goes(queue)]
         for key in keys:
             self.by_key.pop(key).delete()
-        folder = self._directory / topic
-        if keys and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        for topic in {topic for topic, _ in keys}:
+            folder = self._directory / topic
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         return len(keys)
 
     def unmap(self) -> None:
         """Give the mappings of all queues back."""
         for queue in self.by_key.values():
             queue.unmap()
+
+
+def _is_protected(topic: str) -> bool:
+    return topic == _PROTECTED_TOPIC or topic.startswith(_PROTECTED_PREFIX)
 
 
 def _folders(directory: Path) -> list[str]:

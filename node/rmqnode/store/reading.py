@@ -11,8 +11,9 @@ from typing import Final
 
 from rmqnode.store.commit_log import CommitLog, Window
 from rmqnode.store.consume_queue import BLANK_UNIT_SIZE_FIELD, UNIT, UNIT_SIZE, ConsumeQueue
+from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
-from rmqnode.store.results import GetResult, GetStatus
+from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 SCANNED_UNITS_MIN: Final = 16_000 // UNIT_SIZE
 """A filtered read looks at this many units at most, or at as many as messages were asked for."""
@@ -107,6 +108,20 @@ def _scan(
 
 def _is_full_from_disk(count: int, size_bytes: int, options: StoreOptions) -> bool:
     return count >= options.max_transfer_count_on_disk or size_bytes > options.max_transfer_bytes_on_disk
+
+
+def query_messages(
+    index: MessageIndex, log: CommitLog, topic: str, key: str, count_max: int, begin: int, end: int
+) -> QueryResult:
+    """Find messages that may have a key, those left out that are gone from the log.
+
+    Source: DefaultMessageStore#queryMessage.
+    """
+    offsets, timestamp, offset = index.query(topic, key, count_max, begin, end)
+    if not offsets:
+        return QueryResult([], 0, 0)
+    records = (log.record(each) for each in sorted(offsets))
+    return QueryResult([record for record in records if record is not None], timestamp, offset)
 
 
 def search_by_time(log: CommitLog, queue: ConsumeQueue, timestamp_ms: int) -> int:

@@ -10,6 +10,7 @@ Not responsible for properties or hosts as values; clients decode records with `
 Source: CommitLog.DefaultAppendMessageCallback#doAppend, CommitLog#checkMessageAndReturnSize (RocketMQ 4.5.2).
 """
 
+import re
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -37,16 +38,24 @@ PHYSICAL_OFFSET_POSITION: Final = 28
 STORE_TIMESTAMP: Final = Struct(">q")
 STORE_TIMESTAMP_POSITION: Final = 56
 
+KEYS_HEAD: Final = Struct(">iI28xi16xq20xi")
+"""What the index looks at: total size, magic, sys flag, store timestamp, body length."""
+assert KEYS_HEAD.size == RECORD_HEAD_SIZE
+
 CRC_MASK: Final = 0x7FFFFFFF
 PROPERTIES_SIZE_MAX: Final = 32767
 TOPIC_SIZE_MAX: Final = 127
 
 SYS_FLAG_TRANSACTION: Final = 0xC
 """Transaction type: none, prepared (0x4), commit (0x8), rollback (0xC)."""
+SYS_FLAG_ROLLBACK: Final = 0xC
 SYS_FLAG_WITHOUT_QUEUE_OFFSET: Final = 0x4
 """Set for the transaction types prepared (0x4) and rollback (0xC), which get no consume queue unit."""
 SYS_FLAG_IPV6: Final = 0x30
 """Born host or store host is IPv6: 12 bytes longer each, unknown to 4.5.2."""
+
+
+_MAGIC_PATTERN: Final = re.compile(re.escape(MESSAGE_MAGIC.to_bytes(4, "big")))
 
 
 class ScannedRecord(NamedTuple):
@@ -133,3 +142,12 @@ def _looks_torn(view: memoryview, end: int, topic: bytes, properties: bytes) -> 
 def _crc_matches(view: memoryview, position: int, body_size: int, crc: int) -> bool:
     body_at = position + RECORD_HEAD_SIZE
     return bool(crc32(view[body_at : body_at + body_size]) & CRC_MASK == crc)
+
+
+def next_record(view: memoryview, position: int, base_offset: int, limit: int, *, check_crc: bool) -> int:
+    """Position of the next good record behind a damaged one; `limit` when there is none below it."""
+    for match in _MAGIC_PATTERN.finditer(view, position + 1, limit):
+        candidate = match.start() - MAGIC_POSITION
+        if candidate > position and scan_record(view, candidate, base_offset, check_crc=check_crc) is not None:
+            return candidate
+    return limit

@@ -18,9 +18,8 @@ Source: CommitLog#recoverNormally, #recoverAbnormally, DefaultMessageStore#start
 walks the last three files after a clean stop, a whole file at least after a crash, and does not notice a lost queue.
 """
 
-import re
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
@@ -28,16 +27,13 @@ from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueTable
 from rmqnode.store.record import (
-    MAGIC_POSITION,
-    MESSAGE_MAGIC,
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
     ScannedRecord,
     is_blank,
+    next_record,
     scan_record,
 )
 from rmqnode.store.tags_code import tags_code_of
-
-_MAGIC_PATTERN: Final = re.compile(re.escape(MESSAGE_MAGIC.to_bytes(4, "big")))
 
 
 class RecoveryReport(NamedTuple):
@@ -50,15 +46,19 @@ class RecoveryReport(NamedTuple):
     bytes_cut: int
     bytes_damaged: int
     queues_rebuilt: int
+    index_files_dropped: int
     seconds: float
 
     def __str__(self) -> str:
         stop = "clean stop" if self.was_clean else "crash"
         damage = f", {self.bytes_damaged} damaged bytes passed over" if self.bytes_damaged else ""
+        index = (
+            f", {self.index_files_dropped} index files dropped to be built again" if self.index_files_dropped else ""
+        )
         return (
             f"store opened after a {stop}: log ends at {self.end_offset}, "
             f"{self.records_scanned} records checked from {self.start_offset}, {self.bytes_cut} bytes cut, "
-            f"{self.queues_rebuilt} queues completed{damage} ({self.seconds:.3f} s)"
+            f"{self.queues_rebuilt} queues completed{damage}{index} ({self.seconds:.3f} s)"
         )
 
 
@@ -116,6 +116,7 @@ class Recovery:
             bytes_cut,
             self._bytes_damaged,
             len(self._rebuilt),
+            0,
             monotonic() - began,
         )
 
@@ -181,7 +182,7 @@ class Recovery:
                 position += record.size
             elif base_offset + position < self._complete_to:
                 limit = min(len(view), self._complete_to - base_offset)
-                following = _next_record(view, position, base_offset, limit, check_crc=check_crc)
+                following = next_record(view, position, base_offset, limit, check_crc=check_crc)
                 self._bytes_damaged += following - position
                 position = following
             else:
@@ -219,12 +220,3 @@ class Recovery:
             else:
                 self._table.by_key.pop(key).delete()
         self._table.unmap()
-
-
-def _next_record(view: memoryview, position: int, base_offset: int, limit: int, *, check_crc: bool) -> int:
-    """Position of the next good record behind a damaged one; `limit` when there is none below it."""
-    for match in _MAGIC_PATTERN.finditer(view, position + 1, limit):
-        candidate = match.start() - MAGIC_POSITION
-        if candidate > position and scan_record(view, candidate, base_offset, check_crc=check_crc) is not None:
-            return candidate
-    return limit

@@ -67,6 +67,17 @@ class BatchPart(NamedTuple):
     tags_code: int
 
 
+class QueryResult(NamedTuple):
+    """Messages that may have a key: the index knows hashes only, whoever asked compares the keys."""
+
+    buffers: list[memoryview]
+    """One slice of the commit log per message, oldest first."""
+    index_last_update_timestamp: int
+    """Store timestamp of the last message in the index; 0 when nothing was found."""
+    index_last_update_offset: int
+    """Physical offset of the last message in the index; 0 when nothing was found."""
+
+
 class GetResult(Struct):
     """Messages of one queue, as stored. `buffers` holds one slice of the commit log per message."""
 

@@ -8,20 +8,24 @@ Source: DefaultMessageStore, CommitLog#putMessage (RocketMQ 4.5.2).
 """
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from rmqnode.store.batch import append_batch, record_sizes
 from rmqnode.store.checkpoint import Coverage, StoreCheckpoint
+from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue, Unit
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueKey, QueueTable
-from rmqnode.store.reading import read_messages, search_by_time, store_time_of_unit
+from rmqnode.store.reading import query_messages, read_messages, search_by_time, store_time_of_unit
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,
@@ -31,9 +35,11 @@ from rmqnode.store.record import (
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
 )
 from rmqnode.store.recovery import Recovery, RecoveryReport
-from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus
+from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_RECORDS_PER_SLICE: Final = 4096
 
 _pack_head: Final = RECORD_HEAD.pack
 _pack_unit_into: Final = UNIT.pack_into
@@ -61,14 +67,19 @@ class MessageStore:
         self._size_max = options.message_size_bytes_max
         self._budget = MappingBudget(options.mapped_files_max)
         self._log = CommitLog(options.commit_log_dir, options.mapped_file_size_commit_log, self._budget)
-        self._table = QueueTable(options.root / "consumequeue", options.mapped_file_size_consume_queue, self._budget)
+        self._table = QueueTable(options.consume_queue_dir, options.mapped_file_size_consume_queue, self._budget)
         self._queues = self._table.by_key
         self._checkpoint = StoreCheckpoint(options.root)
         self._lock = StoreLock(options.root / "lock")
         self._abort_path = options.root / "abort"
         self._queue_flush_lock = Lock()
         self._queues_flushed: QueuesFlushed | None = None
+        self.index = MessageIndex(options, self._log, self._budget, clock_ms)
+        """Finds messages by their keys; puts do nothing for it, whoever owns the store lets it `build`."""
+        self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
+        """Takes out files that have had their time, when whoever owns the store asks."""
         self._is_open = False
+        self._out_of_space: Path | None = None
 
     def open(self) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.
@@ -88,11 +99,17 @@ class MessageStore:
             # Before the first change, so that a crash from here on is met as one.
             self._abort_path.touch()
             report = Recovery(self._log, self._table, self._checkpoint, self._options, was_clean).run()
+            report = report._replace(index_files_dropped=self._open_index(was_clean))
         except BaseException:
             self._lock.release()
             raise
         self._is_open = True
         return report
+
+    def _open_index(self, was_clean: bool) -> int:
+        coverage = self._checkpoint.coverage
+        covered = coverage.index_state if coverage is not None else None
+        return self.index.open(covered, was_clean=was_clean, full_timestamp=self._checkpoint.index_timestamp)
 
     def close(self) -> None:
         """Bring everything to the disk, mark the stop as clean and give the lock back; safe to repeat. Blocks.
@@ -106,13 +123,26 @@ class MessageStore:
         try:
             self._log.delete_unused_file()
             self.flush_commit_log()
+            is_index_complete = self._complete_index()
             self.flush_consume_queues()
             self.write_checkpoint()
-            self._abort_path.unlink(missing_ok=True)
+            if is_index_complete:
+                self._abort_path.unlink(missing_ok=True)
         finally:
             self._table.unmap()
+            self.index.close()
             self._log.deactivate()
             self._lock.release()
+
+    def _complete_index(self) -> bool:
+        """Index what is left; False when there is no space for it: then this is no clean stop for another engine."""
+        try:
+            while self.index.is_behind:
+                self.index.build(_RECORDS_PER_SLICE)
+            self.index.sync()
+        except OSError:
+            return False
+        return True
 
     def put(
         self,
@@ -226,7 +256,7 @@ class MessageStore:
             return PutResult(PutStatus.MESSAGE_ILLEGAL)
         if any(len(part.properties) > PROPERTIES_SIZE_MAX for part in parts):
             return PutResult(PutStatus.PROPERTIES_SIZE_EXCEEDED)
-        sizes = [queue.record_fixed_size + len(part.body) + len(part.properties) for part in parts]
+        sizes = record_sizes(queue, parts)
         log = self._log
         total = sum(sizes)
         has_room = log.wrote_offset + total <= log.limit and queue.max_queue_offset + len(parts) <= queue.limit
@@ -234,47 +264,40 @@ class MessageStore:
             status = self._make_room(queue, len(parts), total)
             if status is not PutStatus.OK:
                 return PutResult(status)
-        now = self._clock_ms()
-        store_host = store_host or self._store_host
-        first_queue_offset = queue.max_queue_offset
-        begin = end = log.wrote_offset
-        offsets: list[int] = []
-        pieces: list[bytes | memoryview] = []
-        for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
-            head = _pack_head(
-                size, MESSAGE_MAGIC, crc32(part.body) & CRC_MASK, queue_id, part.flag, first_queue_offset + index,
-                end, sys_flag, born_timestamp, born_host, now, store_host, reconsume_times, 0, len(part.body),
-            )  # fmt: skip
-            properties_size = len(part.properties).to_bytes(2, "big")
-            pieces += (head, part.body, queue.topic_field, properties_size, part.properties)
-            offsets.append(end)
-            end += size
-        log.mapping[begin - log.base_offset : end - log.base_offset] = b"".join(pieces)
-        for part, physical_offset, size in zip(parts, offsets, sizes, strict=True):
-            queue.append(physical_offset, size, part.tags_code)
-        log.last_store_timestamp = now
-        log.wrote_offset = end
-        return PutResult(PutStatus.OK, begin, first_queue_offset, end, now, tuple(offsets))
+        return append_batch(
+            log, queue, parts, sizes, sys_flag, born_timestamp, born_host, self._clock_ms(),
+            store_host or self._store_host, reconsume_times,
+        )  # fmt: skip
 
     def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
         """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""
-        if not self._is_open:
+        if not self._is_open or self.cleaner.full_folder is not None:
             return PutStatus.SERVICE_NOT_AVAILABLE
         if size > self._size_max:
             return PutStatus.MESSAGE_ILLEGAL
+        folder = self._options.commit_log_dir
         try:
             # The queue last: the log may let the budget unmap the queue that has been mapped longest.
             if self._log.wrote_offset + size > self._log.limit:
                 self._log.make_room(size)
+            folder = self._options.consume_queue_dir
             if queue.max_queue_offset + unit_count > queue.limit:
                 queue.make_room(unit_count)
         except OSError as error:
             if not queue.max_queue_offset:
                 queue.delete()
-            full = error.errno in _DISK_FULL
-            return PutStatus.SERVICE_NOT_AVAILABLE if full else PutStatus.CREATE_MAPPED_FILE_FAILED
+            if error.errno not in _DISK_FULL:
+                return PutStatus.CREATE_MAPPED_FILE_FAILED
+            self._out_of_space = folder
+            return PutStatus.SERVICE_NOT_AVAILABLE
+        self._out_of_space = None
         self._queues[queue.topic, queue.queue_id] = queue
         return PutStatus.OK
+
+    @property
+    def full_folder(self) -> Path | None:
+        """Folder whose disk is too full for the last put; None when that was not refused for it."""
+        return self.cleaner.full_folder or self._out_of_space
 
     def get(
         self,
@@ -297,6 +320,10 @@ class MessageStore:
         if queue is None:
             return GetResult(GetStatus.NO_MESSAGE_IN_QUEUE, 0, 0, 0)
         return read_messages(self._log, queue, queue_offset, count_max, tags_codes, self._options)
+
+    def query(self, topic: str, key: str, count_max: int, begin: int, end: int) -> QueryResult:
+        """Find messages that may have a key, among those that the index knows; see `MessageIndex.query`."""
+        return query_messages(self.index, self._log, topic, key, count_max, begin, end)
 
     def read_record(self, physical_offset: int) -> memoryview | None:
         """Return the whole record at a physical offset that may come from anywhere; None when there is none."""
@@ -388,7 +415,12 @@ class MessageStore:
             if self._log.flushed_offset < physical_offset:
                 self._log.flush()
             unit_count = sum(queue.count_below(physical_offset) for queue in list(self._queues.values()))
-            self._checkpoint.save(store_timestamp, Coverage(physical_offset, unit_count))
+            coverage = Coverage(physical_offset, unit_count, self.index.on_disk)
+            if self._is_open and self.index.has_entries:
+                # After a crash Apache's broker deletes index files that are not full, and builds the index only of
+                # what it walks: from the first file whose index it would delete.
+                store_timestamp = min(store_timestamp, self.index.full_timestamp)
+            self._checkpoint.save(store_timestamp, self.index.full_timestamp, coverage)
 
     def delete_topic(self, topic: str) -> int:
         """Delete all queues of a topic and return how many; its records stay in the log, a new topic begins at 0.
@@ -398,8 +430,23 @@ class MessageStore:
 
         Source: DefaultMessageStore#cleanUnusedTopic. Differs: 4.5.2 deletes the op queue with any topic.
         """
+        return self._delete_queues(lambda queue: queue.topic == topic)
+
+    def delete_unused_topics(self, known_topics: Container[str]) -> int:
+        """Delete the queues of all topics but the known ones and return how many; otherwise as `delete_topic`."""
+        return self._delete_queues(lambda queue: queue.topic not in known_topics)
+
+    def delete_expired_queues(self) -> int:
+        """Delete the queues whose messages are all gone from the log and return how many; as `delete_topic`.
+
+        Source: DefaultMessageStore#cleanExpiredConsumerQueue.
+        """
+        minimum = self._log.min_offset
+        return self._delete_queues(lambda queue: 0 <= queue.end_physical_offset() <= minimum)
+
+    def _delete_queues(self, goes: Callable[[ConsumeQueue], bool]) -> int:
         with self._queue_flush_lock:
-            count = self._table.delete_topic(topic)
+            count = self._table.delete(goes)
         if count:
             self.flush_consume_queues()
             self.write_checkpoint()

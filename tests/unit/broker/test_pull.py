@@ -53,7 +53,7 @@ def test_the_checks_come_in_apaches_order(make_rig: Callable[..., Any]) -> None:
     rig.create_topic("t", perm=2)
     assert refusal(rig.pull(**pull)) == (16, "the topic[t] pulling message is forbidden")
     rig.create_topic("t", read_queue_nums=2)
-    remark = "queueId[9] is illegal, topic:[t] topicConfig.readQueueNums:[2] consumer:[10.1.2.3:4567]"
+    remark = "queueId[9] is illegal, topic:[t] topicConfig.readQueueNums:[2] consumer:[/10.1.2.3:4567]"
     assert refusal(rig.pull(**pull)) == (1, remark)
     pull["queue_id"] = 1
     assert refusal(rig.pull(**pull)) == (24, f"the consumer's group info not exist{FAQ}")

@@ -246,6 +246,8 @@ async def test_no_request_of_the_table_brings_the_broker_down(config: BrokerConf
         for route in ROUTES:
             names = route.request_header.__struct_encode_fields__
             fields = {name: data.draw(HOSTILE_TEXTS) for name in names}
+            if route.code is RequestCode.DELETE_TOPIC_IN_BROKER and fields["topic"] == "t":
+                fields["topic"] = "g"  # what this test sent is looked for at its end
             requests.append((route.code, fields, data.draw(HOSTILE_BODIES), data.draw(st.integers(0, 1))))
 
     collect()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rmqnode.protocol.properties import encode_properties
 from rmqnode.store import BatchPart, MessageStore, PutResult, StoreOptions
 
 HOST = bytes((127, 0, 0, 1)) + (10911).to_bytes(4, "big")
@@ -34,6 +35,8 @@ class StoreKit:
             "mapped_file_size_commit_log": self.log_file_size,
             "mapped_file_size_consume_queue": self.queue_file_size,
             "message_size_bytes_max": 32 * 1024,
+            "index_slot_count": 50,
+            "index_entry_count_max": 100,
         }
         return StoreOptions(**(values | changes))  # type: ignore[arg-type]
 
@@ -53,6 +56,17 @@ class StoreKit:
         properties = more.pop("properties", b"")
         sys_flag = more.pop("sys_flag", 0)
         return store.put(topic, queue_id, 0, sys_flag, 1, HOST, body, properties, tags_code, **more)  # type: ignore[arg-type]
+
+    def put_keyed(self, store: MessageStore, topic: str, properties: dict[str, str], **more: object) -> PutResult:
+        return self.put(store, topic, 0, b"x", properties=encode_properties(properties).encode(), **more)
+
+    def build_index(self, store: MessageStore) -> None:
+        while store.index.is_behind:
+            store.index.build(7)
+
+    def index_files(self, root: Path | None = None) -> dict[str, bytes]:
+        folder = (root or self.root) / "index"
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
     def put_batch(self, store: MessageStore, topic: str, queue_id: int, bodies: list[bytes]) -> PutResult:
         return store.put_batch(topic, queue_id, 0, 1, HOST, [BatchPart(0, body, b"", 0) for body in bodies])

@@ -16,7 +16,6 @@ from rmqnode.protocol.headers import (
     SearchOffsetRequestHeader,
     UpdateConsumerOffsetRequestHeader,
     UpdateConsumerOffsetResponseHeader,
-    ViewMessageRequestHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
 
@@ -75,15 +74,6 @@ def get_earliest_msg_storetime(broker: Broker, request: Request[QueueRequestHead
     header = request.header
     timestamp = broker.store.earliest_store_time(header.topic, header.queue_id)
     return Reply(header=GetEarliestMsgStoretimeResponseHeader(timestamp=timestamp))
-
-
-def view_message_by_id(broker: Broker, request: Request[ViewMessageRequestHeader]) -> Reply:
-    """Answer the message at a physical offset."""
-    record = broker.store.read_record(request.header.offset)
-    if record is None:
-        remark = f"can not find message by the offset, {request.header.offset}"
-        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    return Reply(body=[record])
 
 
 def get_all_consumer_offset(broker: Broker, request: Request[NoHeader]) -> Reply:

@@ -91,7 +91,7 @@ def _check_queue(broker: Broker, request: PullRequest, group: SubscriptionGroupC
     if not 0 <= header.queue_id < topic.read_queue_nums:
         remark = (
             f"queueId[{header.queue_id}] is illegal, topic:[{header.topic}] "
-            f"topicConfig.readQueueNums:[{topic.read_queue_nums}] consumer:[{request.connection.peer}]"
+            f"topicConfig.readQueueNums:[{topic.read_queue_nums}] consumer:[/{request.connection.peer}]"
         )
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     if header.sys_flag & FLAG_SUBSCRIPTION:

@@ -4,13 +4,12 @@ Source: `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck` (RocketM
 Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, as 4.9 does.
 """
 
-import os
 import random
 import time
 from typing import Final
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.handlers.remarks import FAQ, sending_forbidden
+from rmqnode.broker.handlers.remarks import FAQ, not_writable, sending_forbidden
 from rmqnode.broker.messages import Message
 from rmqnode.broker.names import TOPIC_LENGTH_MAX, topic_problem
 from rmqnode.broker.outcome import AfterFlush
@@ -246,22 +245,8 @@ def put_error(broker: Broker, status: PutStatus) -> RequestError:
     if status in (PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED):
         return RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
     if status is PutStatus.SERVICE_NOT_AVAILABLE:
-        usage = _disk_usage(broker)
-        remark = (
-            f"service not available now, maybe disk full, CL: {usage} CQ: {usage} INDEX: {usage}, "
-            "maybe your broker machine memory too small."
-        )
-        return RequestError(ResponseCode.SERVICE_NOT_AVAILABLE, remark)
+        return RequestError(ResponseCode.SERVICE_NOT_AVAILABLE, not_writable(broker))
     return RequestError(ResponseCode.SYSTEM_ERROR, "create mapped file failed, server is busy or broken.")
-
-
-def _disk_usage(broker: Broker) -> str:
-    """Return how full the disk of the store is, from 0 to 1 as `%5.2f`."""
-    try:
-        disk = os.statvfs(broker.config.store_path_root_dir)
-    except OSError:
-        return "-1.00"
-    return f"{1 - disk.f_bavail / max(1, disk.f_blocks):5.2f}"
 
 
 def _describe(topic: TopicConfig) -> str:
