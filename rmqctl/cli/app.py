@@ -56,6 +56,14 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         },
         "List and show profiles.",
     ),
+    "engine": GroupEntry(
+        {
+            "list": CommandEntry("rmqctl.cli.engine:list_engines", "List what nodes can run on."),
+            "install": CommandEntry("rmqctl.cli.engine:install", "Fetch a version of Apache RocketMQ."),
+            "remove": CommandEntry("rmqctl.cli.engine:remove", "Delete a version of Apache RocketMQ."),
+        },
+        "What nodes run on: our own, or Apache's Java nodes.",
+    ),
     "conf": GroupEntry(
         {"show": CommandEntry("rmqctl.cli.conf:show", "Print the configuration file of a node.")},
         "Show the configuration of nodes.",

@@ -2,12 +2,13 @@
 
 import signal
 
+from rmqctl.cli.install_progress import open_install_progress
 from rmqctl.cli.output import narrate
 from rmqctl.cli.progress import Progress, describe_change, open_progress
-from rmqctl.engine import Engine
-from rmqctl.engine.embedded import EmbeddedEngine
 from rmqctl.engine.files import write_node_files
+from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan
 from rmqctl.profile.stored import save_cluster
 from rmqctl.supervisor.diagnosis import explain_failure, tail_of_log
@@ -24,6 +25,10 @@ from rmqctl.supervisor.messages import (
 )
 from rmqctl.supervisor.orphans import find_orphans, stop_orphans
 from rmqctl.supervisor.ports_in_use import check_ports_free
+
+_LOG_LINES_READ = 400
+"""A cause may stand before a long stack trace."""
+_LOG_LINES_SHOWN = 8
 
 
 class ClusterStart:
@@ -72,14 +77,16 @@ class ClusterStart:
 
     def _prepare(self) -> None:
         home, model = self._plan.home, self._plan.model
+        engines = engines_of(model, open_install_progress, narrate)
         orphans = find_orphans(home)
         if orphans:
             names = ", ".join(f"{name} (pid {process.pid})" for name, process in orphans.items())
             narrate(f"the supervisor of cluster {home.name} is gone, but its nodes run: stopping {names}")
             stop_orphans(self._plan.previous.model if self._plan.previous else model, orphans, narrate)
         check_ports_free(model)
-        engine: Engine = EmbeddedEngine()
-        write_node_files(engine, model, home)
+        if model.has_java_nodes:
+            _check_machine(model)
+        write_node_files(engines, model, home)
         save_cluster(home, self._plan.stored)
         logs = {node.name: home.node_log(node.name) for node in model.nodes}
         self._log_sizes = {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}
@@ -87,7 +94,7 @@ class ClusterStart:
             Launch(
                 root=str(home.root),
                 model=model,
-                specs=[engine.start_spec(node, home) for node in model.nodes],
+                specs=[engines[node.name].start_spec(node, home) for node in model.nodes],
                 foreground=self._foreground,
                 timeout_seconds=self._timeout,
             )
@@ -115,10 +122,10 @@ class ClusterStart:
         node = self._plan.model.node(failed.node)
         assert node is not None, "the supervisor knows the nodes of the plan"
         log = self._plan.home.node_log(node.name)
-        lines = tail_of_log(log, self._log_sizes[node.name])
+        lines = tail_of_log(log, self._log_sizes[node.name], _LOG_LINES_READ)
         why = failed.lack or explain_failure(node, lines) or "it wrote nothing to its log"
         if lines:
-            why = "\n".join([why, f"last lines of {log}:", *(f"  {line}" for line in lines)])
+            why = "\n".join([why, f"last lines of {log}:", *(f"  {line}" for line in lines[-_LOG_LINES_SHOWN:])])
         exit_code = ExitCode.TIMEOUT if failed.lack else ExitCode.REFUSED
         return RmqctlError(f"{node.name} {failed.problem}", why, exit_code=exit_code)
 
@@ -141,3 +148,12 @@ class ClusterStart:
                 narrate(describe_change(event))
             elif isinstance(event, Notice):
                 narrate(event.text)
+
+
+def _check_machine(model: ClusterModel) -> None:
+    """What a Java node does not check by itself before it does harm."""
+    from rmqctl.engine.apache.memory import check_memory
+    from rmqctl.engine.apache.store_lock import check_stores_free
+
+    check_memory(model)
+    check_stores_free(model)

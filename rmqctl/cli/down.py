@@ -17,8 +17,8 @@ from rmqctl.supervisor.messages import NodeChanged, Notice
 from rmqctl.supervisor.orphans import find_orphans, stop_orphans
 from rmqctl.target import choose_local_home
 
-_SILENCE_SECONDS = 30.0
-"""Longest time between two events of a stop: the grace of a node, with room."""
+_SILENCE_SECONDS = 90.0
+"""Longest time between two events of a stop: the grace of a Java node, with room."""
 _EXIT_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 

@@ -31,6 +31,21 @@ NameserverOption = Annotated[
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before destroying something.")]
 
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", metavar="ENGINE", help="What all nodes run on: embedded or apache.")
+]
+
+VersionOption = Annotated[
+    str | None, typer.Option("--version", metavar="VERSION", help="Of Apache RocketMQ, for the apache engine.")
+]
+
+RocketmqHomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rocketmq-home", metavar="FOLDER", help="Unpacked distribution of Apache RocketMQ, for the apache engine."
+    ),
+]
+
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait before giving up.")
 ]

@@ -52,6 +52,7 @@ def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
         NodeReport(
             name=node.name,
             role=node.role,
+            engine=node.engine,
             state="unsupervised" if node.name in orphans else "exited",
             pid=orphans[node.name].pid if node.name in orphans else None,
             address=model.advertised_address(node),
@@ -68,7 +69,7 @@ def _print_status(home: ClusterHome, model: ClusterModel, report: StatusReport) 
     print_result(f"cluster {home.name}  {report.state}  profile {model.profile}  engine {model.engine}")
     print_result(f"nameserver  {';'.join(model.nameserver_addresses)}")
     print_table(
-        ["node", "role", "state", "pid", "address", "uptime", "restarts", "last exit"],
+        ["node", "role", "engine", "state", "pid", "address", "uptime", "restarts", "last exit"],
         [_row(node) for node in report.nodes],
     )
     if report.state == "unsupervised":
@@ -82,6 +83,7 @@ def _row(node: NodeReport) -> list[str]:
     return [
         node.name,
         node.role,
+        node.engine,
         state,
         _shown(node.pid),
         node.address,

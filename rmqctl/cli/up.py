@@ -6,12 +6,20 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.cluster_start import ClusterStart
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, TimeoutOption
+from rmqctl.cli.options import (
+    ClusterOption,
+    EngineOption,
+    HomeOption,
+    JsonOption,
+    RocketmqHomeOption,
+    VersionOption,
+)
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.changes import describe_changes
+from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan, UpOptions, cluster_home, plan_cluster
 from rmqctl.supervisor.control_client import ask_status
@@ -20,6 +28,9 @@ from rmqctl.supervisor.launcher import SupervisorLauncher
 from rmqctl.supervisor.messages import NodeChanged
 
 _POLL_SECONDS = 0.01
+_TIMEOUT_SECONDS = 30.0
+_JAVA_TIMEOUT_SECONDS = 120.0
+"""Six JVMs on two busy cores take their time."""
 
 
 def up(
@@ -33,7 +44,15 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", "-f", help="Stay; Ctrl-C takes the cluster down.")
     ] = False,
-    timeout: TimeoutOption = 30.0,
+    engine: EngineOption = None,
+    version: VersionOption = None,
+    rocketmq_home: RocketmqHomeOption = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, help="How long to wait; default 30, with Java nodes 120."
+        ),
+    ] = None,
     cluster: ClusterOption = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -50,15 +69,21 @@ def up(
         set_options=set_options,
         broker_ip=broker_ip,
         port_offset=port_offset,
+        engine_options=EngineOptions(
+            engine=engine,
+            version=version,
+            rocketmq_home=None if rocketmq_home is None else str(rocketmq_home.expanduser().absolute()),
+        ),
     )
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
-        with chosen.change_lock(timeout):
-            _wait_until_stopped(chosen, timeout)
+        with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
+            _wait_until_stopped(chosen, timeout or _TIMEOUT_SECONDS)
             plan = plan_cluster(options)
             if chosen.is_supervised():
                 return _report_running(plan, options, json_output)
-            start = ClusterStart(launcher, plan, foreground, timeout)
+            start_seconds = timeout or (_JAVA_TIMEOUT_SECONDS if plan.model.has_java_nodes else _TIMEOUT_SECONDS)
+            start = ClusterStart(launcher, plan, foreground, start_seconds)
             start.run()
         _print_up(plan.model, start.changes, time.monotonic() - early.begun, json_output)
         return start.stay() if foreground else ExitCode.DONE
@@ -117,6 +142,7 @@ def _print_up(model: ClusterModel, changes: dict[str, NodeChanged], seconds: flo
             {
                 "name": node.name,
                 "role": node.role,
+                "engine": node.engine,
                 "state": changes[node.name].state,
                 "pid": changes[node.name].pid,
                 "address": model.advertised_address(node),

@@ -1,9 +1,15 @@
 """How a node of the model becomes files and a process.
 
-An engine is pure: it says which files a node needs and what to start; `rmqctl.engine.files` writes, and the
-supervisor starts.
+    embedded   our own nodes, forked
+    apache/    Apache's nodes, executed with java
+    prepare    which engine each node gets; brings what the engine needs
+    files      writes what the engines say
+    start      what the supervisor is told
+
+An engine says which files a node needs and what to start; `rmqctl.engine.files` writes, and the supervisor starts.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from rmqctl.engine.start import StartSpec
@@ -17,8 +23,8 @@ class Engine(Protocol):
     name: str
     """As in a profile: `engine = "embedded"`."""
 
-    def conf_text(self, node: Node) -> str:
-        """The content of the node's broker.conf or nameserver.conf."""
+    def files(self, node: Node, home: ClusterHome) -> Mapping[str, str]:
+        """Path below the node's folder → content: its broker.conf or nameserver.conf, and what else it reads."""
 
     def start_spec(self, node: Node, home: ClusterHome) -> StartSpec:
         """What the supervisor starts for the node."""

@@ -11,9 +11,9 @@ class EmbeddedEngine:
 
     name = "embedded"
 
-    def conf_text(self, node: Node) -> str:
+    def files(self, node: Node, home: ClusterHome) -> dict[str, str]:
         """The properties of the node, in a form that Apache's nodes read too."""
-        return f"# Written by rmqctl up for {node.name}.\n" + render_properties(node.properties)
+        return {node.conf_name: f"# Written by rmqctl up for {node.name}.\n" + render_properties(node.properties)}
 
     def start_spec(self, node: Node, home: ClusterHome) -> StartSpec:
         """Fork the preloaded image and run the node in it."""

@@ -1,5 +1,6 @@
 """Writes what a cluster needs on disk before its nodes start: folders and configuration files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rmqctl.engine import Engine
@@ -8,19 +9,22 @@ from rmqctl.home import ClusterHome, write_atomically
 from rmqctl.profile.model import ClusterModel
 
 
-def write_node_files(engine: Engine, model: ClusterModel, home: ClusterHome) -> None:
+def write_node_files(engines: Mapping[str, Engine], model: ClusterModel, home: ClusterHome) -> None:
     """Create the folders of every node and write its configuration.
 
     Raises:
         RmqctlError: A folder cannot be written; names it.
+        UsageError: A setting that an engine does not know; then nothing was written.
     """
+    files = {node.name: engines[node.name].files(node, home) for node in model.nodes}
     for node in model.nodes:
         folder = home.node_folder(node.name)
         try:
             for part in (folder / "store", home.node_log(node.name).parent):
                 part.mkdir(parents=True, exist_ok=True)
             # Not flushed to the disk: every `up` writes it anew.
-            write_atomically(folder / node.conf_name, engine.conf_text(node).encode(), durable=False)
+            for name, content in files[node.name].items():
+                write_atomically(folder / name, content.encode(), durable=False)
         except OSError as error:
             raise _not_writable(error, folder) from None
 

@@ -1,6 +1,6 @@
 """What differs between two models of a cluster, in words: what `up` would change on a running one."""
 
-from rmqctl.profile.model import ClusterModel, Node
+from rmqctl.profile.model import ClusterModel, JavaSettings, Node
 
 
 def describe_changes(old: ClusterModel, new: ClusterModel) -> list[str]:
@@ -38,11 +38,23 @@ def _values_that_follow(old: ClusterModel, new: ClusterModel) -> set[tuple[str, 
 
 def _node_changes(old: Node, new: Node, follows: set[tuple[str, str]]) -> list[str]:
     lines = []
+    if old.engine != new.engine:
+        lines.append(f"{new.name}: engine {old.engine} → {new.engine}")
+    elif old.java != new.java:
+        lines.append(f"{new.name}: {_java(old.java)} → {_java(new.java)}")
     for key in sorted(old.properties.keys() | new.properties.keys()):
         before, after = old.properties.get(key), new.properties.get(key)
         if before != after and (before, after) not in follows:
             lines.append(f"{new.name}: {key} {_shown(before)} → {_shown(after)}")
     return lines
+
+
+def _java(settings: JavaSettings | None) -> str:
+    if settings is None:
+        return "(nothing)"
+    said = [f"RocketMQ {settings.rocketmq_home or settings.version}", f"heap {settings.heap_mib} MiB"]
+    said += [f"direct memory {settings.direct_memory_mib} MiB", *settings.jvm_options]
+    return ", ".join(said)
 
 
 def _shown(value: str | None) -> str:

@@ -111,6 +111,11 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
         return [node for node in self.nodes if node.role is not Role.NAMESERVER]
 
     @property
+    def has_java_nodes(self) -> bool:
+        """Whether a node runs on the apache engine."""
+        return any(node.java is not None for node in self.nodes)
+
+    @property
     def nameserver_addresses(self) -> tuple[str, ...]:
         """`ip:port` of every nameserver, as clients are told."""
         return tuple(f"{self.broker_ip}:{node.listen_port}" for node in self.nameservers)

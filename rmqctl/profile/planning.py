@@ -1,8 +1,8 @@
 """What `up` shall bring up: the options of the command, joined with what the cluster was last time.
 
 A setting survives until it is changed explicitly: without `--profile` the stored profile is used again, without
-`--port-offset` the stored ports, without `--broker-ip` the address that was given before; `--set` options survive as
-long as the profile stays the same.
+`--port-offset` the stored ports, without `--broker-ip` the address that was given before; `--set` options and the
+choice of an engine survive as long as the profile stays the same.
 """
 
 from pathlib import Path
@@ -11,9 +11,11 @@ import msgspec
 
 from rmqctl.address import Candidate, check_broker_ip, detect_address
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome, homes_root
+from rmqctl.profile.java_settings import EngineOptions, check_engine_options
 from rmqctl.profile.library import DEFAULT_PROFILE, NamedProfile, load_profile
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.resolve import Circumstances, resolve
+from rmqctl.profile.schema import Profile
 from rmqctl.profile.settings import parse_set_options
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
 
@@ -25,13 +27,15 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str | None = None
     home: Path | None = None
     set_options: list[str] | None = None
+    engine_options: EngineOptions = EngineOptions()
     broker_ip: str | None = None
     port_offset: int | None = None
 
     @property
     def asks_for_change(self) -> bool:
         """Whether something was said that could differ from what the cluster is."""
-        return any((self.profile, self.set_options, self.broker_ip, self.port_offset is not None))
+        said = (self.profile, self.set_options, self.broker_ip, self.port_offset is not None)
+        return any(said) or self.engine_options.are_given
 
 
 class ClusterPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,8 @@ def plan_cluster(options: UpOptions) -> ClusterPlan:
     previous = load_cluster_if_any(home)
     named = given or _previous_profile(previous) or load_profile(DEFAULT_PROFILE)
     set_options = _set_options(options, named, previous)
+    engine_options = _engine_options(options, named, previous)
+    check_engine_options(engine_options, named.profile)
     port_offset = _port_offset(options, previous)
     address = _address(options, previous)
     same_offset = previous is not None and previous.model.port_offset == port_offset
@@ -71,12 +77,15 @@ def plan_cluster(options: UpOptions) -> ClusterPlan:
             broker_ip_reason=address.reason,
             port_offset=port_offset,
             settings=tuple(parse_set_options(set_options)),
+            engine_options=engine_options,
+            distribution_version=_distribution_version(engine_options, named.profile),
             stored_ports=previous.ports if previous is not None and same_offset else {},
         ),
     )
     stored = StoredCluster(
         broker_ip_given=options.broker_ip is not None or (previous is not None and previous.broker_ip_given),
         set_options=set_options,
+        engine_options=engine_options,
         profile=named.profile,
         model=model,
     )
@@ -101,6 +110,22 @@ def _set_options(options: UpOptions, named: NamedProfile, previous: StoredCluste
     if previous is not None and previous.model.profile == named.source:
         return previous.set_options
     return []
+
+
+def _engine_options(options: UpOptions, named: NamedProfile, previous: StoredCluster | None) -> EngineOptions:
+    if previous is None or previous.model.profile != named.source:
+        return options.engine_options
+    return previous.engine_options.changed_by(options.engine_options)
+
+
+def _distribution_version(options: EngineOptions, profile: Profile) -> str | None:
+    """The version of the unpacked distribution that is asked for; None without one."""
+    home = profile.apache.rocketmq_home if options.rocketmq_home is None else options.rocketmq_home
+    if not home or options.version or options.engine == "embedded":
+        return None
+    from rmqctl.engine.apache.cache import unpacked_distribution
+
+    return unpacked_distribution(home).version
 
 
 def _port_offset(options: UpOptions, previous: StoredCluster | None) -> int:

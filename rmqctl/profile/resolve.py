@@ -6,20 +6,19 @@ What rmqctl itself writes into every configuration file stands here, as one tabl
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from rmqctl.errors import UsageError
-from rmqctl.profile.model import ClusterModel, Node, NodeKind, Role
+from rmqctl.profile.java_settings import EngineOptions, check_node_sections, engine_of, java_settings_of
+from rmqctl.profile.model import ClusterModel, JavaSettings, Node, NodeKind, Role
 from rmqctl.profile.ports import broker_ports, check_offset, check_plan, nameserver_ports, stored_or_planned
-from rmqctl.profile.schema import Profile, ProfileError
+from rmqctl.profile.schema import Profile
 from rmqctl.profile.settings import Setting, check_targets, profile_settings, settings_for
 from rmqnode.config import ConfigError
-from rmqnode.config.check import check_entries, entries_of
+from rmqnode.config.check import Entry, check_entries, entries_of
 from rmqnode.config.key_table import key_table
-
-ENGINES = ("embedded",)
-"""Engines that nodes can run on."""
 
 IDENTITY_KEYS: dict[str, str] = {
     "brokerName": "name = … under [[brokers]]",
@@ -44,6 +43,10 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     port_offset: int = 0
     settings: tuple[Setting, ...] = ()
     """From `--set`; they beat the profile."""
+    engine_options: EngineOptions = EngineOptions()
+    """From `--engine` and what belongs to it; they beat the profile."""
+    distribution_version: str | None = None
+    """Version of the unpacked distribution that Java nodes run from, if they do."""
     stored_ports: dict[str, int] = {}
     """Listen ports that nodes had when the cluster was up last."""
 
@@ -56,6 +59,13 @@ class _Plan(msgspec.Struct, frozen=True):
     port: int
     broker_name: str | None = None
     broker_id: int | None = None
+    engine: str = "embedded"
+    java: JavaSettings | None = None
+
+    @property
+    def listens_everywhere(self) -> bool:
+        """Whether the node cannot be told where to listen: nodes of Apache's before 5.0."""
+        return self.java is not None and int(self.java.version.partition(".")[0]) < 5
 
 
 def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
@@ -64,12 +74,13 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
     Raises:
         UsageError: An engine, setting or port that cannot be; names where it was said.
     """
-    _check_engine(profile.cluster.engine, circumstances.source)
     check_offset(circumstances.port_offset)
     plans = _plan_nodes(profile, circumstances)
     in_profile = profile_settings(profile, circumstances.source)
     said = [*in_profile, *circumstances.settings]
-    check_targets(said, [plan.name for plan in plans])
+    names = [plan.name for plan in plans]
+    check_targets(said, names)
+    check_node_sections(profile, circumstances.source, names)
     _check_identity(said)
     _check_cluster_keys(said)
 
@@ -90,7 +101,7 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
     return ClusterModel(
         name=circumstances.cluster,
         cluster_name=profile.cluster.cluster_name,
-        engine=profile.cluster.engine,
+        engine=_common_engine(nodes),
         profile=circumstances.source,
         broker_ip=circumstances.broker_ip,
         broker_ip_reason=circumstances.broker_ip_reason,
@@ -112,14 +123,32 @@ def _plan_nodes(profile: Profile, circumstances: Circumstances) -> list[_Plan]:
     plans += [plan for plan in brokers if plan.role is Role.MASTER]
     plans += [plan for plan in brokers if plan.role is Role.SLAVE]
     ports = stored_or_planned({plan.name: plan.port for plan in plans}, circumstances.stored_ports)
-    return [msgspec.structs.replace(plan, port=ports[plan.name]) for plan in plans]
+    return [
+        msgspec.structs.replace(plan, port=ports[plan.name], **_engine_of(plan, profile, circumstances))
+        for plan in plans
+    ]
+
+
+def _engine_of(plan: _Plan, profile: Profile, circumstances: Circumstances) -> dict[str, Any]:
+    engine = engine_of(profile, circumstances.engine_options, plan.name, plan.broker_name)
+    if engine != "apache":
+        return {"engine": engine}
+    java = java_settings_of(profile, circumstances.engine_options, plan.name)
+    if circumstances.distribution_version is not None:
+        java = msgspec.structs.replace(java, version=circumstances.distribution_version)
+    return {"engine": engine, "java": java}
+
+
+def _common_engine(nodes: Sequence[Node]) -> str:
+    engines = {node.engine for node in nodes}
+    return engines.pop() if len(engines) == 1 else "mixed"
 
 
 def _nameserver_defaults(plan: _Plan, circumstances: Circumstances) -> dict[str, str]:
     folder = circumstances.folder / plan.name
     return {
         "listenPort": str(plan.port),
-        "bindAddress": _bind_address(circumstances.broker_ip),
+        "bindAddress": _bind_address(plan, circumstances.broker_ip),
         "kvConfigPath": str(folder / "store" / "kvConfig.json"),
         "configStorePath": str(folder / "nameserver.conf"),
     }
@@ -137,7 +166,7 @@ def _broker_defaults(plan: _Plan, profile: Profile, circumstances: Circumstances
         "brokerIP1": circumstances.broker_ip,
         "brokerIP2": circumstances.broker_ip,
         "listenPort": str(plan.port),
-        "bindAddress": _bind_address(circumstances.broker_ip),
+        "bindAddress": _bind_address(plan, circumstances.broker_ip),
         "storePathRootDir": str(store),
         "storePathCommitLog": str(store / "commitlog"),
         "flushDiskType": "ASYNC_FLUSH",
@@ -160,12 +189,14 @@ def _build_node(plan: _Plan, defaults: dict[str, str], settings: Sequence[Settin
         name=plan.name,
         role=plan.role,
         listen_port=plan.port,
+        engine=plan.engine,
+        java=plan.java,
         broker_name=plan.broker_name,
         broker_id=plan.broker_id,
         properties=properties,
         sources=sources,
     )
-    _check_entries(kind, properties, sources)
+    _check_entries(kind, properties, sources, plan.engine)
     _check_role(node)
     return msgspec.structs.replace(node, listen_port=int(properties["listenPort"]))
 
@@ -177,17 +208,11 @@ def _follow_store_root(properties: dict[str, str], sources: dict[str, str], defa
         sources["storePathCommitLog"] = sources["storePathRootDir"]
 
 
-def _bind_address(broker_ip: str) -> str:
-    return broker_ip if broker_ip == "127.0.0.1" else f"{broker_ip};127.0.0.1"
-
-
-def _check_engine(engine: str, source: str) -> None:
-    if engine not in ENGINES:
-        raise ProfileError(
-            f"{source}: cluster.engine: expected one of {', '.join(ENGINES)}, found {engine!r}",
-            "nodes run on the embedded engine only",
-            'engine = "embedded", or leave the key out',
-        )
+def _bind_address(plan: _Plan, broker_ip: str) -> str:
+    if plan.listens_everywhere:
+        return "0.0.0.0"
+    # Apache's nodes take one address.
+    return broker_ip if plan.java is not None or broker_ip == "127.0.0.1" else f"{broker_ip};127.0.0.1"
 
 
 def _check_identity(said: Sequence[Setting]) -> None:
@@ -204,7 +229,7 @@ def _check_cluster_keys(said: Sequence[Setting]) -> None:
     """A key for the whole cluster goes to the nodes that know it; some node must."""
     for setting in said:
         if setting.target == "cluster" and not (_knows("broker", setting.key) or _knows("nameserver", setting.key)):
-            _check_entries("broker", {setting.key: setting.value}, {setting.key: setting.source})
+            _check_entries("broker", {setting.key: setting.value}, {setting.key: setting.source}, "embedded")
 
 
 def _knows(kind: NodeKind, key: str) -> bool:
@@ -221,10 +246,21 @@ def _check_role(node: Node) -> None:
         )
 
 
-def _check_entries(kind: NodeKind, properties: Mapping[str, str], sources: Mapping[str, str]) -> None:
+def _check_entries(kind: NodeKind, properties: Mapping[str, str], sources: Mapping[str, str], engine: str) -> None:
     """Check a whole configuration as the node will; problems begin with where the user said it."""
     entries = [entry for key, value in properties.items() for entry in entries_of({key: value}, sources[key])]
+    if engine == "apache":
+        entries = _entries_known_to_us(kind, entries)
     try:
         check_entries(kind, entries)
     except ConfigError as error:
         raise UsageError(error.problems[0], "\n".join(error.problems[1:]) or None) from None
+
+
+def _entries_known_to_us(kind: NodeKind, entries: Sequence[Entry]) -> list[Entry]:
+    """What can be checked for a node of Apache's here: it keeps what our nodes refuse, and may know more keys.
+
+    Which keys its version has is checked against its jars, when these are there (`rmqctl.engine.apache`).
+    """
+    table = key_table(kind)
+    return [entry for entry in entries if entry.key in table.used or entry.key in table.unused]

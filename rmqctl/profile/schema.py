@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,13 +18,13 @@ PropertyValue = str | int | float | bool
 """A value of a broker.conf or nameserver.conf key, as TOML writes it."""
 
 
-EngineName = Literal["embedded", "apache"]
+ENGINES = ("embedded", "apache")
 """What a node can run on."""
 
 DEFAULT_APACHE_VERSION = "4.5.2"
 """The version whose wire protocol and files the embedded engine keeps."""
 
-MemorySize = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,6}[mMgG]$")]
+_MEMORY_SIZE = re.compile(r"[1-9][0-9]{0,6}[mMgG]")
 """A size as JVM options write it: `128m`, `2g`."""
 
 
@@ -39,7 +39,7 @@ class ClusterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     """Name of the cluster home, as in `--cluster`."""
     cluster_name: Annotated[str, msgspec.Meta(pattern=r"^[%|a-zA-Z0-9_-]+$")] = "DefaultCluster"
     """Name of the RocketMQ cluster: `brokerClusterName` of every broker."""
-    engine: EngineName = "embedded"
+    engine: str = "embedded"
     """What the nodes run on."""
 
 
@@ -50,9 +50,9 @@ class ApacheSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """Of RocketMQ, as published."""
     rocketmq_home: str = ""
     """Folder of an unpacked distribution that is used instead of fetched jars."""
-    heap: MemorySize = "128m"
+    heap: str = "128m"
     """Heap of a node."""
-    direct_memory: MemorySize = "128m"
+    direct_memory: str = "128m"
     """Memory outside the heap that a node may take for buffers."""
     jvm_options: list[str] = []
     """Further options of the JVM."""
@@ -61,18 +61,18 @@ class ApacheSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[nodes.NAME]`: what one node has of its own."""
 
-    engine: EngineName | None = None
+    engine: str | None = None
     """What it runs on."""
-    heap: MemorySize | None = None
+    heap: str | None = None
     """As in `[apache]`."""
-    direct_memory: MemorySize | None = None
+    direct_memory: str | None = None
     """As in `[apache]`."""
 
 
 class NameserversSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[nameservers]`."""
 
-    engine: EngineName | None = None
+    engine: str | None = None
     """What they run on, if not on the cluster's engine."""
 
     # Nameservers have consecutive ports from 9876 on; nobody runs more than a handful.
@@ -84,7 +84,7 @@ class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[%|a-zA-Z0-9_-]+$", max_length=64)]
     slaves: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
-    engine: EngineName | None = None
+    engine: str | None = None
     """What master and slaves run on, if not on the cluster's engine."""
 
 
@@ -140,6 +140,7 @@ def profile_from_document(document: dict[str, Any], source: str) -> Profile:
     except msgspec.ValidationError as error:
         raise _explain(error, document, source) from None
     _check_broker_names(profile, source)
+    _check_engines_and_sizes(profile, source)
     for path, value in _property_values(profile.properties):
         if not isinstance(value, PropertyValue):
             raise ProfileError(f"{source}: {path}: expected text, a number, true or false, found {_kind_of(value)}")
@@ -147,7 +148,7 @@ def profile_from_document(document: dict[str, Any], source: str) -> Profile:
 
 
 def mebibytes(size: str) -> int:
-    """A `MemorySize` in MiB."""
+    """A size such as `128m` or `2g` in MiB."""
     return int(size[:-1]) * (1024 if size[-1] in "gG" else 1)
 
 
@@ -163,6 +164,21 @@ def _property_values(properties: PropertiesSection) -> Iterable[tuple[str, objec
     for node, values in properties.nodes.items():
         for key, value in values.items():
             yield f"properties.nodes.{node}.{key}", value
+
+
+def _check_engines_and_sizes(profile: Profile, source: str) -> None:
+    engines = {"cluster.engine": profile.cluster.engine, "nameservers.engine": profile.nameservers.engine}
+    engines |= {f"brokers[{index}].engine": broker.engine for index, broker in enumerate(profile.brokers)}
+    engines |= {f"nodes.{name}.engine": node.engine for name, node in profile.nodes.items()}
+    for path, engine in engines.items():
+        if engine is not None and engine not in ENGINES:
+            raise ProfileError(f"{source}: {path}: expected one of {', '.join(ENGINES)}, found {engine!r}")
+    sizes = {f"apache.{key}": getattr(profile.apache, key) for key in ("heap", "direct_memory")}
+    for name, node in profile.nodes.items():
+        sizes |= {f"nodes.{name}.{key}": getattr(node, key) for key in ("heap", "direct_memory")}
+    for path, size in sizes.items():
+        if size is not None and not _MEMORY_SIZE.fullmatch(size):
+            raise ProfileError(f"{source}: {path}: expected a size such as '128m' or '2g', found {size!r}")
 
 
 def _check_broker_names(profile: Profile, source: str) -> None:
@@ -198,6 +214,8 @@ def _explain(error: msgspec.ValidationError, document: dict[str, Any], source: s
     match = _AT_PATH.fullmatch(str(error))
     assert match is not None, "the pattern takes every text"
     problem, path = match["problem"], match["path"] or ""
+    if path.startswith("nodes[...]"):
+        path = path.replace("[...]", f".{_first_wrong_node(document)}", 1)
     if unknown := _UNKNOWN_FIELD.fullmatch(problem):
         known = _KNOWN_KEYS[re.split(r"[.\[]", path)[0]]
         near = difflib.get_close_matches(unknown["field"], known, 1, 0.5)
@@ -208,6 +226,16 @@ def _explain(error: msgspec.ValidationError, document: dict[str, Any], source: s
     expected = problem.partition(", got")[0].replace("`", "")
     found = _found(document, path)
     return ProfileError(f"{source}: {path or 'the file'}: {expected[:1].lower()}{expected[1:]}, found {found}")
+
+
+def _first_wrong_node(document: dict[str, Any]) -> str:
+    """The key that msgspec leaves out of a path."""
+    for name, node in document["nodes"].items():
+        try:
+            msgspec.convert(node, NodeSection)
+        except msgspec.ValidationError:
+            return str(name)
+    return "?"
 
 
 def _join(path: str, field: str) -> str:

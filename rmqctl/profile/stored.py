@@ -11,6 +11,7 @@ import msgspec
 
 from rmqctl.errors import RmqctlError
 from rmqctl.home import ClusterHome, write_atomically
+from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.schema import Profile
 
@@ -26,6 +27,8 @@ class StoredCluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The address came from `--broker-ip`, so it stays; otherwise it is detected at every `up`."""
     set_options: list[str]
     """The values of `--set`, as given."""
+    engine_options: EngineOptions = EngineOptions()
+    """`--engine` and what belongs to it, as given."""
     profile: Profile
     model: ClusterModel
 
@@ -73,6 +76,6 @@ def load_cluster_if_any(home: ClusterHome) -> StoredCluster | None:
 def _drop_unset(node: dict[str, Any]) -> None:
     """TOML has no null; where a property came from is not worth keeping."""
     del node["sources"]
-    for key in ("broker_name", "broker_id"):
+    for key in ("java", "broker_name", "broker_id"):
         if node[key] is None:
             del node[key]

@@ -7,7 +7,7 @@ from rmqctl.profile.model import Node
 from rmqctl.supervisor.ports_in_use import held_ports
 
 _LOG_LINES = 8
-_LOG_BYTES = 16384
+_LOG_BYTES = 65536
 _ERROR_LINE = re.compile(r"\S+ \S+ (?:ERROR|CRITICAL) \S+ (.*)")
 """A line of a node's log: date, time, level, logger, message."""
 _ADDRESS_IN_USE = re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE)
@@ -30,6 +30,11 @@ def explain_failure(node: Node, log_lines: list[str]) -> str | None:
     if any(_ADDRESS_IN_USE.search(line) for line in log_lines):
         for held in held_ports(node):
             return held
+    if node.engine == "apache":
+        from rmqctl.engine.apache.diagnosis import explain_java_exit
+
+        if (cause := explain_java_exit(log_lines)) is not None:
+            return cause
     errors = [match[1] for line in log_lines if (match := _ERROR_LINE.fullmatch(line))]
     if errors:
         return errors[-1]

@@ -64,7 +64,9 @@ class ReadinessProbe:
             if problem is not None:
                 return problem
         # A nameserver may still list the process that ran before this one.
-        if await self._ask(node, Command(code=RequestCode.GET_BROKER_RUNTIME_INFO)) is None:
+        # One of Apache's cannot say how it runs in its first second, and fills its log when asked.
+        code = RequestCode.GET_BROKER_CONFIG if node.engine == "apache" else RequestCode.GET_BROKER_RUNTIME_INFO
+        if await self._ask(node, Command(code=code)) is None:
             return f"it does not answer on {node.local_address}"
         return None
 

@@ -2,9 +2,9 @@
 
 Forking is only safe from a process without threads and without a running trio, and only cheap from one that has
 imported everything: importing trio alone takes 110 ms, a fork 3 ms, and the nodes share the memory of the imports.
-A node of another engine is forked the same way and then executes its own program, so that pids, logs and exits are one
-mechanism. It forks on request, reaps, and reports; policy is the supervisor's. It ends when its channel closes; its nodes
-then go on without it.
+A node of another engine is forked the same way and then executes its own program: pids, logs and exits stay one
+mechanism. The zygote forks on request, reaps, and reports; policy is the supervisor's. It ends when its channel
+closes; its nodes then go on without it.
 """
 
 import os

@@ -5,10 +5,12 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from rmqctl.profile.schema import ENGINES
 from scripts.benchmark.engines import engines
 from scripts.benchmark.sections import SECTIONS, Rows
 
@@ -17,6 +19,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure what rmqctl promises.")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="only this one (default: all)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     chosen = options.sections or list(SECTIONS)
@@ -28,7 +31,7 @@ def main() -> None:
     if missing and {"send", "consume"} & set(chosen):
         parser.error(f"send and consume need {' and '.join(missing)}, not found on the PATH")
     try:
-        columns = measure(chosen)
+        columns = measure(chosen, options.engine or ENGINES)
     except RuntimeError as error:
         sys.exit(f"scripts/bench: error: {error}")
     if options.json:
@@ -37,10 +40,10 @@ def main() -> None:
         _print_table(columns)
 
 
-def measure(sections: list[str]) -> dict[str, Rows]:
+def measure(sections: list[str], names: Sequence[str]) -> dict[str, Rows]:
     """Run the sections for each engine; return the rows by engine."""
     columns: dict[str, Rows] = {}
-    for engine in engines():
+    for engine in engines(names):
         rows = columns.setdefault(engine.name, {})
         for name in sections:
             print(f"{engine.name}: {name} …", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import psutil
 
+from rmqctl.profile.schema import ENGINES
+
 PORT_OFFSET = 15_000
 """Away from a cluster that runs with the usual ports, below the range for outgoing connections."""
 
-COMMAND_TIMEOUT_SECONDS = 120
+COMMAND_TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,23 @@ class Engine(Protocol):
         ...
 
 
-class EmbeddedEngine:
-    """Our own nodes, through the real command line."""
+class CommandLineEngine:
+    """An engine of rmqctl, through the real command line.
 
-    name = "embedded"
+    Args:
+        name: As `--engine` takes it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @contextmanager
     def cluster(self, profile: str, home: Path) -> Iterator[RunningCluster]:
         """Run a cluster of the profile below the empty folder `home` for the length of the block."""
         where = ("--home", str(home), "--json")
+        what = ("--profile", profile, "--engine", self.name)
         started = time.monotonic()
-        up = _rmqctl("up", *where, "--profile", profile, "--broker-ip", "127.0.0.1", "--port-offset", str(PORT_OFFSET))
+        up = _rmqctl("up", *where, *what, "--broker-ip", "127.0.0.1", "--port-offset", str(PORT_OFFSET))
         seconds = time.monotonic() - started
         try:
             nodes = {node["name"]: node for node in up["nodes"]}
@@ -67,9 +75,11 @@ class EmbeddedEngine:
             _rmqctl("down", *where)
 
 
-def engines() -> list[Engine]:
-    """The columns of the table, from left to right."""
-    return [EmbeddedEngine()]
+def engines(names: Sequence[str] = ENGINES) -> list[Engine]:
+    """The columns of the table, from left to right; what they need is fetched before anything is measured."""
+    if "apache" in names:
+        _rmqctl("engine", "install", "apache", "--json")
+    return [CommandLineEngine(name) for name in names]
 
 
 def _all_processes(home: Path, nodes: list[int]) -> frozenset[int]:

@@ -4,10 +4,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
-from tests.interop.apache_nodes import VERSION
-from tests.interop.toolchains import INTEROP, maven_folder
+from rmqctl.profile.schema import DEFAULT_APACHE_VERSION
+from tests.interop.toolchains import maven_folder
 
 PACKAGE = "org.apache.rocketmq.example.benchmark"
 BODY_SIZE_BYTES = 128
@@ -31,7 +32,8 @@ def consumer(nameserver: str, topic: str, group: str, home: str) -> Iterator[IO[
 
 @contextmanager
 def _program(name: str, nameserver: str, home: str, *arguments: str) -> Iterator[IO[str]]:
-    jars = maven_folder(f"apache-{VERSION}", INTEROP / "apache") / "jars"
+    version = DEFAULT_APACHE_VERSION
+    jars = maven_folder(f"benchmark-{version}", Path(__file__).parent / "java", rocketmq_version=version) / "jars"
     own = [f"-Duser.home={home}", f"-Drocketmq.namesrv.addr={nameserver}"]
     with subprocess.Popen(
         ["java", *JVM_OPTIONS, *own, "-cp", f"{jars}/*", f"{PACKAGE}.{name}", *arguments],

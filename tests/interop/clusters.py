@@ -1,31 +1,32 @@
-"""The clusters that official clients are set upon: ours, through the real CLI, and Apache's own nodes.
+"""The clusters that official clients are set upon, ours and Apache's own: both through the real command line.
 
 Responsible for naming the engines under test and for bringing one cluster up and down. `RMQCTL_INTEROP_ENGINES`
-(comma-separated, default `embedded`) chooses the engines; `apache` needs Java and Maven.
+(comma-separated, default `embedded,apache`) chooses the engines.
 """
 
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.apache_nodes import apache_cluster, is_free
-from tests.interop.toolchains import require_tools
+from tests.cluster.java import require_apache
+from tests.ports import free_port_offset
 
-UP_TIMEOUT_SECONDS = 60
-# The plan of 2m-2s uses these ports plus the offset. Offsets end where the kernel's range for outgoing
-# connections begins.
-NAMESERVER_PORTS = (9876, 9877)
-BROKER_PORTS = tuple(port + side for port in (10911, 10921, 10931, 10941) for side in (-2, 0, 1))
-PORT_OFFSETS = range(10_000, 21_700, 100)
+COMMAND_TIMEOUT_SECONDS = 150
+ENGINES = ("embedded", "apache")
+DEFAULT_JUDGE = "4.5.2"
+"""The version of Apache's nodes that judges a case which names no other."""
+
+# A burst of a test on a busy machine must not be refused because the page cache was slow for a moment.
+PATIENCE = {"osPageCacheBusyTimeOutMills": "10000", "waitTimeMillsInSendQueue": "10000", "diskMaxUsedSpaceRatio": "95"}
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster with two masters, as its clients see it."""
+    """A running cluster with two nameservers and two masters, as its clients see it."""
 
     engine: str
     nameserver_address: str
@@ -35,34 +36,33 @@ class Cluster:
 
 def engines() -> list[str]:
     """The engines to test, in the order given by the environment."""
-    return os.environ.get("RMQCTL_INTEROP_ENGINES", "embedded").split(",")
+    chosen = os.environ.get("RMQCTL_INTEROP_ENGINES", ",".join(ENGINES)).split(",")
+    if unknown := set(chosen).difference(ENGINES):
+        raise ValueError(f"RMQCTL_INTEROP_ENGINES: expected {' or '.join(ENGINES)}, found {', '.join(unknown)}")
+    return chosen
 
 
-def running_cluster(engine: str, home: Path) -> AbstractContextManager[Cluster]:
-    """Run a cluster of the engine below the folder `home` for the length of a block."""
-    if engine == "embedded":
-        return _embedded_cluster(home)
+@contextmanager
+def running_cluster(engine: str, home: Path, version: str = DEFAULT_JUDGE) -> Iterator[Cluster]:
+    """Run a cluster of the engine below the folder `home` for the length of a block.
+
+    Args:
+        engine: One of `engines()`.
+        home: An empty folder.
+        version: Of Apache RocketMQ, for its engine.
+    """
+    plan = ["--profile", "2m-2s"]
     if engine == "apache":
-        require_tools("java", "mvn")
-        return _cluster_of_apache(home)
-    raise ValueError(f"RMQCTL_INTEROP_ENGINES: expected embedded or apache, found {engine!r}")
-
-
-@contextmanager
-def _cluster_of_apache(home: Path) -> Iterator[Cluster]:
-    with apache_cluster(home, nameservers=2, masters=2) as cluster:
-        yield Cluster("apache", cluster.nameserver_address, slaves=False)
-
-
-@contextmanager
-def _embedded_cluster(home: Path) -> Iterator[Cluster]:
-    offset = _free_port_offset()
+        require_apache(version)
+        # No client sees a slave of a healthy cluster, and every JVM costs the machine 120 MiB.
+        plan = ["--profile", "2m-noslave", "--engine", "apache", "--version", version]
+        plan += [word for key, value in PATIENCE.items() for word in ("--set", f"brokers:{key}={value}")]
+    offset = free_port_offset()
     where = ("--home", str(home))
-    plan = ("--profile", "2m-2s", "--broker-ip", "127.0.0.1", "--port-offset", str(offset))
-    rmqctl("up", *where, *plan)
+    rmqctl("up", *where, *plan, "--broker-ip", "127.0.0.1", "--port-offset", str(offset))
     try:
-        addresses = ";".join(f"127.0.0.1:{port + offset}" for port in NAMESERVER_PORTS)
-        yield Cluster("embedded", addresses, slaves=True)
+        addresses = ";".join(f"127.0.0.1:{port + offset}" for port in (9876, 9877))
+        yield Cluster(engine, addresses, slaves=engine == "embedded")
     finally:
         rmqctl("down", *where)
 
@@ -74,18 +74,9 @@ def rmqctl(*arguments: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=UP_TIMEOUT_SECONDS,
+        timeout=COMMAND_TIMEOUT_SECONDS,
         check=False,
     )
     if result.returncode != 0:
         raise RuntimeError(f"rmqctl {' '.join(arguments)}: exit code {result.returncode}\n{result.stderr}")
     return result.stdout
-
-
-def _free_port_offset() -> int:
-    start = os.getpid() % len(PORT_OFFSETS)  # so that two workers do not try the same one first
-    offsets: list[int] = [*PORT_OFFSETS[start:], *PORT_OFFSETS[:start]]
-    for offset in offsets:
-        if all(is_free(port + offset) for port in NAMESERVER_PORTS + BROKER_PORTS):
-            return offset
-    raise RuntimeError("no port offset has all its ports free")

@@ -1,15 +1,26 @@
-"""Fixtures of the interoperability tests: running clusters and what each official client saw on them."""
+"""Fixtures of the interoperability tests: engines, their running clusters, a folder that all workers share."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from tests.interop.clusters import Cluster, running_cluster
+from tests.interop.clusters import DEFAULT_JUDGE, Cluster, engines, running_cluster
 
-ClusterOf = Callable[[str], Cluster]
+
+class ClusterOf(Protocol):
+    """Gives the running cluster of an engine; for Apache's, of a version."""
+
+    def __call__(self, engine: str, version: str = DEFAULT_JUDGE) -> Cluster: ...
+
+
+@pytest.fixture(scope="session", params=engines())
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that a case is judged on: each case runs on all of them."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +33,14 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cluster_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterOf]:
     """Gives the cluster of an engine, brought up when first asked for and taken down with the session."""
-    running: dict[str, Cluster] = {}
+    running: dict[tuple[str, str], Cluster] = {}
     with ExitStack() as clusters:
 
-        def cluster_of(engine: str) -> Cluster:
-            if engine not in running:
+        def cluster_of(engine: str, version: str = DEFAULT_JUDGE) -> Cluster:
+            key = (engine, version if engine == "apache" else "")
+            if key not in running:
                 home = tmp_path_factory.mktemp(engine)
-                running[engine] = clusters.enter_context(running_cluster(engine, home))
-            return running[engine]
+                running[key] = clusters.enter_context(running_cluster(engine, home, version))
+            return running[key]
 
         yield cluster_of

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.interop.clusters import engines
 from tests.interop.conftest import ClusterOf
 from tests.interop.java_client import Line, run_shared
 from tests.interop.toolchains import INTEROP, go_program, require_tools
@@ -20,10 +19,9 @@ MESSAGES = 40
 SEND_OK = 0
 
 
-@pytest.fixture(scope="session", params=engines())
-def lines(request: pytest.FixtureRequest, cluster_of: ClusterOf, session_folder: Path) -> dict[str, Line]:
+@pytest.fixture(scope="session")
+def lines(engine: str, cluster_of: ClusterOf, session_folder: Path) -> dict[str, Line]:
     require_tools("go")
-    engine = request.param
 
     def run_program() -> dict[str, Line]:
         program = go_program("go-client", INTEROP / "go")

@@ -186,7 +186,7 @@ def test_wrong_property_in_a_profile_names_the_profile_and_the_key_path() -> Non
         resolved(profile)
 
 
-def test_engine_that_is_not_there_is_refused_in_one_sentence() -> None:
-    profile = parse_profile(b'[cluster]\nengine = "apache"\n[[brokers]]\nname = "a"\n', "p")
-    with pytest.raises(UsageError, match=r"cluster\.engine: expected one of embedded, found 'apache'"):
-        resolved(profile)
+@pytest.mark.parametrize("where", ["cluster", "nameservers"])
+def test_engine_that_is_not_there_is_refused_in_one_sentence(where: str) -> None:
+    with pytest.raises(UsageError, match=rf"p: {where}\.engine: expected one of embedded, apache, found 'java'"):
+        parse_profile(f'[{where}]\nengine = "java"\n[[brokers]]\nname = "a"\n'.encode(), "p")
