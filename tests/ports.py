@@ -18,6 +18,14 @@ def free_port_offset() -> int:
     raise RuntimeError("no free block of ports on 127.0.0.1")
 
 
+def free_port(distance: int = 2) -> int:
+    """A port of 127.0.0.1 that is free now, and so are its neighbours: VIP and HA port of a broker."""
+    for port in random.sample(range(22_000, 32_000), 200):
+        if all(is_free(port + use) for use in range(-distance, distance + 1)):
+            return port
+    raise RuntimeError("no free port on 127.0.0.1")
+
+
 def is_free(port: int) -> bool:
     """Whether a server could listen on the port of 127.0.0.1, now."""
     with socket.socket() as probe:

@@ -110,9 +110,15 @@ def _log_notices(notices: list[str]) -> None:
 
 def _refuse(errors: BaseExceptionGroup[BaseException], exit_code: int) -> int:
     for error in _leaves(errors):
-        for problem in getattr(error, "problems", [str(error)]):
+        for problem in getattr(error, "problems", [_sentence(error)]):
             logger.error("%s", problem)
     return exit_code
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"can't use {error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -14,7 +14,7 @@ import typer
 import typer.core
 
 from rmqctl import __version__
-from rmqctl.cli.output import narrate, print_error
+from rmqctl.cli.output import narrate, print_error, print_json_error
 from rmqctl.errors import ExitCode, RmqctlError
 
 
@@ -49,6 +49,13 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     ),
     "send": CommandEntry("rmqctl.cli.send:send", "Send a message."),
     "tail": CommandEntry("rmqctl.cli.tail:tail", "Print the messages of a topic as they arrive."),
+    "store": GroupEntry(
+        {
+            "inspect": CommandEntry("rmqctl.cli.store:inspect", "Look into a store directory."),
+            "verify": CommandEntry("rmqctl.cli.store:verify", "Check a store directory, and repair it."),
+        },
+        "Look into store directories of either engine, without a broker.",
+    ),
     "profile": GroupEntry(
         {
             "list": CommandEntry("rmqctl.cli.profile:list_profiles", "List the profiles that come with rmqctl."),
@@ -111,11 +118,9 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
         sys.stdout.flush()
         return int(outcome or ExitCode.DONE)
     except RmqctlError as error:
-        print_error(error)
-        return error.exit_code
+        return _report(error, arguments)
     except typer.TyperException as error:
-        print_error(_usage_error(error))
-        return ExitCode.USAGE
+        return _report(_usage_error(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
         narrate("rmqctl: interrupted")
         return ExitCode.INTERRUPTED
@@ -126,14 +131,21 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
     except Exception as error:
         if os.environ.get("RMQCTL_DEBUG"):
             raise
-        print_error(
-            RmqctlError(
-                f"{type(error).__name__}: {error}",
-                "this is a defect of rmqctl, not of your input",
-                "run it again with RMQCTL_DEBUG=1 and report what it prints",
-            )
+        defect = RmqctlError(
+            f"{type(error).__name__}: {error}",
+            "this is a defect of rmqctl, not of your input",
+            "run it again with RMQCTL_DEBUG=1 and report what it prints",
         )
-        return ExitCode.REFUSED
+        return _report(defect, arguments)
+
+
+def _report(error: RmqctlError, arguments: Sequence[str]) -> int:
+    """Tell the error to the person, and to the program that asked for JSON; returns the exit status."""
+    print_error(error)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in options:
+        print_json_error(error)
+    return error.exit_code
 
 
 def _print_version(asked: bool) -> None:

@@ -7,11 +7,14 @@ table goes to a terminal.
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 
 from rmqctl.errors import RmqctlError, UsageError
+
+_LAST_COLUMN_WIDTH_MIN: Final = 24
+"""The last column, often prose, is folded into what a terminal leaves for it, but not narrower than this."""
 
 
 def narrate(text: str) -> None:
@@ -42,6 +45,17 @@ def print_json(document: object) -> None:
 def print_json_line(document: object) -> None:
     """Write one line of JSON to stdout and flush it: the form of results that go on arriving."""
     _write_bytes(msgspec.json.encode(document))
+
+
+def print_json_error(error: RmqctlError) -> None:
+    """Write the error to stdout as one line of JSON, so that whoever parses it always finds a document."""
+    told = {"what": error.what, "why": error.why, "try": error.cure, "exit_code": error.exit_code}
+    print_json_line({"error": told})
+
+
+def print_bytes_line(line: bytes) -> None:
+    """Write one line of the result to stdout as it is: bodies need not be text."""
+    _write_bytes(line)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -90,8 +104,14 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    # Better a line that the terminal breaks than an address broken inside its column: it could not be copied.
+    widths = [max(len(row[i]) for row in [columns, *rows]) + len("  ") for i in range(len(columns))]
+    last_width_min = min(widths[-1], _LAST_COLUMN_WIDTH_MIN)
+    console.width = max(console.width, sum(widths[:-1]) + last_width_min)
+    console.print(table)

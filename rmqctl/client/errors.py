@@ -104,7 +104,8 @@ class RequestRefused(ClientError):
         self.topic = topic
         cause, cure = _LIKELY.get(response_code, (None, "the log of that node says more"))
         about = f" for topic {topic}" if topic else ""
-        reasons = [reason for reason in (first_line(remark), cause) if reason]
+        said = None if response_code in _MISLEADING else first_line(remark)
+        reasons = [reason for reason in (said, cause) if reason]
         super().__init__(
             f"{server} at {address} answered {request_name(request_code)}{about} with {response_name(response_code)}",
             "; ".join(reasons) or None,
@@ -160,6 +161,9 @@ def first_line(remark: str | None) -> str | None:
         return None
     return remark.strip().splitlines()[0].strip()
 
+
+_MISLEADING: Final = frozenset({ResponseCode.MESSAGE_ILLEGAL})
+"""Codes whose remark is better not repeated: Apache's speaks of a limit of 128k that no broker has."""
 
 _LIKELY: Final[dict[int, tuple[str | None, str]]] = {
     ResponseCode.SYSTEM_ERROR: (None, "the log of that node says more"),

@@ -22,7 +22,8 @@ def spawn_supervisor() -> EarlySupervisor:
     begun = time.monotonic()
     # A session of its own: Ctrl-C in the terminal reaches the command alone, which then tells the supervisor.
     process = subprocess.Popen(
-        [sys.executable, "-m", "rmqctl.supervisor"],
+        # -P: a module of the same name in the current folder is none of ours.
+        [sys.executable, "-P", "-m", "rmqctl.supervisor"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -4,17 +4,22 @@ from collections.abc import Iterable
 
 from rmqctl.profile.model import Node, Role
 
-_START: tuple[tuple[Role, ...], ...] = ((Role.NAMESERVER,), (Role.MASTER, Role.SLAVE))
-_STOP: tuple[tuple[Role, ...], ...] = ((Role.SLAVE,), (Role.MASTER,), (Role.NAMESERVER,))
+_STOP = (Role.SLAVE, Role.MASTER, Role.NAMESERVER)
 
 
 def start_order(nodes: Iterable[Node]) -> list[list[str]]:
     """Names of the nodes in groups; a group starts when the one before it is ready.
 
     Brokers register with nameservers at start. Masters and slaves start together: a slave looks for its master
-    again and again anyway.
+    again and again anyway. A slave of Apache's does so every 30 s only, hence it starts when its master is there.
     """
-    return _groups(nodes, _START)
+    groups: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for node in nodes:
+        if node.role is Role.NAMESERVER:
+            groups[0].append(node.name)
+        else:
+            groups[2 if node.role is Role.SLAVE and node.engine == "apache" else 1].append(node.name)
+    return [group for group in groups if group]
 
 
 def stop_order(nodes: Iterable[Node]) -> list[list[str]]:
@@ -23,10 +28,6 @@ def stop_order(nodes: Iterable[Node]) -> list[list[str]]:
     A slave goes before its master, so that the master is never seen without a reason; nameservers go last, so that
     brokers can unregister.
     """
-    return _groups(nodes, _STOP)
-
-
-def _groups(nodes: Iterable[Node], order: tuple[tuple[Role, ...], ...]) -> list[list[str]]:
     known = list(nodes)
-    groups = [[node.name for node in known if node.role in roles] for roles in order]
+    groups = [[node.name for node in known if node.role is role] for role in _STOP]
     return [group for group in groups if group]

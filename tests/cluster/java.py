@@ -1,10 +1,11 @@
-"""What tests with Apache's Java nodes need on the machine: asked for once, skipped by name where it is not there."""
+"""Tests with Apache's Java nodes: what they need on the machine (skipped by name without), and what they all do."""
 
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,27 @@ def require_apache(version: str) -> None:
     if os.environ.get("RMQCTL_REQUIRE_INTEROP") == "1":
         pytest.fail(f"{lack}, but RMQCTL_REQUIRE_INTEROP=1 asks for the tests with Apache's nodes")
     pytest.skip(lack)
+
+
+def send_and_receive(cli: Any, body: str) -> None:
+    """Create a topic, send to it and read it back, all through the command line."""
+    created = cli.run("topic", "create", "orders", "--queues", "2")
+    assert created.returncode == 0, created.stderr
+    sent = cli.run("send", "orders:paid", body)
+    assert sent.returncode == 0, sent.stderr
+    assert "SEND_OK" in sent.stdout
+    assert body in tail(cli, 1)
+
+
+def tail(cli: Any, count: int) -> str:
+    """The first messages of the topic, from its start."""
+    received = cli.run("tail", "orders", "--from", "earliest", "-n", str(count))
+    assert received.returncode == 0, received.stderr
+    return str(received.stdout)
+
+
+def nothing_runs(cli: Any) -> bool:
+    return bool(cli.processes() == [] and cli.status()["state"] == "stopped")
 
 
 def _lack(version: str) -> str | None:

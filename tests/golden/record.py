@@ -60,9 +60,7 @@ def record(capture: Capture, home: Path) -> list[Passage]:
         return f"127.0.0.1:{proxies[-1].port}"
 
     option = f"-Drocketmq.serialize.type={capture.client.serialization}"
-    with apache_cluster(
-        home / "nodes", nameservers=1, masters=2, jvm_options=(option,), told_to_brokers=proxy_for_brokers
-    ) as cluster:
+    with apache_cluster(home / "nodes", masters=2, jvm_options=(option,), told_to_brokers=proxy_for_brokers) as cluster:
         nameserver = _proxies_for_clients(cluster, proxies)
         client = home / "client"
         lines = run_cases(

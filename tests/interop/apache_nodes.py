@@ -7,7 +7,7 @@ processes differs. Everything that needs no proxy uses `clusters.py`.
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import msgspec
 from rmqctl.cli.install_progress import open_install_progress
 from rmqctl.cli.output import narrate
 from rmqctl.engine import Engine
+from rmqctl.engine.apache.nodes import ApacheEngine
 from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.home import ClusterHome
@@ -59,6 +60,22 @@ class ApacheCluster:
     def nameserver_address(self) -> str:
         """What clients are given: `ip:port;ip:port`."""
         return ";".join(f"127.0.0.1:{node.port}" for node in self.nameservers)
+
+
+def broker_command(home: Path, properties: Mapping[str, str]) -> list[str]:
+    """The command that runs a broker of 4.5.2 alone, with this configuration and everything that it writes in `home`.
+
+    The broker says `boot success` on its stdout, which `wait_for_boot` waits for.
+    """
+    model = _model(home, 1, ())
+    (broker,) = model.brokers
+    engine = engines_of(model, open_install_progress, narrate)[broker.name]
+    assert isinstance(engine, ApacheEngine), "that is what the model asks for"
+    told = msgspec.structs.replace(broker, properties=dict(properties))
+    for name, content in engine.files(told, ClusterHome(home, model.name)).items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(content)
+    return engine.command(told, home, home / told.conf_name)
 
 
 @contextmanager

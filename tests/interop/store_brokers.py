@@ -22,8 +22,7 @@ from rmqnode.protocol.command import Command
 from rmqnode.protocol.java_text import string_hash
 from rmqnode.protocol.message import BatchPart, StoredMessage, decode_record, decode_records, encode_batch
 from rmqnode.protocol.properties import encode_properties
-from tests.interop.apache_nodes import BROKER_MAIN, JVM_OPTIONS, LOGBACK, VERSION, ApacheNode, wait_for_boot
-from tests.interop.toolchains import INTEROP, maven_folder
+from tests.interop.apache_nodes import ApacheNode, broker_command, wait_for_boot
 
 TOPICS = {"orders": 4, "payments": 1, "%DLQ%group": 1, "audit-log": 3}
 TAGS = ("", "TagA", "标签", "polygenelubricants")
@@ -40,6 +39,9 @@ class StoreBroker:
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
     properties: dict[str, str] = field(default_factory=dict)
+    """More keys of its configuration."""
+    prefix: list[str] = field(default_factory=list)
+    """What our broker is started with, such as a tracer."""
 
     def __post_init__(self) -> None:
         self.log = self.home / "node.log"
@@ -61,10 +63,9 @@ class StoreBroker:
             "waitTimeMillsInSendQueue": "10000",
             **self.properties,
         }
-        (self.home / "conf").mkdir(parents=True)
-        for name in ("logback_namesrv.xml", "logback_broker.xml"):
-            (self.home / "conf" / name).write_text(LOGBACK)
+        self.home.mkdir(parents=True)
         (self.home / "broker.conf").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        self.properties = properties
 
     @property
     def store(self) -> Path:
@@ -80,11 +81,9 @@ class StoreBroker:
         """Start a broker on the folder and wait until it serves."""
         conf = str(self.home / "broker.conf")
         if engine == "apache":
-            jars = maven_folder(f"apache-{VERSION}", INTEROP / "apache") / "jars"
-            own = (f"-Duser.home={self.home}", f"-Drocketmq.home.dir={self.home}")
-            command = ["java", *JVM_OPTIONS, *own, "-cp", f"{jars}/*", BROKER_MAIN, "-c", conf]
+            command = broker_command(self.home, self.properties)
         else:
-            command = [sys.executable, "-m", "rmqnode", "broker", "-c", conf]
+            command = [*self.prefix, sys.executable, "-m", "rmqnode", "broker", "-c", conf]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.home

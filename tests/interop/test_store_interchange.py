@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.apache_nodes import free_ports
+from tests.cluster.java import require_apache
 from tests.interop.store_brokers import Sent, StoreBroker, StoreClient, with_client
-from tests.interop.toolchains import require_tools
+from tests.ports import free_port
 
 COUNT = 10_000
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[StoreBroker]:
-    require_tools("java", "mvn")
-    (port,) = free_ports(1, distance=2)
-    broker = StoreBroker(tmp_path / "broker", port)
+    require_apache("4.5.2")
+    broker = StoreBroker(tmp_path / "broker", free_port())
     yield broker
     broker.close()
 

@@ -1,8 +1,9 @@
 """One TCP connection that speaks frames, the same for both ends: either side may send requests.
 
 Reading: every frame that one read brought is handed on before the loop is yielded to, and what the handlers
-answer meanwhile leaves in one write. Writing never waits: what the socket does not take at once goes to a
-task that drains it, and a peer that reads too slowly is first not read from any more and then dropped.
+answer meanwhile leaves in one write, unless that takes more time or memory than one peer may have at a turn.
+Writing never waits: what the socket does not take at once goes to a task that drains it, and a peer that reads
+too slowly is first not read from any more and then dropped.
 The socket is driven directly (`recv`, `send`, `wait_readable`): a trio stream would add a task switch to each
 answer of a long poll and a copy to each read.
 """
@@ -10,6 +11,7 @@ answer of a long poll and a copy to each read.
 import logging
 import socket
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Final
 
 import trio
@@ -26,8 +28,11 @@ logger = logging.getLogger(__name__)
 _READ_SIZE_BYTES: Final = 65_536
 """Below the C library's threshold for a mapping of its own: a read costs no system call for memory."""
 
-_READS_IN_A_ROW_MAX: Final = 4
-"""A busy peer is interrupted after so many reads, so that the others get their turn."""
+_TURN_SECONDS: Final = 0.005
+"""A busy peer is interrupted after so long, so that others get their turn; a read full of sends takes half of it."""
+
+_ANSWERS_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+"""So much of answers leaves without waiting for the rest: a read of small requests may ask for gigabytes."""
 
 _BACKLOG_BYTES_PAUSE: Final = 8 * 1024 * 1024
 """With more than this unsent, nothing more is read from the peer."""
@@ -68,6 +73,7 @@ class Connection:
         self.close_reason = ""
         self._in_batch = False
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._backlog: list[bytes] = []
         self._backlog_bytes = 0
         self._drained = trio.Event()
@@ -96,27 +102,30 @@ class Connection:
 
     async def _read_until_closed(self) -> None:
         decoder = FrameDecoder()
-        reads_in_a_row = 0
+        turn_end = perf_counter() + _TURN_SECONDS
         while not self.is_closed:
             try:
                 data = self._sock.recv(_READ_SIZE_BYTES)
             except BlockingIOError:
-                reads_in_a_row = 0
                 if not await self._wait_readable():
                     return
+                turn_end = perf_counter() + _TURN_SECONDS
                 continue
             except OSError as error:
                 return self.close(f"the read failed: {error}")
             if not data:
                 return self.close("the peer closed it")
-            if not self._handle(decoder, data):
-                return
-            if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
-                await self._drained.wait()
-            reads_in_a_row += 1
-            if reads_in_a_row == _READS_IN_A_ROW_MAX:
-                reads_in_a_row = 0
-                await trio.lowlevel.checkpoint()
+            left = self._handle(decoder, data, turn_end)
+            while not self.is_closed and (left or self._is_turn_over(turn_end)):
+                if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
+                    await self._drained.wait()
+                else:
+                    await trio.lowlevel.checkpoint()
+                turn_end = perf_counter() + _TURN_SECONDS
+                left = self._handle_frames(decoder, left, turn_end)
+
+    def _is_turn_over(self, turn_end: float) -> bool:
+        return perf_counter() > turn_end or self._backlog_bytes > _BACKLOG_BYTES_PAUSE
 
     async def _wait_readable(self) -> bool:
         try:
@@ -125,22 +134,40 @@ class Connection:
             return False
         return True
 
-    def _handle(self, decoder: FrameDecoder, data: bytes) -> bool:
+    def _handle(self, decoder: FrameDecoder, data: bytes, turn_end: float) -> list[Frame]:
+        """Hand on what a read brought; return the frames that this turn left no time or room for."""
         self.last_activity = trio.current_time()
+        try:
+            frames = decoder.feed(data)
+        except ProtocolError as error:
+            self._refuse(error)
+            return []
+        return self._handle_frames(decoder, frames, turn_end)
+
+    def _handle_frames(self, decoder: FrameDecoder, frames: list[Frame], turn_end: float) -> list[Frame]:
+        handled = 0
         self._in_batch = True
         try:
-            for frame in decoder.feed(data):
+            for frame in frames:
                 self._on_frame(self, frame)
-            decoder.check()
+                handled += 1
+                if self._out_bytes > _ANSWERS_BYTES_AT_ONCE or perf_counter() > turn_end:
+                    break
+            if handled == len(frames):
+                decoder.check()
         except ProtocolError as error:
-            logger.warning("connection closed peer=%s reason=%s", self.peer, error)
-            self._flush()  # what came before it has been handled and has its answers
-            self.close(str(error))
-            return False
+            self._refuse(error)
+            return []
         finally:
             self._in_batch = False
             self._flush()
-        return not self.is_closed
+        return frames[handled:]
+
+    def _refuse(self, error: ProtocolError) -> None:
+        """Close the connection for what can't be understood, once what came before it has its answers."""
+        logger.warning("connection closed peer=%s reason=%s", self.peer, error)
+        self._flush()
+        self.close(str(error))
 
     def reply(self, request: Request[Any], reply: Reply) -> None:
         """Answer a request that came over this connection, in its serialization; oneways stay unanswered."""
@@ -214,6 +241,7 @@ class Connection:
 
     def _write(self, frame: bytes) -> None:
         self._out.append(frame)
+        self._out_bytes += len(frame)
         if not self._in_batch:
             self._flush()
 
@@ -222,6 +250,7 @@ class Connection:
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
+        self._out_bytes = 0
         self.last_activity = trio.current_time()
         if not self._backlog_bytes:
             try:

@@ -15,8 +15,10 @@ from threading import Lock
 from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
+from rmqnode.store.errors import StoreFileMismatch
 from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
+from rmqnode.store.options import MIB
 from rmqnode.store.record import (
     BLANK_HEAD,
     BLANK_MAGIC,
@@ -29,7 +31,7 @@ from rmqnode.store.record import (
     STORE_TIMESTAMP_POSITION,
 )
 
-RESERVE_STEP: Final = 4 * 1024 * 1024
+RESERVE_STEP: Final = 4 * MIB
 """Disk space is reserved in steps of this many bytes: about 20 000 small messages for one system call."""
 
 Window = tuple[memoryview, int, int]
@@ -166,13 +168,20 @@ class CommitLog:
 
     # --- opening and closing -------------------------------------------------------------------------------------
 
-    def load(self) -> None:
-        """Find the files; every byte counts as written until recovery cuts the log.
+    def load(self, *, repairs: bool = True) -> None:
+        """Find the files; every byte counts as written until recovery cuts the log. `repairs`: as of the files.
 
         Raises:
             StoreFileMismatch: A file does not fit.
         """
-        self._files.load()
+        try:
+            self._files.load(repairs=repairs)
+        except StoreFileMismatch as mismatch:
+            # The only file, and of a size that somebody may have chosen: the configuration is wrong, not the file.
+            is_chosen = not self._files.files and mismatch.path.stat().st_size % MIB == 0
+            if not repairs or not mismatch.is_cut_short or is_chosen:
+                raise
+            self._files.extend_last(mismatch.path)
         if self._files.files:
             self.wrote_offset = self._files.files[-1].base_offset + self._files.file_size
 

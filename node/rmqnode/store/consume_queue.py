@@ -14,7 +14,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from rmqnode.store.mapped_file import MappedFile, MappingBudget
+from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
 
@@ -161,6 +161,24 @@ class ConsumeQueue:
         units = self.units(queue_offset, 1)
         return UNIT.unpack(units) if units else None
 
+    def place(self, queue_offset: int) -> tuple[Path, int]:
+        """File and position of a unit, there or not."""
+        position = queue_offset * UNIT_SIZE
+        file = self._files.find(position)
+        if file is not None:
+            return file.path, position - file.base_offset
+        within = position % self._files.file_size
+        return self._files.directory / f"{position - within:0{FILE_NAME_DIGITS}d}", within
+
+    def content_behind_end(self) -> int | None:
+        """Queue offset behind the end where something is that is not zero; None when there is nothing."""
+        end = self.max_queue_offset * UNIT_SIZE
+        for file in self._files.between(end, end + (1 << 62)):
+            for position, piece in file.content(max(0, end - file.base_offset), file.size_bytes):
+                if any(piece):
+                    return (file.base_offset + position + len(piece) - len(piece.lstrip(b"\0"))) // UNIT_SIZE
+        return None
+
     def next_file_queue_offset(self, queue_offset: int) -> int:
         """Queue offset of the first unit of the file behind the one that `queue_offset` belongs to."""
         units_per_file = self._files.file_size // UNIT_SIZE
@@ -191,13 +209,22 @@ class ConsumeQueue:
 
     # --- opening, cutting, deleting ------------------------------------------------------------------------------
 
-    def load(self) -> None:
-        """Find the files and the end of the queue.
+    @property
+    def had_empty_file(self) -> bool:
+        """Whether `load` deleted a last file of length 0."""
+        return self._files.had_empty_file
+
+    def extend_last_file(self, path: Path) -> None:
+        """Give a last file that was cut short its length back; the units are gone. To be loaded again."""
+        self._files.extend_last(path)
+
+    def load(self, *, repairs: bool = True) -> None:
+        """Find the files and the end of the queue; changes nothing unless it `repairs`.
 
         Raises:
             StoreFileMismatch: A file does not fit.
         """
-        self._files.load()
+        self._files.load(repairs=repairs)
         self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0, self._capacity())
         self.flushed_queue_offset = self.max_queue_offset
         self.min_queue_offset = self._files.first_offset // UNIT_SIZE

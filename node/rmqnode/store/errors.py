@@ -23,9 +23,11 @@ class StoreLocked(StoreError):
 class StoreFileMismatch(StoreError):
     """A file of the commit log or of a consume queue is not what its folder allows."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: Path, problem: str, *, is_cut_short: bool = False) -> None:
         self.path = path
         self.problem = problem
+        self.is_cut_short = is_cut_short
+        """The last file is too short, and nothing else is wrong: its end may have been lost."""
         super().__init__(f"{path}: {problem}")
 
 

@@ -48,6 +48,18 @@ class StoreLock:
             os.close(descriptor)
 
 
+def lock_holder(path: Path) -> int | None:
+    """Process id of who holds a lock file; None when nobody does, or the system does not tell."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _holder(descriptor: int) -> int | None:
     """Process id of who holds the lock, if the system tells."""
     is_linux = sys.platform == "linux"

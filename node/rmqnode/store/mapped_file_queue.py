@@ -15,15 +15,17 @@ from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile
 class MappedFileQueue:
     """The files of one folder, oldest first."""
 
-    __slots__ = ("directory", "file_size", "files")
+    __slots__ = ("directory", "file_size", "files", "had_empty_file")
 
     def __init__(self, directory: Path, file_size: int) -> None:
         self.directory = directory
         self.file_size = file_size
         self.files: list[MappedFile] = []
+        self.had_empty_file = False
+        """Whether `load` deleted a last file of length 0: its creation was interrupted, or its content is lost."""
 
-    def load(self) -> None:
-        """Find the files on disk; maps nothing.
+    def load(self, *, repairs: bool = True) -> None:
+        """Find the files on disk; maps nothing. Changes nothing either unless it `repairs`.
 
         Raises:
             StoreFileMismatch: A foreign entry, a wrong length or a gap, all of which Apache's broker refuses too.
@@ -32,18 +34,26 @@ class MappedFileQueue:
             found = sorted(os.scandir(self.directory), key=lambda entry: entry.name)
         except FileNotFoundError:
             return
-        if found and _is_stream_file(found[-1]) and found[-1].stat().st_size == 0:
+        if repairs and found and _is_stream_file(found[-1]) and found[-1].stat().st_size == 0:
             os.unlink(found.pop().path)
+            self.had_empty_file = True
+        self.files = []
         for entry in found:
-            self.files.append(self._checked(entry))
+            self.files.append(self._checked(entry, is_last=entry is found[-1]))
 
-    def _checked(self, entry: os.DirEntry[str]) -> MappedFile:
+    def extend_last(self, path: Path) -> None:
+        """Give a last file that was cut short its length back, with zeros, and load again."""
+        os.truncate(path, self.file_size)
+        self.load()
+
+    def _checked(self, entry: os.DirEntry[str], *, is_last: bool) -> MappedFile:
         path = Path(entry.path)
         if not _is_stream_file(entry):
             raise StoreFileMismatch(path, "does not belong here; move it away")
         size = entry.stat().st_size
         if size != self.file_size:
-            raise StoreFileMismatch(path, f"has {size} bytes, the configured file size is {self.file_size}")
+            problem = f"has {size} bytes, the configured file size is {self.file_size}"
+            raise StoreFileMismatch(path, problem, is_cut_short=is_last and size < self.file_size)
         base_offset = int(entry.name)
         if self.files and base_offset != self.files[-1].base_offset + self.file_size:
             raise StoreFileMismatch(path, f"does not continue {self.files[-1].path.name}: a file is missing")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rmqnode.store.consume_queue import ConsumeQueue, rounded_to_units
+from rmqnode.store.errors import StoreFileMismatch
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.record import TOPIC_SIZE_MAX
 
@@ -42,6 +43,8 @@ class QueueTable:
         self._file_size = rounded_to_units(file_size)
         self._budget = budget
         self.by_key: dict[QueueKey, ConsumeQueue] = {}
+        self.lost_units = False
+        """Whether a file was found cut short when the queues were loaded: some end too early."""
 
     def load(self) -> None:
         """Find all queues on disk.
@@ -49,18 +52,39 @@ class QueueTable:
         Raises:
             StoreFileMismatch: A file does not fit.
         """
+        self._find(repairs=True)
+        for key, queue in list(self.by_key.items()):
+            if not queue.max_queue_offset:
+                self.by_key.pop(key).delete()
+
+    def load_untouched(self) -> None:
+        """Find all queues on disk, the empty ones too, and change nothing.
+
+        Raises:
+            StoreFileMismatch: A file does not fit.
+        """
+        self._find(repairs=False)
+
+    def _find(self, *, repairs: bool) -> None:
         for topic in _folders(self._directory):
             for name in _folders(self._directory / topic):
                 if name.isascii() and name.isdecimal() and names_a_queue(topic, int(name)):
-                    self._load_queue(topic, int(name))
+                    queue = ConsumeQueue(self._directory, self._file_size, topic, int(name), self._budget)
+                    try:
+                        queue.load(repairs=repairs)
+                    except StoreFileMismatch as mismatch:
+                        if not repairs or not mismatch.is_cut_short or self._has_another_size():
+                            raise
+                        self.lost_units = True
+                        queue.extend_last_file(mismatch.path)
+                        queue.load()
+                    self.lost_units = self.lost_units or queue.had_empty_file
+                    self.by_key[topic, int(name)] = queue
 
-    def _load_queue(self, topic: str, queue_id: int) -> None:
-        queue = ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
-        queue.load()
-        if queue.max_queue_offset:
-            self.by_key[topic, queue_id] = queue
-        else:
-            queue.delete()
+    def _has_another_size(self) -> bool:
+        """Whether all files agree on a size that is not the configured one."""
+        sizes = [path.stat().st_size for path in self._directory.glob("*/*/*")]
+        return len(sizes) > 1 and len(set(sizes)) == 1
 
     def new(self, topic: str, queue_id: int) -> ConsumeQueue | None:
         """Make an empty queue, not yet in the table, without files; None when the names cannot be a folder's."""
@@ -73,7 +97,7 @@ class QueueTable:
 
         Transaction and schedule topics are left alone.
         """
-        keys = [key for key, queue in self.by_key.items() if not _is_protected(key[0]) and goes(queue)]
+        keys = [key for key, queue in self.by_key.items() if not is_protected(key[0]) and goes(queue)]
         for key in keys:
             self.by_key.pop(key).delete()
         for topic in {topic for topic, _ in keys}:
@@ -88,7 +112,8 @@ class QueueTable:
             queue.unmap()
 
 
-def _is_protected(topic: str) -> bool:
+def is_protected(topic: str) -> bool:
+    """Whether the queues of a topic are never deleted."""
     return topic == _PROTECTED_TOPIC or topic.startswith(_PROTECTED_PREFIX)
 
 

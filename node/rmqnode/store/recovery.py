@@ -6,9 +6,10 @@ check every record, give it its unit unless its queue has it, cut the log behind
     situation                                          where the walk begins
     ---------------------------------------------------------------------------------------------------
     coverage is ours, queues and log agree with it     at the covered offset (the log end after a clean stop)
-    coverage is ours, units are missing                at the first record: a queue was lost
+    coverage is ours, units or records are missing     at the first record: a queue was lost, or the log's end
     no coverage, clean stop                            behind the last record that a queue knows
     no coverage, abort file                            newest file that begins before the checkpoint
+    a queue file was cut short                         at the first record
     no commit log                                      nowhere; the queues are deleted
 
 A bad record ends the log, except below an offset that was known to be complete: there it is damage, and the walk
@@ -62,6 +63,10 @@ class RecoveryReport(NamedTuple):
         )
 
 
+class _UnitsMissing(Exception):
+    """A record does not continue its queue: units before it are gone that were taken to be there."""
+
+
 class Recovery:
     """One opening of a store whose files have been loaded."""
 
@@ -74,6 +79,7 @@ class Recovery:
         self._options = options
         self._was_clean = was_clean
         self._complete_to = 0
+        self._walks_all = False
         self._records_scanned = 0
         self._bytes_damaged = 0
         self._dispatched_to: dict[ConsumeQueue, int] = {}
@@ -90,12 +96,8 @@ class Recovery:
         if not self._log.file_offsets():
             return self._without_log(began)
         start = self._choose_start()
-        complete_to = max(start, self._complete_to)
-        for queue in list(self._table.by_key.values()):
-            if not self._was_clean or queue.end_physical_offset() > complete_to:
-                queue.cut(complete_to)
-            self._dispatched_to[queue] = queue.end_physical_offset()
-        end = self._walk(start)
+        self._walks_all = start == self._log.min_offset
+        end = self._walk_from(start)
         bytes_cut = self._log.cut(end)
         # What was walked may have been in the page cache of a killed process only: the next flush takes it along.
         self._log.flushed_offset = min(start, end)
@@ -125,7 +127,11 @@ class Recovery:
     def _choose_start(self) -> int:
         """Physical offset from which on records are walked; also notes how far the log is known to reach."""
         coverage = self._checkpoint.coverage
-        if coverage is not None and self._log_reaches(coverage.physical_offset):
+        if self._table.lost_units:
+            return self._log.min_offset
+        if coverage is not None:
+            if not self._log_reaches(coverage.physical_offset):
+                return self._log.min_offset
             self._complete_to = coverage.physical_offset
             covered = coverage.unit_count <= self._units_below(coverage.physical_offset)
             return coverage.physical_offset if covered else self._log.min_offset
@@ -158,6 +164,20 @@ class Recovery:
         return self._log.min_offset
 
     # --- the walk ------------------------------------------------------------------------------------------------
+
+    def _walk_from(self, start: int) -> int:
+        """Cut the queues to what is known to be right and walk; from the first record if that shows units missing."""
+        complete_to = max(start, self._complete_to)
+        for queue in list(self._table.by_key.values()):
+            if not self._was_clean or queue.end_physical_offset() > complete_to:
+                queue.cut(complete_to)
+            self._dispatched_to[queue] = queue.end_physical_offset()
+        try:
+            return self._walk(start)
+        except _UnitsMissing:
+            self._dispatched_to = {queue: queue.end_physical_offset() for queue in self._table.by_key.values()}
+            self._walks_all = True
+            return self._walk(self._log.min_offset)
 
     def _walk(self, start: int) -> int:
         """Check and dispatch every record from an offset on; return where the log ends."""
@@ -206,6 +226,8 @@ class Recovery:
             queue.cut_at(0)
         if record.queue_offset and not queue.max_queue_offset:
             queue.begin_at(record.queue_offset)
+        if record.queue_offset > queue.max_queue_offset and not self._walks_all:
+            raise _UnitsMissing
         # Any other difference is a damage of long ago; Apache appends at the end too and says so in its log.
         delays = self._options.delay_levels_ms
         tags_code = tags_code_of(topic, record.properties, record.store_timestamp, delays)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rmqctl.engine.apache.cache import Distribution, EngineCache, Manifest, major_of, version_key
 from rmqctl.engine.apache.maven_settings import central_repository, settings_files
-from rmqctl.engine.apache.repository import FetchFailed, FileNotPublished, Received, Repository
+from rmqctl.engine.apache.repository import FetchFailed, FileNotPublished, Repository
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def open_central() -> Repository:
 
 
 def published_versions(repository: Repository) -> list[str]:
-    """The versions of the broker that a repository lists, oldest first; raises FetchFailed or FileNotPublished."""
-    return _versions_in(repository.read(f"{GROUP_PATH}/rocketmq-broker/maven-metadata.xml"))
+    """The versions of which a repository lists all artifacts, oldest first; raises FetchFailed or FileNotPublished."""
+    listed = [_versions_in(repository.read(f"{GROUP_PATH}/{each}/maven-metadata.xml")) for each in ARTIFACTS]
+    return [version for version in listed[0] if all(version in versions for versions in listed)]
 
 
 def _versions_in(metadata: bytes) -> list[str]:
@@ -124,7 +126,8 @@ def _failures_explained(version: str) -> Iterator[None]:
 
 def _check_published(version: str, repository: Repository) -> None:
     try:
-        repository.read(f"{GROUP_PATH}/rocketmq-broker/{version}/rocketmq-broker-{version}.pom")
+        for artifact in ARTIFACTS:
+            repository.read(f"{GROUP_PATH}/{artifact}/{version}/{artifact}-{version}.pom")
     except FileNotPublished:
         try:
             known = published_versions(repository)
@@ -187,8 +190,13 @@ def _path_of(artifact: "Artifact") -> str:
 
 def _fetch_all(jars: list[_Jar], lib: Path, repository: Repository, progress: InstallProgress) -> dict[str, int]:
     """Fetch the jars that are not there yet; returns the size of each."""
+    telling = Lock()
 
-    def fetch(jar: _Jar, received: Received) -> tuple[str, int]:
+    def received(size_bytes: int) -> None:
+        with telling:
+            progress.received(size_bytes)
+
+    def fetch(jar: _Jar) -> tuple[str, int]:
         target = lib / jar.name
         # A file that is there is whole: it got its name after its checksum was found right.
         size = target.stat().st_size if target.exists() else repository.fetch(jar.path, target, received)
@@ -197,7 +205,7 @@ def _fetch_all(jars: list[_Jar], lib: Path, repository: Repository, progress: In
     sizes = {}
     with ThreadPoolExecutor(_FETCHES_AT_ONCE) as threads:
         try:
-            for name, size in threads.map(lambda jar: fetch(jar, progress.received), jars):
+            for name, size in threads.map(fetch, jars):
                 sizes[name] = size
                 progress.fetched(name)
         except BaseException:

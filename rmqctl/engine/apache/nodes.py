@@ -63,25 +63,25 @@ class ApacheEngine:
             engine=self.name,
             config_path=str(config_path),
             log_path=str(home.node_log(node.name)),
-            argv=[
-                self.java.executable,
-                # First, so that `ps` shows which node it is.
-                f"-Drmqctl.node={node.name}",
-                *self._options(node, folder),
-                "-classpath",
-                self.distribution.classpath,
-                _MAIN_CLASSES[node.kind],
-                "-c",
-                str(config_path),
-            ],
+            argv=self.command(node, folder, config_path),
             folder=str(folder),
             grace_seconds=GRACE_SECONDS,
         )
 
-    def _options(self, node: Node, folder: Path) -> list[str]:
+    def command(self, node: Node, folder: Path, config_path: Path) -> list[str]:
+        """The command line of a node.
+
+        Args:
+            node: Its kind, its settings for the JVM, its system properties.
+            folder: Home of everything that it writes; `files` come there.
+            config_path: Its configuration file.
+        """
         assert node.java is not None, "the node runs on Java"
         log_path = folder / _LOG_CONFIGS[node.kind]
         return [
+            self.java.executable,
+            # First, so that `ps` shows which node it is.
+            f"-Drmqctl.node={node.name}",
             f"-Duser.home={folder}",
             f"-Drocketmq.home.dir={folder}",
             f"-Drmq.logback.configurationFile={log_path}",
@@ -89,4 +89,9 @@ class ApacheEngine:
             f"-XX:ErrorFile={folder / 'logs' / 'hs_err_%p.log'}",
             *system_properties(node),
             *jvm_options(self.java.major, node.java),
+            "-classpath",
+            self.distribution.classpath,
+            _MAIN_CLASSES[node.kind],
+            "-c",
+            str(config_path),
         ]

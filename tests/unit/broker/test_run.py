@@ -1,5 +1,6 @@
 """A broker as a process of its own: what it prints, how it stops, and how it says why it did not start."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -86,3 +87,10 @@ def test_a_taken_port_is_named(start: Start, tmp_path: Path) -> None:
     assert exit_code == 1
     assert errors.splitlines()[-1].endswith(f"can't listen on 127.0.0.1:{port}: Address already in use")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_cannot_be_made_is_named_with_the_reason(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    exit_code, errors = end_of(start(free_port(), f"storePathRootDir={tmp_path / 'file' / 'store'}"))
+    assert exit_code == 1
+    assert re.search(rf"can't use {re.escape(str(tmp_path))}/file\S*: Not a directory$", errors.splitlines()[-1])

@@ -9,6 +9,7 @@ from rmqctl.client.errors import (
     first_line,
 )
 from rmqctl.errors import ExitCode
+from rmqnode.protocol.codes import ResponseCode
 
 
 def test_a_refusal_names_server_request_topic_code_remark_cause_and_cure() -> None:
@@ -29,6 +30,13 @@ def test_an_unknown_code_without_a_remark_is_still_a_sentence() -> None:
     error = RequestRefused("nameserver", "127.0.0.1:9876", 4711, 999, None)
     assert error.what == "nameserver at 127.0.0.1:9876 answered request 4711 with response 999"
     assert error.why is None
+
+
+def test_a_message_that_is_too_large_is_not_told_the_limit_that_apaches_remark_has_wrong() -> None:
+    remark = "the message is illegal, maybe msg body or properties length not matched. msg body length limit 128k"
+    error = RequestRefused("broker-a", "10.0.0.1:10911", 310, ResponseCode.MESSAGE_ILLEGAL, remark, "orders")
+    assert error.why == "the message or its properties are too large, or the topic name is too long"
+    assert "maxMessageSize (4 MiB)" in (error.cure or "")
 
 
 def test_unreachable_nameservers_are_all_named_with_their_reasons() -> None:

@@ -185,8 +185,12 @@ def connected_pair() -> tuple[CountingSocket, socket.socket]:
 
 
 async def test_what_one_read_brings_is_answered_in_order_by_one_write(
-    nursery: trio.Nursery, node: Any, peer_of: Callable[[trio.SocketStream], Any]
+    nursery: trio.Nursery,
+    node: Any,
+    peer_of: Callable[[trio.SocketStream], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connection_module, "_TURN_SECONDS", 60)  # however busy the machine is
     ours, theirs = connected_pair()
     pipelined = b"".join(encode_command(echo(b"%d" % number, opaque=number)) for number in range(300))
     theirs.send(pipelined)
@@ -199,6 +203,38 @@ async def test_what_one_read_brings_is_answered_in_order_by_one_write(
     assert [answer.body for answer in answers] == [b"%d" % number for number in range(300)]
     assert len(pipelined) < 65_536
     assert ours.sends == 1
+
+
+async def test_a_peer_that_asks_much_at_once_lets_others_go_between_and_gets_it_all(
+    connect: Connect, node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_TURN_SECONDS", 0)
+    greedy, other = await connect(), await connect()
+    count = 300
+    await greedy.send(*(echo(b"greedy", opaque=number) for number in range(count)), b"garbage!")
+    assert (await other.ask(echo(b"other"))).body == b"other"
+    assert len(node.handled) < count
+    assert [(await greedy.receive()).opaque for _ in range(count)] == list(range(count))
+    await greedy.wait_closed()
+
+
+async def test_small_requests_with_large_answers_do_not_pile_up_in_memory(
+    nursery: trio.Nursery, peer_of: Callable[[trio.SocketStream], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_ANSWERS_BYTES_AT_ONCE", 100_000)
+    monkeypatch.setattr(connection_module, "_BACKLOG_BYTES_PAUSE", 1_000_000)
+    ours, theirs = connected_pair()
+    count = 500
+    theirs.send(b"".join(encode_command(echo(b"")) for _ in range(count)))
+    answer = Command(code=0, flag=FLAG_RESPONSE, body=bytes(60_000))
+    connection = Connection(ours, lambda connection, frame: connection.send(answer))
+    async with trio.SocketStream(trio.socket.from_stdlib_socket(theirs)) as stream:
+        nursery.start_soon(connection.run)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert 1_000_000 < connection._backlog_bytes < 1_300_000
+        peer = peer_of(stream)
+        for _ in range(count):
+            assert (await peer.receive()).body == answer.body
 
 
 async def test_a_peer_that_does_not_read_is_not_read_from_and_loses_nothing(

@@ -46,6 +46,23 @@ def test_version_and_help_import_no_command(arguments: list[str]) -> None:
     assert set(imported) <= {"rmqctl.cli", "rmqctl.cli.app", "rmqctl.cli.output", "rmqctl.errors"}
 
 
+@pytest.mark.parametrize("arguments", [["profile", "show", "nosuch", "--json"], ["status", "--json", "--jsn"]])
+def test_a_failure_is_a_json_document_too_for_who_asked_for_json(
+    arguments: list[str], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    code = run(arguments)
+    said = capsysbinary.readouterr()
+    error = json.loads(said.out)["error"]
+    assert error["exit_code"] == code == ExitCode.USAGE
+    assert list(error) == ["what", "why", "try", "exit_code"]
+    assert f"rmqctl: error: {error['what']}" in said.err.decode()
+
+
+def test_a_word_after_two_dashes_asks_for_no_json(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["profile", "show", "--", "--json"]) == ExitCode.USAGE
+    assert capsysbinary.readouterr().out == b""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -51,7 +51,8 @@ class MavenServer:
         self.publish_artifact("rocketmq-namesrv", version, library.format("1.3"))
         self.publish_artifact("rocketmq-broker", version, library.format("[1.0,2.0)"))
         self.publish_artifact("rocketmq-tools", version)
-        self.publish(f"{GROUP}/rocketmq-broker/maven-metadata.xml", _metadata("4.5.1", version, "4.10.0"))
+        for artifact in ("rocketmq-namesrv", "rocketmq-broker", "rocketmq-tools"):
+            self.publish(f"{GROUP}/{artifact}/maven-metadata.xml", _metadata("4.5.1", version, "4.10.0"))
 
     def close(self) -> None:
         """Answer nobody any more."""

@@ -113,6 +113,15 @@ def test_version_that_does_not_exist_is_refused_with_those_that_do(maven: MavenS
     assert published_versions(repository(maven)) == ["4.5.1", "4.9.7", "4.10.0"]
 
 
+def test_version_of_which_an_artifact_is_missing_does_not_exist(maven: MavenServer, cache: EngineCache) -> None:
+    maven.publish_rocketmq("4.9.7")
+    maven.publish(f"{GROUP}/rocketmq-namesrv/maven-metadata.xml", b"<version>4.9.7</version>")
+    assert published_versions(repository(maven)) == ["4.9.7"]
+    del maven.files[f"{GROUP}/rocketmq-namesrv/4.9.7/rocketmq-namesrv-4.9.7.pom"]
+    with pytest.raises(UsageError, match=r"there is no Apache RocketMQ 4\.9\.7"):
+        install("4.9.7", cache, lambda: repository(maven), Heard())
+
+
 def test_without_network_the_error_says_so_and_what_to_do(maven: MavenServer, cache: EngineCache) -> None:
     unreachable = repository(maven)
     maven.close()

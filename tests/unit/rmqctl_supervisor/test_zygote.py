@@ -108,3 +108,21 @@ def test_many_nodes_that_end_at_once_are_all_reported(program: Program) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
     assert {program.heard()["pid"] for _ in pids} == pids
+
+
+def test_node_of_another_engine_becomes_its_program_with_the_same_pid_log_and_report(program: Program) -> None:
+    state = "grep -h SigIgn /proc/self/status; echo pid $$ in $(pwd); exit 7"
+    pid = program.start("node", "\n".join(["exec", "/bin/sh", "-c", state]))
+    reaped = program.heard()
+    assert (reaped["pid"], os.waitstatus_to_exitcode(reaped["wait_status"])) == (pid, 7)
+    log = program.log("node")
+    assert f"pid {pid} in {program.folder}" in log
+    if "SigIgn" in log:
+        ignored = int(log.split("SigIgn:")[1].split()[0], 16)
+        assert not ignored & (1 << signal.SIGTERM - 1 | 1 << signal.SIGINT - 1 | 1 << signal.SIGPIPE - 1)
+
+
+def test_program_that_is_not_there_is_a_crash_with_its_reason_in_the_log(program: Program) -> None:
+    program.start("node", "exec\n/nowhere/java")
+    assert os.waitstatus_to_exitcode(program.heard()["wait_status"]) == 70
+    assert "/nowhere/java" in program.log("node") or "No such file" in program.log("node")

@@ -33,6 +33,12 @@ def stand_in(kind: str, config_path: Path) -> int:
             return 0
 
 
+def _argv_in(config_path: Path) -> list[str] | None:
+    """A stand-in may be told to become another program: `exec PROGRAM ARGUMENT…`, one a line."""
+    first, *argv = config_path.read_text().split("\n")
+    return argv if first == "exec" else None
+
+
 def _is_open(descriptor: int) -> bool:
     try:
         os.fstat(descriptor)
@@ -60,6 +66,8 @@ async def main(zygote: Zygote, folder: Path) -> None:
                         kind="broker",
                         config_path=str(folder / name),
                         log_path=str(folder / f"{name}.log"),
+                        argv=_argv_in(folder / name),
+                        folder=str(folder),
                     )
                 )
         nursery.cancel_scope.cancel()

@@ -425,6 +425,7 @@ def test_crash_recovery_without_our_coverage_begins_at_the_file_before_the_check
         result = kit.put(store, "T", 0, bytes(20_000))
         if result.physical_offset % kit.log_file_size == 0:
             starts.append(result.physical_offset)
+    kit.build_index(store)
     store.flush_consume_queues()
     store.write_checkpoint()
     root = kit.crashed_copy("no-coverage")

@@ -1,0 +1,144 @@
+"""Compares the index files of a store with the records of its log, one after the other; part of `verify`.
+
+Entries lie in the order of the log, so both are walked side by side. Only the first difference is told: behind it the
+two are out of step, and the whole index is built anew anyway.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rmqnode.store.index_file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile
+from rmqnode.store.key_hash import KeyHasher
+from rmqnode.store.options import StoreOptions
+from rmqnode.store.record import ScannedRecord
+
+
+class _Entry(NamedTuple):
+    path: Path
+    position: int
+    key_hash: int
+    physical_offset: int
+
+
+Difference = tuple[Path, int, str]
+"""File, position, what is wrong."""
+
+
+class IndexCheck:
+    """Takes the records of a store in order; `finish` says what is wrong."""
+
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
+        self._hasher = KeyHasher()
+        self._difference: Difference | None = None
+        self._files = self._load()
+        self._entries = self._walk()
+        self._next = next(self._entries, None)
+        self._last_offset = -1
+        self._lags_from: int | None = None
+        self.notes: list[str] = []
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the index has to be built anew."""
+        return self._difference is not None
+
+    def expect(self, record: ScannedRecord, physical_offset: int) -> None:
+        """Compare the entries of the next record."""
+        if self._difference is not None or self._lags_from is not None:
+            return
+        sizes = bytes((len(record.topic),)), len(record.properties).to_bytes(2, "big")
+        hashes = self._hasher.hashes(sizes[0] + record.topic + sizes[1] + record.properties)
+        if not hashes:
+            return
+        self._skip_below(physical_offset)
+        for key_hash in hashes:
+            entry = self._next
+            if entry is None:
+                self._lags_from = self._lags_from if self._lags_from is not None else physical_offset
+                return
+            if (entry.physical_offset, entry.key_hash) != (physical_offset, key_hash):
+                self._differ(entry.path, entry.position, f"no entry of the record at physical offset {physical_offset}")
+                return
+            self._advance()
+        self._last_offset = physical_offset
+
+    def finish(self, end_offset: int, *, may_lag: bool) -> Iterator[Difference]:
+        """Yield what is wrong, once all records were seen.
+
+        Args:
+            end_offset: Physical offset where the log ends.
+            may_lag: The broker did not stop cleanly: it completes the index at its next start.
+        """
+        if self._difference is None:
+            self._skip_below(end_offset)
+        if self._difference is None and self._next is not None:
+            what = f"an entry leads to physical offset {self._next.physical_offset}, the log ends at {end_offset}"
+            self._differ(self._next.path, self._next.position, what)
+        if self._difference is None and self._lags_from is not None:
+            what = f"the index lacks the messages from physical offset {self._lags_from} on"
+            if may_lag or not self._files:
+                self.notes.append(f"{what}: the next start completes it")
+            else:
+                self._differ(self._files[-1].file.path, 36, what)
+        if self._difference is not None:
+            yield self._difference
+
+    def _skip_below(self, physical_offset: int) -> None:
+        """Pass over entries of records that were deleted, and second ones that Apache writes after a crash."""
+        while self._next is not None and self._next.physical_offset < physical_offset:
+            is_known = self._last_offset in (-1, self._next.physical_offset)
+            if not is_known:
+                what = f"an entry leads to physical offset {self._next.physical_offset}, where no such key is"
+                self._differ(self._next.path, self._next.position, what)
+                return
+            self._advance()
+
+    def _advance(self) -> None:
+        self._next = next(self._entries, None)
+
+    def _differ(self, path: Path, position: int, what: str) -> None:
+        if self._difference is None:
+            self._difference = (path, position, what)
+
+    # --- the files by themselves ---------------------------------------------------------------------------------
+
+    def _load(self) -> list[IndexFile]:
+        folder = self._options.index_dir
+        slots, entries = self._options.index_slot_count, self._options.index_entry_count_max
+        paths = sorted(path for path in folder.glob("*") if path.name.isdecimal()) if folder.is_dir() else []
+        files = [IndexFile(path, slots, entries) for path in paths]
+        for position, file in enumerate(files):
+            size = file.file.path.stat().st_size
+            if size != file.file.size_bytes:
+                self._differ(file.file.path, 0, f"has {size} bytes, expected were {file.file.size_bytes}")
+                return files[:position]
+            if not file.load():
+                self._differ(file.file.path, 0, "the head cannot be one")
+                return files[:position]
+        return files
+
+    def _walk(self) -> Iterator[_Entry]:
+        """All entries in order; each file is checked by itself on the way."""
+        for file in self._files:
+            newest: dict[int, int] = {}
+            entries_at = HEAD_SIZE + SLOT_SIZE * self._options.index_slot_count
+            for number, (key_hash, physical_offset, _, previous) in enumerate(file.entries(), 1):
+                slot = key_hash % self._options.index_slot_count
+                position = entries_at + ENTRY_SIZE * number
+                if previous != newest.get(slot, 0):
+                    expected = newest.get(slot, 0)
+                    what = f"entry {number} names entry {previous} as the one before, which is {expected}"
+                    self._differ(file.file.path, position, what)
+                    return
+                newest[slot] = number
+                yield _Entry(file.file.path, position, key_hash, physical_offset)
+            for slot, number in file.slots():
+                if newest.pop(slot, 0) != number:
+                    self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} leads to entry {number}")
+                    return
+            if newest:
+                slot = min(newest)
+                self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} is empty")
+                return
