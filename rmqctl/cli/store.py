@@ -191,7 +191,8 @@ def _in_use(folder: Path, why: str) -> RmqctlError:
 
 
 def _unreadable(folder: Path, error: StoreError | OSError) -> RmqctlError:
-    return RmqctlError(f"{folder} cannot be read", str(error), "make its files readable and writable for you, as its broker made them")
+    cure = "make its files readable and writable for you, and as its broker made them"
+    return RmqctlError(f"{folder} cannot be read", str(error), cure)
 
 
 # --- what a store holds ----------------------------------------------------------------------------------------------

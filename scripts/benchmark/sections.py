@@ -11,6 +11,7 @@ from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.engines import Engine, RunningCluster
 from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
+from scripts.benchmark.store import measure_store
 
 Rows = dict[str, float]
 """What was measured, in words and with its unit, and how much it was."""
@@ -67,7 +68,12 @@ def consume(engine: Engine) -> Rows:
         return _consume(cluster, home)
 
 
-SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume}
+def store(engine: Engine) -> Rows:
+    """Measure our store without a cluster; Apache's cannot be run alone."""
+    return measure_store() if engine.name == "embedded" else {}
+
+
+SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume, "store": store}
 
 
 def _home() -> tempfile.TemporaryDirectory[str]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rmqnode.store.discovery import discover_options
+from rmqnode.store.verify import StoreCheck
 from tests.cluster.java import require_apache
 from tests.interop.store_brokers import Sent, StoreBroker, StoreClient, with_client
 from tests.ports import free_port
@@ -37,6 +39,8 @@ async def test_each_engine_serves_all_that_both_have_stored(broker: StoreBroker,
         broker.start(engine)
         await with_client(broker, sent, work)
         broker.stop(kill=kill)
+        found = StoreCheck(discover_options(broker.store)).run()
+        assert (engine, found.problems, found.records) == (engine, [], len(sent))
     assert len(sent) == 2 * COUNT
     broker.start("embedded")
     await with_client(broker, sent, StoreClient.check_all)

@@ -10,13 +10,13 @@ Source: DefaultMessageStore, CommitLog#putMessage (RocketMQ 4.5.2).
 import errno
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 from rmqnode.store.batch import append_batch, record_sizes
-from rmqnode.store.checkpoint import Coverage, StoreCheckpoint
+from rmqnode.store.checkpoint import StoreCheckpoint
+from rmqnode.store.checkpointing import Checkpointing
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue, Unit
@@ -45,13 +45,6 @@ _pack_head: Final = RECORD_HEAD.pack
 _pack_unit_into: Final = UNIT.pack_into
 
 
-class QueuesFlushed(NamedTuple):
-    """How far the last flush of all queues got."""
-
-    physical_offset: int
-    store_timestamp: int
-
-
 class MessageStore:
     """One store directory.
 
@@ -72,10 +65,9 @@ class MessageStore:
         self._checkpoint = StoreCheckpoint(options.root)
         self._lock = StoreLock(options.root / "lock")
         self._abort_path = options.root / "abort"
-        self._queue_flush_lock = Lock()
-        self._queues_flushed: QueuesFlushed | None = None
         self.index = MessageIndex(options, self._log, self._budget, clock_ms)
         """Finds messages by their keys; puts do nothing for it, whoever owns the store lets it `build`."""
+        self._checkpointing = Checkpointing(self._log, self._table, self.index, self._checkpoint)
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
         self._is_open = False
@@ -396,11 +388,7 @@ class MessageStore:
         Raises:
             OSError: The disk failed; nothing counts as flushed.
         """
-        with self._queue_flush_lock:
-            reached = QueuesFlushed(self._log.wrote_offset, self._log.last_store_timestamp)
-            for queue in list(self._queues.values()):
-                queue.flush()
-            self._queues_flushed = reached
+        self._checkpointing.flush_queues()
 
     def write_checkpoint(self) -> None:
         """Note how far the last `flush_consume_queues` got, for the recovery. Blocks; may run in a worker thread.
@@ -408,19 +396,7 @@ class MessageStore:
         Raises:
             OSError: The disk failed; the last checkpoint still holds or counts as unknown.
         """
-        with self._queue_flush_lock:
-            if self._queues_flushed is None:
-                return
-            physical_offset, store_timestamp = self._queues_flushed
-            if self._log.flushed_offset < physical_offset:
-                self._log.flush()
-            unit_count = sum(queue.count_below(physical_offset) for queue in list(self._queues.values()))
-            coverage = Coverage(physical_offset, unit_count, self.index.on_disk)
-            if self._is_open and self.index.has_entries:
-                # After a crash Apache's broker deletes index files that are not full, and builds the index only of
-                # what it walks: from the first file whose index it would delete.
-                store_timestamp = min(store_timestamp, self.index.full_timestamp)
-            self._checkpoint.save(store_timestamp, self.index.full_timestamp, coverage)
+        self._checkpointing.write(is_running=self._is_open)
 
     def delete_topic(self, topic: str) -> int:
         """Delete all queues of a topic and return how many; its records stay in the log, a new topic begins at 0.
@@ -445,7 +421,7 @@ class MessageStore:
         return self._delete_queues(lambda queue: 0 <= queue.end_physical_offset() <= minimum)
 
     def _delete_queues(self, goes: Callable[[ConsumeQueue], bool]) -> int:
-        with self._queue_flush_lock:
+        with self._checkpointing.lock:
             count = self._table.delete(goes)
         if count:
             self.flush_consume_queues()

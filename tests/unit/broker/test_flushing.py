@@ -130,5 +130,5 @@ async def test_without_sync_flush_the_log_reaches_the_disk_once_an_interval(
     await until(lambda: not rig.store.has_unflushed)
     # The timestamps of `checkpoint` stay 0 until an index file is full; what it covers is written beside it.
     root = rig.config.store_path_root_dir
-    await until(lambda: (root / "checkpoint").exists() and any((root / "coverage").read_bytes()))
+    await until(lambda: (root / "coverage").exists() and any((root / "coverage").read_bytes()))
     nursery.cancel_scope.cancel()

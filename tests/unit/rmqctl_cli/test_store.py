@@ -1,0 +1,114 @@
+"""`rmqctl store inspect` and `store verify` on real store folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rmqctl.cli.app import run
+from rmqctl.errors import ExitCode
+from rmqnode.store import MessageStore, StoreOptions
+
+HOST = bytes((127, 0, 0, 1)) + (10911).to_bytes(4, "big")
+
+
+@pytest.fixture
+def store_folder(tmp_path: Path) -> Path:
+    """A stopped store with 20 messages in two topics."""
+    root = tmp_path / "store"
+    options = StoreOptions(
+        root=root,
+        commit_log_dir=root / "commitlog",
+        store_host=HOST,
+        in_memory_bytes_max=1 << 40,
+        mapped_file_size_commit_log=64 * 1024,
+        mapped_file_size_consume_queue=1000,
+        message_size_bytes_max=32 * 1024,
+        index_slot_count=10,
+        index_entry_count_max=50,
+    )
+    store = MessageStore(options, lambda: 1_700_000_000_000)
+    store.open()
+    for index in range(20):
+        topic = "orders" if index % 2 else "payments"
+        properties = b"UNIQ_KEY\x01u%d\x02KEYS\x01k%d\x02" % (index, index)
+        store.put(topic, 0, 0, 0, 1_700_000_000_000, HOST, b"body-%d" % index, properties, 0)
+    store.close()
+    return root
+
+
+def test_inspect_shows_files_offsets_and_topics(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["store", "inspect", str(store_folder)]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "not in use, stopped cleanly" in out
+    assert "1 file of 65536 bytes, from 00000000000000000000 to 00000000000000000000" in out
+    assert "40 entries" in out
+    assert [line.split()[:4] for line in out.splitlines()[-2:]] == [
+        ["orders", "0", "0", "10"],
+        ["payments", "0", "0", "10"],
+    ]
+    assert run(["store", "inspect", str(store_folder), "--json"]) == ExitCode.DONE
+    document = json.loads(capsys.readouterr().out)
+    assert (document["stopped_cleanly"], document["pid"], document["min_offset"]) == (True, None, 0)
+    assert document["queues"][0] == {
+        "topic": "orders",
+        "queue_id": 0,
+        "min_offset": 0,
+        "max_offset": 10,
+        "last_store_timestamp": 1_700_000_000_000,
+    }
+    assert document["index_files"][0]["entries"] == 40
+
+
+def test_inspect_shows_messages_of_a_queue(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["store", "inspect", str(store_folder), "--topic", "orders", "--queue", "0", "--offset", "3", "-n", "2"]
+    assert run([*arguments, "--json"]) == ExitCode.DONE
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["queue_offset"], line["body"], line["keys"]) for line in lines] == [
+        (3, "body-7", ["k7"]),
+        (4, "body-9", ["k9"]),
+    ]
+    assert run(arguments) == ExitCode.DONE
+    assert "keys=k7  body-7" in capsys.readouterr().out
+    assert run(["store", "inspect", str(store_folder), "--topic", "nobody's"]) == ExitCode.REFUSED
+    assert "there are queues of: orders, payments" in capsys.readouterr().err
+
+
+def test_verify_of_a_sound_store_says_ok(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["store", "verify", str(store_folder)]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith(f"{store_folder}: ok, 20 records up to physical offset ")
+
+
+def test_verify_names_the_place_and_repairs_what_is_derived(
+    store_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store_folder / "consumequeue" / "orders" / "0" / f"{0:020d}"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b"\xff" * 4 + whole[44:])
+    assert run(["store", "verify", str(store_folder)]) == ExitCode.REFUSED
+    assert capsys.readouterr().out.startswith(f"{path}:40: ")
+    assert run(["store", "verify", str(store_folder), "--repair", "--json"]) == ExitCode.DONE
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], document["repaired"]) == (True, ["1 consume queues built anew, 10 units"])
+    assert path.read_bytes() == whole
+
+
+def test_a_torn_tail_is_cut_only_with_a_confirmation(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = store_folder / "commitlog" / f"{0:020d}"
+    content = bytearray(path.read_bytes())
+    end = len(bytes(content).rstrip(b"\0"))
+    content[end + 8 : end + 12] = b"torn"
+    path.write_bytes(content)
+    assert run(["store", "verify", str(store_folder)]) == ExitCode.DONE
+    assert "12 bytes behind physical offset" in capsys.readouterr().err
+    assert run(["store", "verify", str(store_folder), "--repair"]) == ExitCode.USAGE
+    assert "add --yes" in capsys.readouterr().err
+    assert path.read_bytes() == content
+    assert run(["store", "verify", str(store_folder), "--repair", "--yes"]) == ExitCode.DONE
+    assert b"torn" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_folder_that_is_no_store_is_said(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["store", command, str(tmp_path)]) == ExitCode.USAGE
+    assert "there is no commit log file" in capsys.readouterr().err
