@@ -34,7 +34,9 @@ _DESCENDING: Final[tuple[int, ...]] = tuple(
 )
 
 _REMEMBERED_MAX: Final = 4096
-"""Bound of each memory; at it all is forgotten: a peer with ever new keys fills no memory."""
+_OPENINGS_MAX: Final = 16_384
+"""Bounds of what is remembered; at one all of its kind is forgotten: a peer with ever new keys fills no memory. There
+is an opening for each topic and length of properties."""
 _REMEMBERED_SIZE_MAX: Final = 256
 """Longest text that is remembered, in bytes."""
 
@@ -118,8 +120,12 @@ class KeyHasher:
             and _UNIQUE_KEY_START not in closing
         )
         if is_usual and len(opening) <= _REMEMBERED_SIZE_MAX and len(closing) <= _REMEMBERED_SIZE_MAX:
-            for memory in (self._key_positions, self._openings, self._closings):
-                if len(memory) >= _REMEMBERED_MAX:
+            for memory, size_max in (
+                (self._key_positions, _REMEMBERED_MAX),
+                (self._openings, _OPENINGS_MAX),
+                (self._closings, _REMEMBERED_MAX),
+            ):
+                if len(memory) >= size_max:
                     memory.clear()
             self._key_positions[len(end_of_record)] = key_at
             self._openings[opening] = text_hash(topic + b"#") * _KEY_FACTOR & _MASK
