@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
-from rmqnode.store.errors import StoreFileMismatch
+from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch
 from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.options import MIB
@@ -101,6 +101,43 @@ class CommitLog:
         self._budget.hold(file)
         file.expect_scans()
         self.wrote_offset = following.base_offset
+
+    def begin_at(self, physical_offset: int) -> None:
+        """Let a log without files begin at the start of a later file.
+
+        Raises:
+            ReplicaMismatch: No file can begin there.
+        """
+        if physical_offset % self._files.file_size:
+            problem = (
+                f"the master's log begins at {physical_offset}, which is no multiple of our "
+                f"{self._files.file_size} bytes per file (mappedFileSizeCommitLog)"
+            )
+            raise ReplicaMismatch(physical_offset, problem)
+        self.wrote_offset = self.flushed_offset = physical_offset
+
+    def append_raw(self, content: bytes | memoryview) -> None:
+        """Append bytes of another log as they are, end marks included.
+
+        Raises:
+            ReplicaMismatch: They would cross the end of a file, which no master of this file size sends.
+            OSError: The disk is full or refuses the file; nothing was written.
+        """
+        begin = self.wrote_offset
+        end = begin + len(content)
+        if end > self.next_file_offset(begin):
+            file_size = self._files.file_size
+            problem = f"the master's files are longer than our {file_size} bytes (mappedFileSizeCommitLog)"
+            raise ReplicaMismatch(begin, problem)
+        if self.limit < 0 or end > self.limit + BLANK_SIZE_MIN:
+            previous = self._active
+            file = self._files.find(begin) or self._files.append_file(begin)
+            self._activate(file, len(content))
+            if previous is not None and previous is not file:
+                self._budget.hold(previous)
+                previous.expect_scans()
+        self.mapping[begin - self.base_offset : end - self.base_offset] = content
+        self.wrote_offset = end
 
     def flush(self) -> int:
         """Bring everything written so far to the disk; return up to which physical offset. Blocks.

@@ -35,6 +35,7 @@ from rmqnode.store.record import (
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
 )
 from rmqnode.store.recovery import Recovery, RecoveryReport
+from rmqnode.store.replica import OnArrived, Replica
 from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -78,6 +79,7 @@ class MessageStore:
         """Finds messages by their keys; puts do nothing for it, whoever owns the store lets it `build`."""
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
+        self._replica: Replica | None = None
         self._is_open = False
         self._out_of_space: Path | None = None
 
@@ -299,6 +301,22 @@ class MessageStore:
         """Folder whose disk is too full for the last put; None when that was not refused for it."""
         return self.cleaner.full_folder or self._out_of_space
 
+    def append_replicated(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
+        """Append bytes of the master's log at the same physical offset; only of a store that nobody puts into.
+
+        Args:
+            physical_offset: Where this log ends; of an empty log, any start of a file.
+            content: Cut anywhere, but not across the end of a file; may be empty.
+            on_arrived: Called for each message that is readable now.
+
+        Raises:
+            ReplicaMismatch: The bytes do not belong there; nothing was written.
+            OSError: The disk is full; go on from where the log ends then.
+        """
+        if self._replica is None:
+            self._replica = Replica(self._log, self._table, self._options.delay_levels_ms)
+        self._replica.append(physical_offset, content, on_arrived)
+
     def get(
         self,
         topic: str,
@@ -373,6 +391,29 @@ class MessageStore:
         return self._log.wrote_offset
 
     @property
+    def log_min_offset(self) -> int:
+        """Physical offset of the first byte of the log that is still there."""
+        return self._log.min_offset
+
+    @property
+    def dispatched_offset(self) -> int:
+        """Physical offset up to which every record has its unit; behind the log end only while a slave receives."""
+        return self._log.wrote_offset if self._replica is None else self._replica.dispatched_offset
+
+    @property
+    def last_store_timestamp(self) -> int:
+        """Store timestamp of the last message, in milliseconds; 0 when there is none."""
+        return self._log.last_store_timestamp
+
+    def log_bytes(self, physical_offset: int, size_max: int) -> memoryview | None:
+        """Raw bytes of the log, at most to the end of a file; None when there are none at that offset."""
+        window = self._log.window(physical_offset)
+        if window is None:
+            return None
+        view, base_offset, end = window
+        return view[physical_offset - base_offset : min(physical_offset + size_max, end) - base_offset]
+
+    @property
     def flushed_offset(self) -> int:
         """Physical offset up to which the log is on disk."""
         return self._log.flushed_offset
@@ -397,7 +438,7 @@ class MessageStore:
             OSError: The disk failed; nothing counts as flushed.
         """
         with self._queue_flush_lock:
-            reached = QueuesFlushed(self._log.wrote_offset, self._log.last_store_timestamp)
+            reached = QueuesFlushed(self.dispatched_offset, self._log.last_store_timestamp)
             for queue in list(self._queues.values()):
                 queue.flush()
             self._queues_flushed = reached
