@@ -103,7 +103,7 @@ class CommitLog:
         self.wrote_offset = following.base_offset
 
     def begin_at(self, physical_offset: int) -> None:
-        """Let a log without files begin at the start of a later file.
+        """Let a log without content begin at the start of another file.
 
         Raises:
             ReplicaMismatch: No file can begin there.
@@ -114,6 +114,8 @@ class CommitLog:
                 f"{self._files.file_size} bytes per file (mappedFileSizeCommitLog)"
             )
             raise ReplicaMismatch(physical_offset, problem)
+        self.deactivate()
+        self._files.delete_all()
         self.wrote_offset = self.flushed_offset = physical_offset
 
     def append_raw(self, content: bytes | memoryview) -> None:

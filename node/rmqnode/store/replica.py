@@ -58,7 +58,7 @@ class Replica:
             OSError: The disk is full; the bytes that were written stay, call again with what follows them.
         """
         log = self._log
-        if not log.file_offsets() and physical_offset != log.wrote_offset:
+        if log.wrote_offset == log.min_offset and physical_offset != log.wrote_offset:
             log.begin_at(physical_offset)
             self.dispatched_offset = physical_offset
         if physical_offset != log.wrote_offset:

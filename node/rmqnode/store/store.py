@@ -405,6 +405,11 @@ class MessageStore:
         """Store timestamp of the last message, in milliseconds; 0 when there is none."""
         return self._log.last_store_timestamp
 
+    @property
+    def earliest_message_time(self) -> int:
+        """Store timestamp of the first message of the log, in milliseconds; -1 when there is none."""
+        return self._log.store_timestamp(self._log.min_offset)
+
     def log_bytes(self, physical_offset: int, size_max: int) -> memoryview | None:
         """Raw bytes of the log, at most to the end of a file; None when there are none at that offset."""
         window = self._log.window(physical_offset)
