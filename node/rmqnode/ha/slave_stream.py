@@ -50,9 +50,12 @@ class LogEnds(NamedTuple):
 
 
 def overlap_start(log: CopiedLog, master: LogEnds) -> int:
-    """Physical offset to ask for: our end less what is compared; our end itself where there is nothing to compare."""
+    """Physical offset to ask for: our end less what is compared; our end itself where there is nothing to compare.
+
+    Never 0 unless our log is empty: asked for 0, Apache's master starts at its newest file.
+    """
     end = log.wrote_offset
-    return min(end, max(end - OVERLAP_BYTES, log.log_min_offset, master.min_offset, 0))
+    return min(end, max(end - OVERLAP_BYTES, log.log_min_offset, master.min_offset, 1))
 
 
 class SlaveStream:
