@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-import trio.lowlevel
 
 from rmqnode.ha import master_link
 from rmqnode.ha.confirmation import Confirmation, ConfirmationQueue
