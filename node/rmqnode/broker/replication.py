@@ -120,6 +120,11 @@ class Replication:
         """Physical offset where the log begins."""
         return self._store.log_min_offset
 
+    @property
+    def log_file_size(self) -> int:
+        """Length of one file of the log, in bytes."""
+        return self._config.mapped_file_size_commit_log_bytes
+
     def log_bytes(self, physical_offset: int, size_max: int) -> memoryview | None:
         """Bytes of one file of the log; None when there are none at that offset."""
         return self._store.log_bytes(physical_offset, size_max)

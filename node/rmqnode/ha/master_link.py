@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from rmqnode.ha.options import StreamOptions
-from rmqnode.ha.slave_stream import CopiedLog, LogEnds, LogsDiffer, SlaveStream, overlap_start
+from rmqnode.ha.slave_stream import CopiedLog, FileSizesDiffer, LogEnds, LogsDiffer, SlaveStream, overlap_start
 from rmqnode.ha.stream import StreamBroken
 from rmqnode.store import ReplicaMismatch
 
@@ -100,7 +100,7 @@ class MasterLink:
             retry_seconds = _RETRY_SECONDS
             try:
                 await self._follow()
-            except (ReplicationRefused, LogsDiffer, ReplicaMismatch) as error:
+            except (ReplicationRefused, LogsDiffer, FileSizesDiffer, ReplicaMismatch) as error:
                 self._note(LinkState.REFUSED, str(error))
                 retry_seconds = _RETRY_REFUSED_SECONDS
             except (MasterUnavailable, StreamBroken, OSError, trio.BrokenResourceError, trio.TooSlowError) as error:

@@ -24,8 +24,23 @@ class LogsDiffer(Exception):
         super().__init__(f"the master's log differs from ours at physical offset {physical_offset}")
 
 
+class FileSizesDiffer(Exception):
+    """The master's log files have another length than ours; blocks never cross the end of its own files."""
+
+    def __init__(self, physical_offset: int, file_size: int) -> None:
+        self.physical_offset = physical_offset
+        super().__init__(
+            f"the master's log files are longer than our {file_size} bytes (mappedFileSizeCommitLog): "
+            f"it sent a block across {physical_offset}"
+        )
+
+
 class CopiedLog(Protocol):
     """The log that grows."""
+
+    @property
+    def log_file_size(self) -> int:
+        """Length of one of its files, in bytes."""
 
     @property
     def wrote_offset(self) -> int:
@@ -83,6 +98,7 @@ class SlaveStream:
         Raises:
             StreamBroken: It does not continue what came before.
             LogsDiffer: The logs have nothing to do with each other any more; nothing was appended.
+            FileSizesDiffer: Ours can't hold the master's.
         """
         for part in self._decoder.feed(data):
             if isinstance(part, BlockHead):
@@ -104,6 +120,10 @@ class SlaveStream:
             self.next_offset = head.physical_offset
         if self.next_offset is not None and head.physical_offset != self.next_offset:
             raise StreamBroken(f"the master sent offset {head.physical_offset}, {self.next_offset} comes next")
+        file_size = self._log.log_file_size
+        file_end = head.physical_offset - head.physical_offset % file_size + file_size
+        if head.physical_offset + head.size > file_end:
+            raise FileSizesDiffer(file_end, file_size)
 
     def _take(self, physical_offset: int, content: memoryview) -> None:
         known = min(len(content), max(0, self._log.wrote_offset - physical_offset)) if self._log.wrote_offset else 0

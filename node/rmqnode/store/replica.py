@@ -74,6 +74,7 @@ class Replica:
             readable = view[: end - base_offset]
             before = self.dispatched_offset
             position = self._dispatch_file(readable, before - base_offset, base_offset, on_arrived)
+            self._check_room(readable, position, len(view), base_offset)
             if self._closes_file(readable, position, len(view), base_offset):
                 position = len(view)
             self.dispatched_offset = base_offset + position
@@ -108,6 +109,15 @@ class Replica:
             # Now, so that a full disk at the next record does not give this one a second unit.
             self.dispatched_offset = base_offset + position
         return position
+
+    def _check_room(self, readable: memoryview, position: int, file_size: int, base_offset: int) -> None:
+        """Refuse a record that can't end in our file: the master's files are longer."""
+        if position + SIZE_AND_MAGIC.size > len(readable):
+            return
+        size, magic = SIZE_AND_MAGIC.unpack_from(readable, position)
+        if magic == MESSAGE_MAGIC and position + size > file_size:
+            problem = f"a record of {size} bytes crosses the end of our file of {file_size} (mappedFileSizeCommitLog)"
+            raise ReplicaMismatch(base_offset + position, problem)
 
     def _closes_file(self, readable: memoryview, position: int, file_size: int, base_offset: int) -> bool:
         """Whether a blank record ends the file here.

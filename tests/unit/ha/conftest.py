@@ -13,7 +13,7 @@ class MemoryLog:
     def __init__(self, content: bytes = b"", begin: int = 0, file_size: int = FILE_SIZE) -> None:
         self.begin = begin
         self.content = bytearray(content)
-        self.file_size = file_size
+        self.log_file_size = file_size
 
     @property
     def wrote_offset(self) -> int:
@@ -26,7 +26,7 @@ class MemoryLog:
     def log_bytes(self, physical_offset: int, size_max: int) -> memoryview | None:
         if not self.begin <= physical_offset < self.wrote_offset:
             return None
-        file_end = physical_offset + self.file_size - physical_offset % self.file_size
+        file_end = physical_offset + self.log_file_size - physical_offset % self.log_file_size
         end = min(physical_offset + size_max, file_end, self.wrote_offset)
         return memoryview(bytes(self.content[physical_offset - self.begin : end - self.begin]))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rmqnode.ha.master_link import ReplicationRefused, choose_start
 from rmqnode.ha.master_stream import MasterStream
-from rmqnode.ha.slave_stream import LogEnds, LogsDiffer, SlaveStream, overlap_start
+from rmqnode.ha.slave_stream import FileSizesDiffer, LogEnds, LogsDiffer, SlaveStream, overlap_start
 from rmqnode.ha.stream import (
     BLOCK_HEAD,
     REPORT,
@@ -217,6 +217,14 @@ def test_a_head_for_another_place_breaks_the_stream(make_log: Any, offset: int, 
     stream = SlaveStream(slave, 100)
     with pytest.raises(StreamBroken, match=f"sent offset {offset}, 100 comes next"):
         stream.receive(BLOCK_HEAD.pack(offset, size) + b"abcde")
+    assert slave.wrote_offset == 100
+
+
+@pytest.mark.parametrize("size", [901, 5000])
+def test_a_block_across_the_end_of_our_file_is_refused_before_its_first_byte(make_log: Any, size: int) -> None:
+    slave = make_log(bytes(100))
+    with pytest.raises(FileSizesDiffer, match="longer than our 1000 bytes"):
+        SlaveStream(slave, 100).receive(BLOCK_HEAD.pack(100, size) + b"abcde")
     assert slave.wrote_offset == 100
 
 

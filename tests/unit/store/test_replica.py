@@ -163,6 +163,14 @@ def test_a_master_with_shorter_files_is_noticed_at_its_first_end_of_file(kit: An
         copy(master, slave)
 
 
+def test_a_master_with_longer_files_is_noticed_even_if_its_blocks_fit(kit: Any) -> None:
+    master = kit.open(kit.folder / "master", mapped_file_size_commit_log=256 * 1024)
+    slave = kit.open(kit.folder / "slave")
+    fill(kit, master, 200)
+    with pytest.raises(ReplicaMismatch, match="crosses the end of our file of 65536"):
+        copy(master, slave, 16 * 1024)
+
+
 def test_damage_in_the_masters_log_does_not_hide_what_follows(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
     master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
     results = [kit.put(master, "t", 0, bytes([number]) * 500) for number in range(30)]
