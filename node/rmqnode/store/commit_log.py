@@ -47,7 +47,7 @@ class CommitLog:
 
     __slots__ = (
         "_active", "_budget", "_files", "_flush_lock", "base_offset", "flushed_offset", "last_store_timestamp", "limit",
-        "mapping", "wrote_offset",
+        "mapping", "replicated_to", "wrote_offset",
     )  # fmt: skip
 
     def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
@@ -61,6 +61,10 @@ class CommitLog:
         self.wrote_offset = 0
         self.flushed_offset = 0
         self.last_store_timestamp = 0
+        self.replicated_to: int | None = None
+        """Of a log that receives a master's bytes: where the next record begins, which is not whole yet. Behind an end
+        mark that is the next file, before all of this one is here. None: every record is whole.
+        """
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -160,6 +164,11 @@ class CommitLog:
             return target
 
     # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def dispatched_offset(self) -> int:
+        """Physical offset up to which records are whole and have their units."""
+        return self.wrote_offset if self.replicated_to is None else min(self.replicated_to, self.wrote_offset)
 
     @property
     def min_offset(self) -> int:

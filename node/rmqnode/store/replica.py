@@ -37,18 +37,14 @@ OnArrived = Callable[[str, int, int, int], None]
 
 
 class Replica:
-    """The growing end of a slave's log.
-
-    Attributes:
-        dispatched_offset: Physical offset up to which every record has its unit.
-    """
+    """The growing end of a slave's log."""
 
     def __init__(self, log: CommitLog, table: QueueTable, delay_levels_ms: tuple[int, ...]) -> None:
         self._log = log
         self._table = table
         self._delay_levels_ms = delay_levels_ms
         self._is_damaged = False
-        self.dispatched_offset = log.wrote_offset
+        log.replicated_to = log.wrote_offset
 
     def append(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
         """Append bytes of the master's log at the same offset and dispatch what is whole now.
@@ -60,7 +56,7 @@ class Replica:
         log = self._log
         if log.wrote_offset == log.min_offset and physical_offset != log.wrote_offset:
             log.begin_at(physical_offset)
-            self.dispatched_offset = physical_offset
+            log.replicated_to = physical_offset
         if physical_offset != log.wrote_offset:
             problem = f"the master sent offset {physical_offset}, the log ends at {log.wrote_offset}"
             raise ReplicaMismatch(physical_offset, problem)
@@ -69,16 +65,17 @@ class Replica:
         self._dispatch(on_arrived)
 
     def _dispatch(self, on_arrived: OnArrived) -> None:
-        while (window := self._log.window(self.dispatched_offset)) is not None:
+        log = self._log
+        assert log.replicated_to is not None
+        while (window := log.window(before := log.replicated_to)) is not None:
             view, base_offset, end = window
             readable = view[: end - base_offset]
-            before = self.dispatched_offset
             position = self._dispatch_file(readable, before - base_offset, base_offset, on_arrived)
             self._check_room(readable, position, len(view), base_offset)
             if self._closes_file(readable, position, len(view), base_offset):
                 position = len(view)
-            self.dispatched_offset = base_offset + position
-            if self.dispatched_offset == before or position < len(view):
+            log.replicated_to = base_offset + position
+            if log.replicated_to == before or position < len(view):
                 return
 
     def _dispatch_file(self, readable: memoryview, position: int, base_offset: int, on_arrived: OnArrived) -> int:
@@ -107,7 +104,7 @@ class Replica:
             self._log.last_store_timestamp = record.store_timestamp
             position += record.size
             # Now, so that a full disk at the next record does not give this one a second unit.
-            self.dispatched_offset = base_offset + position
+            self._log.replicated_to = base_offset + position
         return position
 
     def _check_room(self, readable: memoryview, position: int, file_size: int, base_offset: int) -> None:

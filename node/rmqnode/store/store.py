@@ -398,7 +398,7 @@ class MessageStore:
     @property
     def dispatched_offset(self) -> int:
         """Physical offset up to which every record has its unit; behind the log end only while a slave receives."""
-        return self._log.wrote_offset if self._replica is None else self._replica.dispatched_offset
+        return self._log.dispatched_offset
 
     @property
     def last_store_timestamp(self) -> int:
@@ -443,7 +443,7 @@ class MessageStore:
             OSError: The disk failed; nothing counts as flushed.
         """
         with self._queue_flush_lock:
-            reached = QueuesFlushed(self.dispatched_offset, self._log.last_store_timestamp)
+            reached = QueuesFlushed(self._log.dispatched_offset, self._log.last_store_timestamp)
             for queue in list(self._queues.values()):
                 queue.flush()
             self._queues_flushed = reached

@@ -25,6 +25,7 @@ from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
 from rmqnode.store import StoreError
+from tests.ports import free_port
 
 Ask = Callable[..., Awaitable[Command]]
 
@@ -42,20 +43,6 @@ PULL = {
     "subVersion": "0",
 }
 QUEUE = {"consumerGroup": "g", "topic": "t", "queueId": "0"}
-
-
-def free_port() -> int:
-    """A port that is free and whose VIP and HA ports are free too."""
-    while True:
-        with socket.socket() as sock, socket.socket() as vip, socket.socket() as ha:
-            sock.bind(("127.0.0.1", 0))
-            port = int(sock.getsockname()[1])
-            try:
-                vip.bind(("127.0.0.1", port - VIP_PORT_DISTANCE))
-                ha.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 @pytest.fixture

@@ -129,6 +129,21 @@ def test_an_empty_log_begins_at_the_start_of_any_file(kit: Any) -> None:
     assert kit.bodies(slave, "t0", 0, first) == kit.bodies(master, "t0", 0, first)
 
 
+def test_the_index_waits_for_the_rest_of_a_record(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    for number in range(100):
+        kit.put(master, "t", 0, b"x" * 900, properties=b"KEYS\x01k%d\x02" % number)
+    for offset, piece in stream(master, 0, iter(lambda: 777, 0)):
+        slave.append_replicated(offset, piece, arrived)
+        slave.index.build(1000)
+        assert not slave.index.is_behind
+    master.index.build(1000)
+    assert slave.index.offset == master.index.offset == master.wrote_offset
+    for number in range(100):
+        found = [store.index.query("t", f"k{number}", 10, 0, 1 << 62)[0] for store in (master, slave)]
+        assert found[0] == found[1] != []
+
+
 def test_a_topic_that_was_created_anew_begins_at_zero_on_the_slave_too(kit: Any) -> None:
     master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
     for body in (b"1", b"2", b"3"):
