@@ -14,17 +14,24 @@ from typing import Literal
 
 import trio
 
+from rmqctl.cli.install_progress import open_install_progress
+from rmqctl.cli.output import narrate
+from rmqctl.engine.files import write_node_files
+from rmqctl.engine.prepare import engines_of
+from rmqctl.home import ClusterHome
+from rmqctl.profile.model import Node
+from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
-from tests.interop.apache_nodes import BROKER_PROPERTIES, apache_broker, free_ports
+from tests.interop.apache_nodes import ApacheNode, wait_for_boot
+from tests.ports import free_port_offset
 
 Kind = Literal["embedded", "apache"]
 
 LOG_FILE_SIZE = 5 * 1024 * 1024
-_STARTED_SECONDS = 30
 
 
 @dataclass
@@ -60,80 +67,56 @@ class Broker:
 
 
 class PairKit:
-    """Starts the members of one pair below a folder."""
+    """Starts the members of one pair below a folder, each when the test wants it; their stores stay."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, master: Kind, slave: Kind) -> None:
+        profile = folder / "pair.toml"
+        profile.write_text(
+            f'''
+            brokers = [{{ name = "broker-a", slaves = 1 }}]
+            nodes = {{ broker-a-0 = {{ engine = "{master}" }}, broker-a-1 = {{ engine = "{slave}" }} }}
+            properties.brokers = {{ mappedFileSizeCommitLog = {LOG_FILE_SIZE}, diskMaxUsedSpaceRatio = 95 }}
+            '''
+        )
+        plan = UpOptions(home=folder, profile=str(profile), broker_ip="127.0.0.1", port_offset=free_port_offset())
         self.folder = folder
-        self._nameserver_port, *brokers = free_ports(3, distance=2)
-        self._ports = dict(enumerate(brokers))
+        self._model = plan_cluster(plan).model
+        self._engines = engines_of(self._model, open_install_progress, narrate)
+        self._home = ClusterHome(folder, self._model.name)
+        write_node_files(self._engines, self._model, self._home)
 
     @property
     def nameserver_address(self) -> str:
         """What clients are given."""
-        return f"127.0.0.1:{self._nameserver_port}"
+        return ";".join(self._model.nameserver_addresses)
 
     @contextmanager
     def nameserver(self) -> Iterator[None]:
         """Run our nameserver for the length of the block."""
-        properties = {
-            "listenPort": str(self._nameserver_port),
-            "bindAddress": "127.0.0.1",
-            "kvConfigPath": str(self.folder / "kvConfig.json"),
-        }
-        with _embedded_node("nameserver", self.folder / "nameserver", properties):
+        with self._running(self._model.nameservers[0]):
             yield
 
     @contextmanager
-    def broker(self, kind: Kind, broker_id: int, **properties: str) -> Iterator[Broker]:
-        """Run a broker for the length of the block; id 0 is the master. Its store stays."""
-        folder = self.folder / f"broker-{broker_id}"
-        port = self._ports[broker_id]
-        store = folder / "store"
-        values = {
-            "brokerName": "broker-a",
-            "brokerId": str(broker_id),
-            "brokerRole": "SLAVE" if broker_id else "ASYNC_MASTER",
-            "brokerIP1": "127.0.0.1",
-            "brokerIP2": "127.0.0.1",
-            "listenPort": str(port),
-            "namesrvAddr": self.nameserver_address,
-            "storePathRootDir": str(store),
-            "storePathCommitLog": str(store / "commitlog"),
-            "mappedFileSizeCommitLog": str(LOG_FILE_SIZE),
-            **properties,
-        }
-        if kind == "apache":
-            with apache_broker(folder, port, BROKER_PROPERTIES | values):
-                yield Broker(port, store)
-        else:
-            with _embedded_node("broker", folder, values | {"bindAddress": "127.0.0.1"}):
-                yield Broker(port, store)
+    def broker(self, broker_id: int) -> Iterator[Broker]:
+        """Run a broker for the length of the block; id 0 is the master."""
+        node = self._model.brokers[broker_id]
+        with self._running(node):
+            yield Broker(node.listen_port, Path(node.properties["storePathRootDir"]))
 
-
-@contextmanager
-def _embedded_node(kind: str, folder: Path, properties: dict[str, str]) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    conf = folder / "node.conf"
-    conf.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-    log = folder / "node.log"
-    with log.open("ab") as output:
-        begin = output.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rmqnode", kind, "-c", str(conf)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        deadline = time.monotonic() + _STARTED_SECONDS
-        while b"boot success" not in log.read_bytes()[begin:]:
-            started = process.poll() is None and time.monotonic() < deadline
-            assert started, f"our {kind} did not start:\n{log.read_text()[-3000:]}"
-            time.sleep(0.02)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+    @contextmanager
+    def _running(self, node: Node) -> Iterator[None]:
+        spec = self._engines[node.name].start_spec(node, self._home)
+        command = spec.argv or [sys.executable, "-m", "rmqnode", spec.kind, "-c", spec.config_path]
+        log = Path(spec.log_path)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=spec.folder)
+        started = ApacheNode(node.name, node.listen_port, process, log)
+        try:
+            wait_for_boot([started])
+            yield
+        finally:
+            started.stop()
 
 
 def wait_until_level(master: Broker, slave: Broker, timeout_seconds: float = 60) -> int:

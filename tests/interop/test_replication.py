@@ -14,10 +14,10 @@ COUNT = 10_000
 PAIRS: list[tuple[Kind, Kind]] = [("apache", "embedded"), ("embedded", "apache")]
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> PairKit:
+@pytest.fixture(params=PAIRS, ids="-".join)
+def kit(tmp_path: Path, request: pytest.FixtureRequest) -> PairKit:
     require_tools("java", "mvn")
-    return PairKit(tmp_path)
+    return PairKit(tmp_path, *request.param)
 
 
 def digests(broker: Broker) -> dict[str, str]:
@@ -29,10 +29,9 @@ def produce(kit: PairKit, count: int) -> None:
         assert load.end(stop=False)["statuses"] == {"SEND_OK": count}
 
 
-@pytest.mark.parametrize(("master_kind", "slave_kind"), PAIRS)
-def test_ten_thousand_messages_end_in_equal_logs(kit: PairKit, master_kind: Kind, slave_kind: Kind) -> None:
+def test_ten_thousand_messages_end_in_equal_logs(kit: PairKit) -> None:
     with kit.nameserver():
-        with kit.broker(master_kind, 0) as master, kit.broker(slave_kind, 1) as slave:
+        with kit.broker(0) as master, kit.broker(1) as slave:
             # Apache's slave first asks 5 s after it found its master, which it looks for every 10 s.
             produce(kit, COUNT // 2)
             wait_until_level(master, slave)
@@ -42,22 +41,22 @@ def test_ten_thousand_messages_end_in_equal_logs(kit: PairKit, master_kind: Kind
     assert digests(slave) == digests(master)
 
 
-@pytest.mark.parametrize(("master_kind", "slave_kind"), PAIRS)
-def test_a_slave_that_was_away_goes_on_where_it_was(kit: PairKit, master_kind: Kind, slave_kind: Kind) -> None:
-    with kit.nameserver(), kit.broker(master_kind, 0) as master:
-        with kit.broker(slave_kind, 1) as slave:
+def test_a_slave_that_was_away_goes_on_where_it_was(kit: PairKit) -> None:
+    with kit.nameserver(), kit.broker(0) as master:
+        with kit.broker(1) as slave:
             produce(kit, 500)
             wait_until_level(master, slave)
         produce(kit, 6000)
-        with kit.broker(slave_kind, 1) as slave:
+        with kit.broker(1) as slave:
             wait_until_level(master, slave)
     assert digests(slave) == digests(master)
 
 
+@pytest.mark.parametrize("kit", [("embedded", "apache")], indirect=True, ids="-".join)
 def test_a_late_slave_of_apaches_gets_all_files_of_our_master(kit: PairKit) -> None:
-    with kit.nameserver(), kit.broker("embedded", 0) as master:
+    with kit.nameserver(), kit.broker(0) as master:
         produce(kit, 6000)
-        with kit.broker("apache", 1) as slave:
+        with kit.broker(1) as slave:
             wait_until_level(master, slave)
     assert len(digests(master)) > 1
     assert digests(slave) == digests(master)

@@ -1,7 +1,6 @@
 """Master and slave as they are: two brokers and a nameserver in one event loop, over real sockets and files."""
 
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
+from tests.ports import free_broker_port
 
 SEND = {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": "1", "h": "0", "i": "", "j": "0"}
 PULL = {
@@ -36,20 +36,6 @@ PULL = {
     "subVersion": "0",
 }
 QUEUE = {"consumerGroup": "g", "topic": "t", "queueId": "0"}
-
-
-def free_port() -> int:
-    """A port whose VIP and HA ports are free too."""
-    while True:
-        with socket.socket() as sock, socket.socket() as vip, socket.socket() as ha:
-            sock.bind(("127.0.0.1", 0))
-            port = int(sock.getsockname()[1])
-            try:
-                vip.bind(("127.0.0.1", port - 2))
-                ha.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 @pytest.fixture(autouse=True)
@@ -100,8 +86,8 @@ class World:
     def __init__(self, folder: Path, client: RemotingClient) -> None:
         self._folder = folder
         self._client = client
-        self.nameserver_port = free_port()
-        self._ports = {0: free_port(), 1: free_port()}
+        self.nameserver_port = free_broker_port()
+        self._ports = {0: free_broker_port(), 1: free_broker_port()}
 
     def config(self, broker_id: int = 0, **keys: Any) -> BrokerConfig:
         store = self._folder / f"store{broker_id}"
