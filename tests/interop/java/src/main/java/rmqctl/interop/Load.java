@@ -26,7 +26,7 @@ import org.apache.rocketmq.common.message.Message;
 /**
  * A producer with retries and, if a group is named, a push consumer, while nodes are killed around them. Prints a line
  * of progress twice a second. Ends when `count` messages were tried or its standard input ended, then waits until
- * everything acknowledged was consumed, and prints what happened.
+ * everything acknowledged was consumed, and at least `expect` messages in all, and prints what happened.
  */
 public final class Load {
     private static final int WAIT_SECONDS = 60;
@@ -125,7 +125,8 @@ public final class Load {
 
     private boolean waitUntilConsumed() throws InterruptedException {
         long deadline = System.nanoTime() + WAIT_SECONDS * 1_000_000_000L;
-        while (!received.keySet().containsAll(acknowledged.keySet())) {
+        int expected = number("expect", 0);
+        while (received.size() < expected || !received.keySet().containsAll(acknowledged.keySet())) {
             if (System.nanoTime() > deadline) {
                 return false;
             }
