@@ -20,7 +20,7 @@ from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
-from tests.ports import free_broker_port
+from tests.ports import free_port
 
 SEND = {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": "1", "h": "0", "i": "", "j": "0"}
 PULL = {
@@ -86,8 +86,8 @@ class World:
     def __init__(self, folder: Path, client: RemotingClient) -> None:
         self._folder = folder
         self._client = client
-        self.nameserver_port = free_broker_port()
-        self._ports = {0: free_broker_port(), 1: free_broker_port()}
+        self.nameserver_port = free_port()
+        self._ports = {0: free_port(), 1: free_port()}
 
     def config(self, broker_id: int = 0, **keys: Any) -> BrokerConfig:
         store = self._folder / f"store{broker_id}"

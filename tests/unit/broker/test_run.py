@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_broker_port
+from tests.ports import free_port
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -49,7 +49,7 @@ def end_of(process: "subprocess.Popen[str]") -> tuple[int, str]:
 def test_a_broker_says_when_it_serves_and_stops_cleanly_by_signal(
     start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
-    port = free_broker_port()
+    port = free_port()
     broker = start(port)
     assert wait_ready(broker) == f"The broker[broker-a, 127.0.0.1:{port}] boot success. serializeType=JSON\n"
     assert (tmp_path / "store" / "abort").exists()
@@ -60,9 +60,9 @@ def test_a_broker_says_when_it_serves_and_stops_cleanly_by_signal(
 
 
 def test_a_second_broker_on_the_same_store_does_not_start_and_harms_nothing(start: Start) -> None:
-    first = start(free_broker_port())
+    first = start(free_port())
     wait_ready(first)
-    exit_code, errors = end_of(start(free_broker_port()))
+    exit_code, errors = end_of(start(free_port()))
     assert exit_code == 1
     assert "Traceback" not in errors
     assert "store" in errors.splitlines()[-1]
@@ -70,7 +70,7 @@ def test_a_second_broker_on_the_same_store_does_not_start_and_harms_nothing(star
 
 
 def test_a_wrong_configuration_has_its_own_exit_code_and_names_the_line(start: Start, tmp_path: Path) -> None:
-    exit_code, errors = end_of(start(free_broker_port(), "flushDiskType=NEVER"))
+    exit_code, errors = end_of(start(free_port(), "flushDiskType=NEVER"))
     assert exit_code == 2
     assert "broker0.conf:6: flushDiskType" in errors
     assert "Traceback" not in errors
