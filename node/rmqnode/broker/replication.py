@@ -22,6 +22,7 @@ from rmqnode.ha.options import StreamOptions
 from rmqnode.ha.slave_links import SlaveLinks
 from rmqnode.ha.slave_stream import LogEnds
 from rmqnode.net.client import RemotingClient
+from rmqnode.net.connection import Connection
 from rmqnode.net.errors import RemotingError
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode, response_name
@@ -73,8 +74,9 @@ class Replication:
         self._held_pulls = held_pulls
         self._client = client
         self._sync = sync
+        self._answering: set[Connection] = set()
         self.confirmations = ConfirmationQueue(
-            config.sync_flush_timeout_ms / 1000, config.ha_slave_fallbehind_max_bytes
+            config.sync_flush_timeout_ms / 1000, config.ha_slave_fallbehind_max_bytes, self._release_answers
         )
         self.slaves = SlaveLinks(store, options, self.confirmations.confirm, self._slaves_changed)
         self.master = MasterLink(self, options, self._ask_log_ends, sync.sync_soon)
@@ -104,7 +106,11 @@ class Replication:
 
         def answer(confirmation: Confirmation) -> None:
             outcome.reply.code = _CODES.get(confirmation, outcome.reply.code)
-            request.connection.reply(request, outcome.reply)
+            connection: Connection = request.connection
+            # One report confirms what many threads of a client wait for: their answers leave in one write.
+            connection.hold_writes()
+            self._answering.add(connection)
+            connection.reply(request, outcome.reply)
 
         self.confirmations.answer_when_confirmed(outcome.physical_offset, len(self.slaves.links), answer)
 
@@ -136,6 +142,11 @@ class Replication:
         self.slaves.log_grew()
 
     # ---------------------------------------------------------------------------------------------------------------
+
+    def _release_answers(self) -> None:
+        answering, self._answering = self._answering, set()
+        for connection in answering:
+            connection.release_writes()
 
     def _slaves_changed(self, count: int) -> None:
         self._writer.on_written = self._written_with_slaves if count else self._flusher.message_written

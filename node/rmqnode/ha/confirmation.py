@@ -39,9 +39,11 @@ class ConfirmationQueue:
     Args:
         timeout_seconds: How long a send waits (`syncFlushTimeout`).
         behind_bytes_max: From this distance on nobody waits for a slave (`haSlaveFallbehindMax`).
+        on_answered: Called after each round of answers.
     """
 
-    def __init__(self, timeout_seconds: float, behind_bytes_max: int) -> None:
+    def __init__(self, timeout_seconds: float, behind_bytes_max: int, on_answered: Callable[[], None]) -> None:
+        self._on_answered = on_answered
         self._timeout_seconds = timeout_seconds
         self._behind_bytes_max = behind_bytes_max
         self._waiting: deque[_Waiting] = deque()
@@ -53,8 +55,10 @@ class ConfirmationQueue:
         """Answer once a slave has the log up to an offset; at once when one has it or none can be waited for."""
         if slave_count <= 0 or end_offset - self.confirmed_offset >= self._behind_bytes_max:
             answer(Confirmation.NO_SLAVE)
+            self._on_answered()
         elif end_offset <= self.confirmed_offset:
             answer(Confirmation.CONFIRMED)
+            self._on_answered()
         else:
             deadline = trio.current_time() + self._timeout_seconds
             self._waiting.append(_Waiting(end_offset, deadline, answer))
@@ -67,6 +71,7 @@ class ConfirmationQueue:
         self.confirmed_offset = physical_offset
         while self._waiting and self._waiting[0].end_offset <= physical_offset:
             self._waiting.popleft().answer(Confirmation.CONFIRMED)
+        self._on_answered()
 
     def give_up_waiting(self) -> None:
         """Answer everything that waits: the broker stops."""
@@ -86,3 +91,4 @@ class ConfirmationQueue:
             waiting = self._waiting.popleft()
             is_confirmed = waiting.end_offset <= self.confirmed_offset
             waiting.answer(Confirmation.CONFIRMED if is_confirmed else Confirmation.TIMEOUT)
+        self._on_answered()

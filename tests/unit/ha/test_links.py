@@ -261,7 +261,7 @@ async def test_a_heartbeat_for_another_place_ends_the_connection(make_pair: Call
 
 
 async def test_a_send_is_confirmed_by_a_report_at_or_behind_its_end() -> None:
-    queue = ConfirmationQueue(5, 1000)
+    queue = ConfirmationQueue(5, 1000, lambda: None)
     told: list[Any] = []
     for end in (10, 20, 30):
         queue.answer_when_confirmed(end, 1, lambda what, end=end: told.append((end, what)))
@@ -278,12 +278,12 @@ async def test_a_send_is_confirmed_by_a_report_at_or_behind_its_end() -> None:
 @pytest.mark.parametrize(("slaves", "end"), [(0, 10), (1, 1000), (1, 5000)])
 async def test_without_a_slave_near_enough_the_answer_comes_at_once(slaves: int, end: int) -> None:
     told: list[Any] = []
-    ConfirmationQueue(5, 1000).answer_when_confirmed(end, slaves, told.append)
+    ConfirmationQueue(5, 1000, lambda: None).answer_when_confirmed(end, slaves, told.append)
     assert told == [Confirmation.NO_SLAVE]
 
 
 async def test_a_send_is_given_up_when_its_own_time_is_over(autojump_clock: Any, nursery: trio.Nursery) -> None:
-    queue = ConfirmationQueue(5, 1000)
+    queue = ConfirmationQueue(5, 1000, lambda: None)
     nursery.start_soon(queue.watch_timeouts)
     told: list[Any] = []
     began = trio.current_time()
