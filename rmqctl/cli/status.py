@@ -1,12 +1,14 @@
 """`rmqctl status`: the nodes of a cluster and whether they serve."""
 
 import msgspec
+import trio
 
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import narrate, print_json, print_result, print_table
+from rmqctl.client.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.profile.model import ClusterModel
+from rmqctl.profile.model import ClusterModel, Role
 from rmqctl.profile.stored import load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
 from rmqctl.supervisor.messages import NodeReport, StatusReport
@@ -21,6 +23,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     engine: str
     state: str
     nodes: list[NodeReport]
+    replication: list[ReplicaStatus] = []
 
 
 def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: JsonOption = False) -> int:
@@ -31,10 +34,11 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
         return _report_unknown(chosen, json_output)
     report = ask_status(chosen) if chosen.is_supervised() else _unsupervised(chosen, stored.model)
     model = stored.model
+    replication = _replication(model) if report.state != "stopped" else []
     if json_output:
-        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.nodes))
+        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.nodes, replication))
     else:
-        _print_status(chosen, model, report)
+        _print_status(chosen, model, report, replication)
     return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
 
 
@@ -44,6 +48,18 @@ def _report_unknown(home: ClusterHome, json_output: bool) -> int:
     else:
         narrate(f"nothing is running: cluster {home.name} was never brought up (home: {home.folder})")
     return ExitCode.REFUSED
+
+
+def _replication(model: ClusterModel) -> list[ReplicaStatus]:
+    """Ask the brokers how far slaves are, if there are slaves."""
+    if not any(node.role is Role.SLAVE for node in model.nodes):
+        return []
+    members = [
+        PairMember(node.name, node.broker_name, node.broker_id, node.local_address)
+        for node in model.brokers
+        if node.broker_name is not None and node.broker_id is not None
+    ]
+    return trio.run(ask_replication, members)
 
 
 def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
@@ -62,7 +78,9 @@ def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
     return StatusReport(state="unsupervised" if orphans else "stopped", nodes=nodes)
 
 
-def _print_status(home: ClusterHome, model: ClusterModel, report: StatusReport) -> None:
+def _print_status(
+    home: ClusterHome, model: ClusterModel, report: StatusReport, replication: list[ReplicaStatus]
+) -> None:
     if report.state == "stopped":
         narrate(f"cluster {home.name} is not running (home: {home.folder})")
         return
@@ -72,6 +90,14 @@ def _print_status(home: ClusterHome, model: ClusterModel, report: StatusReport) 
         ["node", "role", "engine", "state", "pid", "address", "uptime", "restarts", "last exit"],
         [_row(node) for node in report.nodes],
     )
+    if replication:
+        print_table(
+            ["slave", "of", "master's role", "sync state", "synchronized offset", "bytes behind", "seconds behind"],
+            [_replica_row(pair) for pair in replication],
+        )
+    for pair in replication:
+        if pair.sync_state == "refused":
+            narrate(f"warning: {pair.slave} does not replicate {pair.master}: {pair.problem}")
     if report.state == "unsupervised":
         narrate("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
 
@@ -90,6 +116,18 @@ def _row(node: NodeReport) -> list[str]:
         "-" if node.uptime_seconds is None else describe_duration(node.uptime_seconds),
         _shown(node.restarts),
         node.last_exit or "-",
+    ]
+
+
+def _replica_row(pair: ReplicaStatus) -> list[str]:
+    return [
+        pair.slave,
+        pair.master,
+        pair.master_role or "-",
+        pair.sync_state,
+        _shown(pair.synchronized_offset),
+        _shown(pair.bytes_behind),
+        "-" if pair.seconds_behind is None else f"{pair.seconds_behind:.1f}",
     ]
 
 

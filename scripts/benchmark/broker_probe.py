@@ -40,6 +40,11 @@ class BrokerProbe:
         }
         self._request(RequestCode.UPDATE_AND_CREATE_TOPIC, fields)
 
+    def send(self, topic: str, body: bytes) -> None:
+        """Send a message to queue 0 of a topic and wait for the answer."""
+        header = dict(zip("abcdefghij", ("bench", topic, "TBW102", "4", "0", "0", "0", "0", "", "0"), strict=True))
+        self._request(RequestCode.SEND_MESSAGE_V2, header, body)
+
     def stored(self, topic: str, queues: int) -> int:
         """How many messages of the topic can be consumed."""
         return sum(
@@ -55,8 +60,9 @@ class BrokerProbe:
             total += int(self._request(RequestCode.QUERY_CONSUMER_OFFSET, fields).get("offset", 0))
         return total
 
-    def _request(self, code: RequestCode, fields: dict[str, str]) -> dict[str, str]:
-        self._socket.sendall(encode_command(Command(code=code, opaque=next(self._opaques), ext_fields=fields)))
+    def _request(self, code: RequestCode, fields: dict[str, str], body: bytes = b"") -> dict[str, str]:
+        command = Command(code=code, opaque=next(self._opaques), ext_fields=fields, body=body)
+        self._socket.sendall(encode_command(command))
         while True:
             data = self._socket.recv(65536)
             if not data:

@@ -32,6 +32,8 @@ class RunningCluster:
     """Address of the nameservers, `ip:port;ip:port`."""
     masters: dict[str, tuple[str, int]]
     """Node name of each master to its address and process id."""
+    slaves: list[str]
+    """Addresses of the slaves."""
     pids: frozenset[int]
     """Every process that was started for it."""
     up_seconds: float
@@ -69,8 +71,9 @@ class CommandLineEngine:
         try:
             nodes = {node["name"]: node for node in up["nodes"]}
             masters = {name: (node["address"], node["pid"]) for name, node in nodes.items() if node["role"] == "master"}
+            slaves = [node["address"] for node in nodes.values() if node["role"] == "slave"]
             pids = _all_processes(home, [node["pid"] for node in nodes.values()])
-            yield RunningCluster(up["nameserver"], masters, pids, seconds)
+            yield RunningCluster(up["nameserver"], masters, slaves, pids, seconds)
         finally:
             _rmqctl("down", *where)
 

@@ -11,6 +11,7 @@ from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.engines import Engine, RunningCluster
 from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
+from scripts.benchmark.replication import RATE, lag_ms
 from scripts.benchmark.store import measure_store
 
 Rows = dict[str, float]
@@ -20,6 +21,9 @@ UP_TIMES = 5
 IDLE_SECONDS = 20
 QUEUES = 8
 TOPIC = "scripts-bench"
+LAG_TOPIC = "scripts-bench-lag"
+FIRST_TOPIC = "scripts-bench-first"
+SLAVE_TIMEOUT_SECONDS = 60
 CONSUMED_SHARE = 0.9
 """Consumption is measured up to this share of the backlog: its last messages come one by one."""
 CONSUME_TIMEOUT_SECONDS = 120
@@ -73,7 +77,43 @@ def store(engine: Engine) -> Rows:
     return measure_store() if engine.name == "embedded" else {}
 
 
-SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume, "store": store}
+def replicate(engine: Engine) -> Rows:
+    """A master with a slave: what waiting for the slave costs, and how far it is behind when nobody waits."""
+    rows: Rows = {}
+    rates: dict[str, float] = {}
+    for role in ("ASYNC_MASTER", "SYNC_MASTER"):
+        with _home() as home:
+            profile = Path(home) / "pair.toml"
+            profile.write_text(
+                f'brokers = [{{ name = "broker-a", slaves = 1 }}]\nproperties.masters = {{ brokerRole = "{role}" }}\n'
+            )
+            with engine.cluster(str(profile), Path(home)) as cluster:
+                _create_topic(cluster)
+                _wait_for_slave(cluster)
+                if role == "ASYNC_MASTER":
+                    median, percentile = lag_ms(_master(cluster)[0], cluster.slaves[0], LAG_TOPIC)
+                    rows[f"slave behind at {RATE} messages/s, median (ms)"] = median
+                    rows[f"slave behind at {RATE} messages/s, 99th percentile (ms)"] = percentile
+                (rate, *_) = _send(cluster, 32, home).values()
+                rates[role] = rows[f"sends to {role} with a slave, 32 threads (messages/s)"] = rate
+    rows["SYNC_MASTER to ASYNC_MASTER"] = rates["SYNC_MASTER"] / rates["ASYNC_MASTER"]
+    return rows
+
+
+SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume, "replicate": replicate, "store": store}
+
+
+def _wait_for_slave(cluster: RunningCluster) -> None:
+    """Wait until the slave has a message; Apache's asks for the first one only some seconds after its start."""
+    deadline = time.monotonic() + SLAVE_TIMEOUT_SECONDS
+    with BrokerProbe(_master(cluster)[0]) as master, BrokerProbe(cluster.slaves[0]) as slave:
+        master.create_topic(LAG_TOPIC, 1)
+        master.create_topic(FIRST_TOPIC, 1)
+        master.send(FIRST_TOPIC, b"first")
+        while not slave.stored(FIRST_TOPIC, 1):
+            time.sleep(0.05)
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the slave got nothing in {SLAVE_TIMEOUT_SECONDS} s")
 
 
 def _home() -> tempfile.TemporaryDirectory[str]:

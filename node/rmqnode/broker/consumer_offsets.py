@@ -49,6 +49,13 @@ class ConsumerOffsets:
             del self._table[f"{topic}@{group}"]
             self._is_dirty = True
 
+    def take_over(self, table: dict[str, dict[int, int]]) -> None:
+        """Take a master's offsets; those of topics and groups that it does not know stay."""
+        for key, offsets in table.items():
+            if self._table.get(key) != offsets:
+                self._table[key] = offsets
+                self._is_dirty = True
+
     def encode(self) -> bytes:
         """Write the table as GET_ALL_CONSUMER_OFFSET answers it."""
         return ConsumerOffsetSerializeWrapper(offset_table=self._table).encode()

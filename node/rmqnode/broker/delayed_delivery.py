@@ -57,6 +57,12 @@ class DelayedDelivery:
         self.offsets: dict[int, int] = wrapper.offset_table if wrapper is not None else {}
         self._is_dirty = False
 
+    def take_over(self, offsets: dict[int, int]) -> None:
+        """Take a master's offsets; the delivery goes on from there if this slave becomes a master."""
+        if self.offsets != offsets:
+            self.offsets = offsets
+            self._is_dirty = True
+
     def encode(self) -> bytes:
         """Write the offsets as GET_ALL_DELAY_OFFSET answers them."""
         return DelayOffsetSerializeWrapper(offset_table=self.offsets).encode()

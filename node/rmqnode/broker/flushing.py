@@ -35,11 +35,19 @@ class Flusher:
 
     Args:
         on_first_write: Called when something was written, at most once until `expect_write` or a flush.
+        answer: Takes an outcome whose flush has succeeded or come too late; its reply says which.
     """
 
-    def __init__(self, store: MessageStore, config: BrokerConfig, on_first_write: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: MessageStore,
+        config: BrokerConfig,
+        on_first_write: Callable[[], None],
+        answer: Callable[[AfterFlush, Request[Any]], None],
+    ) -> None:
         self._store = store
         self._on_first_write = on_first_write
+        self._answer_outcome = answer
         self._is_sync = config.flush_disk_type is FlushDiskType.SYNC_FLUSH
         self._interval = config.flush_interval_commit_log_ms / 1000
         self._queue_interval = config.flush_interval_consume_queue_ms / 1000
@@ -126,13 +134,10 @@ class Flusher:
         now = trio.current_time()
         still_waiting: list[_Waiting] = []
         for waiting in self._waiting:
-            reply = waiting.outcome.reply
             if waiting.outcome.physical_offset > flushed_offset:
                 if waiting.deadline > now:
                     still_waiting.append(waiting)
                     continue
-                if reply.code == ResponseCode.SUCCESS:
-                    # What the slaves did counts more: Java lets their status overwrite the disk's.
-                    reply.code = ResponseCode.FLUSH_DISK_TIMEOUT
-            waiting.request.connection.reply(waiting.request, reply)
+                waiting.outcome.reply.code = ResponseCode.FLUSH_DISK_TIMEOUT
+            self._answer_outcome(waiting.outcome, waiting.request)
         self._waiting = still_waiting

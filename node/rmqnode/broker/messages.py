@@ -41,7 +41,7 @@ class MessageWriter:
 
     Args:
         clock_ms: Milliseconds since the epoch.
-        on_written: Called after each message, for the flush.
+        on_written: Called after each message, for the flush and, once there are slaves, for them.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MessageWriter:
         self._delay_levels = delay_levels
         self._held_pulls = held_pulls
         self._clock_ms = clock_ms
-        self._on_written = on_written
+        self.on_written = on_written
 
     def put(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
         """Store one message; with a delay level it goes to the schedule topic first.
@@ -84,7 +84,7 @@ class MessageWriter:
             message.store_host,
         )
         if result.queue_offset >= 0:
-            self._on_written()
+            self.on_written()
             self._held_pulls.message_arrived(message.topic, message.queue_id, result.queue_offset + 1, tags_code)
         return result
 
@@ -100,7 +100,7 @@ class MessageWriter:
             message.reconsume_times,
         )
         if result.queue_offset >= 0:
-            self._on_written()
+            self.on_written()
             for index, part in enumerate(parts, 1):
                 self._held_pulls.message_arrived(
                     message.topic, message.queue_id, result.queue_offset + index, part.tags_code
@@ -128,7 +128,7 @@ class MessageWriter:
             message.store_host,
         )
         if result.queue_offset >= 0:
-            self._on_written()
+            self.on_written()
             self._delay_levels.message_scheduled()
         return result
 

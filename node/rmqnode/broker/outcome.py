@@ -34,3 +34,10 @@ class AfterIndexing(msgspec.Struct, gc=False):
     """Answer once the index knows every message that is in the log now."""
 
     answer: Callable[[], Reply]
+
+
+class AfterReplication(msgspec.Struct, gc=False):
+    """Answer once a slave has the commit log up to an offset (SYNC_MASTER)."""
+
+    reply: Reply
+    physical_offset: int

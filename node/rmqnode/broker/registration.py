@@ -22,8 +22,12 @@ from rmqnode.protocol.bodies import KVTable, Permission, RegisterBrokerBody, Top
 from rmqnode.protocol.codes import RequestCode, ResponseCode, response_name
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.errors import ProtocolError
-from rmqnode.protocol.header_fields import header_to_ext_fields
-from rmqnode.protocol.headers import RegisterBrokerRequestHeader, UnregisterBrokerRequestHeader
+from rmqnode.protocol.header_fields import header_from_ext_fields, header_to_ext_fields
+from rmqnode.protocol.headers import (
+    RegisterBrokerRequestHeader,
+    RegisterBrokerResponseHeader,
+    UnregisterBrokerRequestHeader,
+)
 from rmqnode.protocol.routes import Request
 
 if TYPE_CHECKING:
@@ -45,13 +49,23 @@ class Registration:
     Args:
         on_order_config: Takes the names of ordered topics when a nameserver answers with them; one that knows
             of none says nothing, and the flags stay.
+        on_master: Takes what a slave's nameserver answers about its master; a master's own is never told of.
     """
 
     topics: "TopicTable"
 
-    def __init__(self, config: BrokerConfig, on_order_config: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        on_order_config: Callable[[list[str]], None],
+        on_master: Callable[[RegisterBrokerResponseHeader], None],
+    ) -> None:
         self._config = config
         self._on_order_config = on_order_config
+        self._on_master = on_master
+        self._awaits_master = config.is_slave
+        self._masters: dict[str, RegisterBrokerResponseHeader] = {}
+        """What each nameserver said last about this slave's master."""
         self._timeout = config.register_broker_timeout_ms / 1000
         self._period = max(_PERIOD_SECONDS_MIN, min(config.register_name_server_period_ms / 1000, _PERIOD_SECONDS_MAX))
         self._changed = trio.Event()
@@ -87,12 +101,14 @@ class Registration:
 
     async def _wait_for_next(self) -> None:
         """Wait for a change or the time of the next registration, then register where it is due."""
-        retry_at = trio.current_time() + _RETRY_SECONDS if self._failed else self._period_end
+        is_complete = not self._failed and not self._awaits_master
+        retry_at = self._period_end if is_complete else trio.current_time() + _RETRY_SECONDS
         with trio.move_on_at(min(retry_at, self._period_end)):
             await self._changed.wait()
         # Those that answer must hear of this broker each period, however long another one is away.
         if not self._changed.is_set() and trio.current_time() < self._period_end:
-            await self._register_with(tuple(self._failed))
+            # A slave that started together with its master looks for it again soon.
+            await self._register_with(self._config.namesrv_addr if self._awaits_master else tuple(self._failed))
             return
         self._changed = trio.Event()
         waiting, self._waiting = self._waiting, []
@@ -107,7 +123,16 @@ class Registration:
         async with trio.open_nursery() as nursery:
             for address in addresses:
                 nursery.start_soon(self._register, address, body, order_configs)
+        if self._config.is_slave:
+            self._tell_master()
         return order_configs
+
+    def _tell_master(self) -> None:
+        known = (self._masters[address] for address in self._config.namesrv_addr if address in self._masters)
+        master = next((master for master in known if master.master_addr is not None), None)
+        if master is not None:
+            self._awaits_master = False
+            self._on_master(master)
 
     async def _register(self, address: str, body: bytes, order_configs: dict[str, list[str]]) -> None:
         config = self._config
@@ -124,6 +149,7 @@ class Registration:
             response = await self.client.request(address, command, timeout_seconds=self._timeout)
             if response.code != ResponseCode.SUCCESS:
                 raise RemotingError(address, f"{response_name(response.code)}: {response.remark}")
+            self._masters[address] = header_from_ext_fields(RegisterBrokerResponseHeader, response.ext_fields or {})
             if response.body:
                 order_configs[address] = list(KVTable.decode(response.body).table)
         except (RemotingError, ProtocolError) as error:
@@ -131,6 +157,7 @@ class Registration:
                 logger.warning("registration failed nameserver=%s reason=%s", address, error)
             self._reported.add(address)
             self._failed.add(address)
+            self._masters.pop(address, None)
             return
         if address in self._reported:
             logger.info("registration works again nameserver=%s", address)

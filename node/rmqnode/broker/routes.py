@@ -5,6 +5,7 @@ Codes that are not here are answered with REQUEST_CODE_NOT_SUPPORTED.
 
 from typing import Final
 
+from rmqnode.broker.handlers.broker_info import get_broker_runtime_info
 from rmqnode.broker.handlers.cleaning import (
     clean_expired_consume_queue,
     clean_unused_topic,
@@ -130,5 +131,7 @@ ROUTES: Final = (
     Route(RequestCode.QUERY_TOPIC_CONSUME_BY_WHO, TopicRequestHeader, None, query_topic_consume_by_who),
     Route(RequestCode.GET_ALL_CONSUMER_OFFSET, NoHeader, None, get_all_consumer_offset),
     Route(RequestCode.GET_ALL_DELAY_OFFSET, NoHeader, None, get_all_delay_offset),
+    # The broker itself.
+    Route(RequestCode.GET_BROKER_RUNTIME_INFO, NoHeader, None, get_broker_runtime_info),
 )
 # fmt: on

@@ -2,7 +2,7 @@
 
     serve_broker            the whole; closes the store last
     └─ services             flush, delayed delivery, long polling, client housekeeping, persisting
-       └─ listeners         listenPort and listenPort - 2 (VIP), on each bind address
+       └─ listeners         listenPort, listenPort - 2 (VIP), listenPort + 1 (slaves), on each bind address
           └─ registration   nameservers are told when all else works, and told of the end first
 
 Source: `BrokerController#start`, `#shutdown` (RocketMQ 4.5.2).
@@ -12,7 +12,7 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -55,7 +55,7 @@ async def serve_broker(
         address = own_address()
         config = replace(config, broker_ip1=address, broker_ip2=config.broker_ip2 or address)
     # Ports before the store: a second broker with this configuration must not touch the first one's files.
-    listeners = _listen(config)
+    listeners = _listen(config, (config.listen_port, config.listen_port - VIP_PORT_DISTANCE, config.ha_listen_port))
     try:
         store = MessageStore(_store_options(config), wall_clock_ms)
         logger.info("%s", store.open())
@@ -70,12 +70,14 @@ async def serve_broker(
             store.close()
             logger.info("store closed")
     finally:
-        for listener in listeners:
-            listener.close()
+        _close(listeners)
 
 
 async def _serve(
-    broker: Broker, listeners: list[socket.socket], stop: trio.Event, task_status: trio.TaskStatus[BrokerConfig]
+    broker: Broker,
+    listeners: dict[int, list[socket.socket]],
+    stop: trio.Event,
+    task_status: trio.TaskStatus[BrokerConfig],
 ) -> None:
     server = Server(
         Dispatcher(ROUTES, broker, broker.finish_later),
@@ -84,7 +86,10 @@ async def _serve(
     )
     async with trio.open_nursery() as services, broker.registration.client:
         _start_services(broker, services)
-        services.start_soon(server.serve, listeners)
+        ha_port = broker.config.ha_listen_port
+        broker.replication.start(services, listeners[ha_port])
+        client_ports = [sockets for port, sockets in listeners.items() if port != ha_port]
+        services.start_soon(server.serve, [sock for sockets in client_ports for sock in sockets])
         await broker.registration.register()
         services.start_soon(broker.registration.keep_registered)
         task_status.started(broker.config)
@@ -94,18 +99,26 @@ async def _serve(
         with trio.move_on_after(_DRAIN_SECONDS):
             await broker.flusher.wait_answered()
             broker.indexer.answer_all()
+            broker.replication.confirmations.give_up_waiting()
             await server.wait_answers_sent()
         services.cancel_scope.cancel()
 
 
-def _listen(config: BrokerConfig) -> list[socket.socket]:
-    listeners = listen(config.bind_address, config.listen_port)
+def _listen(config: BrokerConfig, ports: Iterable[int]) -> dict[int, list[socket.socket]]:
+    listeners: dict[int, list[socket.socket]] = {}
     try:
-        return listeners + listen(config.bind_address, config.listen_port - VIP_PORT_DISTANCE)
+        for port in ports:
+            listeners[port] = listen(config.bind_address, port)
     except BaseException:
-        for listener in listeners:
-            listener.close()
+        _close(listeners)
         raise
+    return listeners
+
+
+def _close(listeners: dict[int, list[socket.socket]]) -> None:
+    for sockets in listeners.values():
+        for sock in sockets:
+            sock.close()
 
 
 def _start_services(broker: Broker, services: trio.Nursery) -> None:

@@ -19,9 +19,12 @@ from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
 from rmqnode.broker.messages import MessageWriter
-from rmqnode.broker.outcome import AfterFlush, AfterIndexing, AfterRegistration, Hold
+from rmqnode.broker.outcome import AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
 from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
+from rmqnode.broker.replication import Replication
+from rmqnode.broker.slave_commits import SlaveCommits
+from rmqnode.broker.slave_sync import SlaveSync
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
@@ -29,7 +32,7 @@ from rmqnode.net.dispatch import call_handler
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
-from rmqnode.protocol.headers import NotifyConsumerIdsChangedRequestHeader
+from rmqnode.protocol.headers import NotifyConsumerIdsChangedRequestHeader, RegisterBrokerResponseHeader
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import MessageStore
 from rmqnode.store.config_file import ConfigFile
@@ -66,9 +69,10 @@ class Broker:
         self.config = config
         self.store = store
         self.clock_ms = clock_ms
+        self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)
         self.message_id_prefix = self.store_host.hex().upper()
-        self.registration = Registration(config, self._registered_order_config)
+        self.registration = Registration(config, self._registered_order_config, self._master_found)
         self.topics = TopicTable(config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed)
         self.registration.topics = self.topics
         self.groups = SubscriptionGroups(
@@ -82,7 +86,7 @@ class Broker:
         self.locks = QueueLocks(clock_ms)
         self.indexer = Indexer(store, lambda: self.flusher.expect_write())
         self.cleaning = CleaningService(store, config)
-        self.flusher = Flusher(store, config, self.indexer.wake)
+        self.flusher = Flusher(store, config, self.indexer.wake, self._flushed)
         self.is_durable_at_once = not self.flusher.is_sync and config.broker_role is not BrokerRole.SYNC_MASTER
         """Whether a send is answered as soon as it is in the page cache: no disk and no slave to wait for."""
         self.held_pulls = HeldPulls(
@@ -93,6 +97,10 @@ class Broker:
         self.delayed_delivery = DelayedDelivery(
             store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
         )
+        self.slave_commits = SlaveCommits(ConfigFile(folder / "slaveCommits.json"))
+        client = self.registration.client
+        sync = SlaveSync(client, self.topics, self.groups, self.offsets, self.slave_commits, self.delayed_delivery)
+        self.replication = Replication(config, store, self.writer, self.flusher, self.held_pulls, client, sync)
 
     def finish_later(self, outcome: object, request: Request[Any]) -> None:
         """Hand an outcome that is not a reply to the service that will answer it."""
@@ -102,6 +110,8 @@ class Broker:
             self.flusher.answer_after_flush(outcome, request)
         elif isinstance(outcome, AfterIndexing):
             self.indexer.answer_after_indexing(outcome, request)
+        elif isinstance(outcome, AfterReplication):
+            self.replication.answer_after_replication(outcome, request)
         elif isinstance(outcome, AfterRegistration):
             self.registration.answer_after_registration(outcome, request)
         else:
@@ -109,8 +119,19 @@ class Broker:
 
     def take_changes(self) -> list[Callable[[], None]]:
         """Return what writes those tables that are not written at each change, as far as they changed; it blocks."""
-        changes = (self.offsets.take_changes(), self.delayed_delivery.take_changes())
+        tables = (self.offsets, self.slave_commits, self.delayed_delivery)
+        changes = [table.take_changes() for table in tables]
         return [change for change in changes if change is not None]
+
+    def _flushed(self, outcome: AfterFlush, request: Request[Any]) -> None:
+        """Answer what was flushed, or let it wait for a slave too."""
+        if self.config.broker_role is BrokerRole.SYNC_MASTER:
+            self.finish_later(AfterReplication(outcome.reply, outcome.physical_offset), request)
+        else:
+            request.connection.reply(request, outcome.reply)
+
+    def _master_found(self, found: RegisterBrokerResponseHeader) -> None:
+        self.replication.master_found(found)
 
     def _registered_order_config(self, ordered_topics: list[str]) -> None:
         self.topics.apply_order_config(ordered_topics)

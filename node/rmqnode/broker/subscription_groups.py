@@ -50,10 +50,19 @@ class SubscriptionGroups:
         if self._groups.pop(group, None) is not None:
             self._changed()
 
+    def replace_all(self, wrapper: SubscriptionGroupWrapper) -> None:
+        """Take over a master's table and its version."""
+        self._groups = dict(wrapper.subscription_group_table)
+        self.data_version = wrapper.data_version
+        self._save()
+
     def wrapper(self) -> SubscriptionGroupWrapper:
         """Return the table as GET_ALL_SUBSCRIPTIONGROUP_CONFIG answers it."""
         return SubscriptionGroupWrapper(subscription_group_table=self._groups, data_version=self.data_version)
 
     def _changed(self) -> None:
         self.data_version = self.data_version.next_version(self._clock_ms())
+        self._save()
+
+    def _save(self) -> None:
         self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())

@@ -112,14 +112,23 @@ class TopicTable:
             self._topics.update((topic.topic_name, topic) for topic in changed)
             self._changed()
 
+    def replace_all(self, wrapper: TopicConfigSerializeWrapper) -> None:
+        """Take over a master's table and its version."""
+        self._topics = dict(wrapper.topic_config_table)
+        self.data_version = wrapper.data_version
+        self._save()
+
     def wrapper(self) -> TopicConfigSerializeWrapper:
         """Return the table as registrations and GET_ALL_TOPIC_CONFIG carry it."""
         return TopicConfigSerializeWrapper(topic_config_table=self._topics, data_version=self.data_version)
 
     def _changed(self) -> None:
         self.data_version = self.data_version.next_version(self._clock_ms())
-        self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
+        self._save()
         self._on_change()
+
+    def _save(self) -> None:
+        self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
 
 
 def _built_in_topics(config: BrokerConfig) -> Iterable[TopicConfig]:

@@ -206,6 +206,14 @@ class BrokerConfig:
     """Port for slaves: `listen_port` + 1, no other value is allowed (4.x overrides it)."""
     ha_master_address: str | None = prop("haMasterAddress", None, kinds.address())
     """HA address of a slave's master. None: learnt from the nameserver."""
+    ha_send_heartbeat_interval_ms: int = prop("haSendHeartbeatInterval", 5000, kinds.duration_ms())
+    """A silent side of a replication stream says after so long that it is still there."""
+    ha_housekeeping_interval_ms: int = prop("haHousekeepingInterval", 20_000, kinds.duration_ms())
+    """A replication stream whose other side was silent for so long is closed."""
+    ha_transfer_batch_size_bytes: int = prop("haTransferBatchSize", 32 * 1024, kinds.size_bytes(1))
+    """Longest block of the replication stream."""
+    ha_slave_fallbehind_max_bytes: int = prop("haSlaveFallbehindMax", 256 * 1024 * 1024, kinds.size_bytes(1))
+    """A SYNC_MASTER does not wait for slaves that are further behind: it answers SLAVE_NOT_AVAILABLE."""
     offset_check_in_slave: bool = prop("offsetCheckInSlave", False, kinds.boolean())
     """Let a slave correct wrong pull offsets as a master does."""
 

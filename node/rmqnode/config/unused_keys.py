@@ -64,8 +64,7 @@ _BROKER_INTEGERS = """
     dispatchCqCacheNum dispatchCqThreads endTransactionPoolQueueCapacity
     endTransactionThreadPoolNums expectConsumerNumUseFilter filterServerNums flushConsumeQueueLeastPages
     flushConsumeQueueThoroughInterval flushConsumerOffsetHistoryInterval flushLeastPagesWhenWarmMapedFile
-    haHousekeepingInterval haMaxGapNotInSync haSendHeartbeatInterval haSlaveFallbehindMax
-    haTransferBatchSize heartbeatThreadPoolNums heartbeatThreadPoolQueueCapacity
+    haMaxGapNotInSync heartbeatThreadPoolNums heartbeatThreadPoolQueueCapacity
     litePullMessageThreadPoolNums litePullThreadPoolQueueCapacity loadBalanceProcessorThreadPoolNums
     loadBalanceThreadPoolQueueCapacity logicQueueSwapMapReserveFileNum mappedFileSizeConsumeQueueExt
     mappedFileSizeTimerLog mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests

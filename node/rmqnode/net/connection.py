@@ -190,6 +190,15 @@ class Connection:
             )
         )
 
+    def hold_writes(self) -> None:
+        """Let answers gather until `release_writes`: one write for all of them."""
+        self._in_batch = True
+
+    def release_writes(self) -> None:
+        """Write what has gathered."""
+        self._in_batch = False
+        self._flush()
+
     def send(self, command: Command) -> None:
         """Send a command that expects no answer here: a oneway request, or a ready response."""
         self._write(encode_command(command))

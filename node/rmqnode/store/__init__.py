@@ -4,7 +4,7 @@ Sync and without network; disk format is Apache RocketMQ 4.5.2's, byte for byte.
 """
 
 from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
-from rmqnode.store.errors import StoreError, StoreFileMismatch, StoreLocked, UnsupportedRecord
+from rmqnode.store.errors import ReplicaMismatch, StoreError, StoreFileMismatch, StoreLocked, UnsupportedRecord
 from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
 from rmqnode.store.recovery import RecoveryReport
 from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
@@ -23,6 +23,7 @@ __all__ = [
     "PutStatus",
     "QueryResult",
     "RecoveryReport",
+    "ReplicaMismatch",
     "StoreError",
     "StoreFileMismatch",
     "StoreLocked",

@@ -39,7 +39,7 @@ class Checkpointing:
             OSError: The disk failed; nothing counts as flushed.
         """
         with self.lock:
-            reached = QueuesFlushed(self._log.wrote_offset, self._log.last_store_timestamp)
+            reached = QueuesFlushed(self._log.dispatched_offset, self._log.last_store_timestamp)
             for queue in list(self._queues.values()):
                 queue.flush()
             self._flushed = reached

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
-from rmqnode.store.errors import StoreFileMismatch
+from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch
 from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.options import MIB
@@ -47,7 +47,7 @@ class CommitLog:
 
     __slots__ = (
         "_active", "_budget", "_files", "_flush_lock", "base_offset", "flushed_offset", "last_store_timestamp", "limit",
-        "mapping", "wrote_offset",
+        "mapping", "replicated_to", "wrote_offset",
     )  # fmt: skip
 
     def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
@@ -61,6 +61,10 @@ class CommitLog:
         self.wrote_offset = 0
         self.flushed_offset = 0
         self.last_store_timestamp = 0
+        self.replicated_to: int | None = None
+        """Of a log that receives a master's bytes: where the next record begins, which is not whole yet. Behind an end
+        mark that is the next file, before all of this one is here. None: every record is whole.
+        """
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -102,6 +106,45 @@ class CommitLog:
         file.expect_scans()
         self.wrote_offset = following.base_offset
 
+    def begin_at(self, physical_offset: int) -> None:
+        """Let a log without content begin at the start of another file.
+
+        Raises:
+            ReplicaMismatch: No file can begin there.
+        """
+        if physical_offset % self._files.file_size:
+            problem = (
+                f"the master's log begins at {physical_offset}, which is no multiple of our "
+                f"{self._files.file_size} bytes per file (mappedFileSizeCommitLog)"
+            )
+            raise ReplicaMismatch(physical_offset, problem)
+        self.deactivate()
+        self._files.delete_all()
+        self.wrote_offset = self.flushed_offset = physical_offset
+
+    def append_raw(self, content: bytes | memoryview) -> None:
+        """Append bytes of another log as they are, end marks included.
+
+        Raises:
+            ReplicaMismatch: They would cross the end of a file, which no master of this file size sends.
+            OSError: The disk is full or refuses the file; nothing was written.
+        """
+        begin = self.wrote_offset
+        end = begin + len(content)
+        if end > self.next_file_offset(begin):
+            file_size = self._files.file_size
+            problem = f"the master's files are longer than our {file_size} bytes (mappedFileSizeCommitLog)"
+            raise ReplicaMismatch(begin, problem)
+        if self.limit < 0 or end > self.limit + BLANK_SIZE_MIN:
+            previous = self._active
+            file = self._files.find(begin) or self._files.append_file(begin)
+            self._activate(file, len(content))
+            if previous is not None and previous is not file:
+                self._budget.hold(previous)
+                previous.expect_scans()
+        self.mapping[begin - self.base_offset : end - self.base_offset] = content
+        self.wrote_offset = end
+
     def flush(self) -> int:
         """Bring everything written so far to the disk; return up to which physical offset. Blocks.
 
@@ -121,6 +164,11 @@ class CommitLog:
             return target
 
     # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def dispatched_offset(self) -> int:
+        """Physical offset up to which records are whole and have their units."""
+        return self.wrote_offset if self.replicated_to is None else min(self.replicated_to, self.wrote_offset)
 
     @property
     def min_offset(self) -> int:

@@ -41,3 +41,12 @@ class UnsupportedRecord(StoreError):
             f"the commit log holds a record with {form} at physical offset {physical_offset}: "
             "it was written by a later version and cannot be opened here"
         )
+
+
+class ReplicaMismatch(StoreError):
+    """Bytes from a master that cannot belong to this log: another place, another file size."""
+
+    def __init__(self, physical_offset: int, problem: str) -> None:
+        self.physical_offset = physical_offset
+        self.problem = problem
+        super().__init__(problem)

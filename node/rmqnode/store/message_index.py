@@ -157,7 +157,7 @@ class MessageIndex:
     @property
     def is_behind(self) -> bool:
         """Whether the log has messages that are not in the index yet."""
-        return self._is_enabled and self.offset < self._log.wrote_offset
+        return self._is_enabled and self.offset < self._log.dispatched_offset
 
     @property
     def has_entries(self) -> bool:
@@ -167,7 +167,7 @@ class MessageIndex:
     @property
     def lag_bytes(self) -> int:
         """How far the index is behind the log."""
-        return self._log.wrote_offset - self.offset if self._is_enabled else 0
+        return self._log.dispatched_offset - self.offset if self._is_enabled else 0
 
     def build(self, records_max: int) -> None:
         """Put the next messages of the log into the index, for about 1.5 µs each.
@@ -178,10 +178,11 @@ class MessageIndex:
         if not self._is_enabled:
             return
         self.offset = max(self.offset, self._log.min_offset)
-        while records_max > 0 and (window := self._log.window(self.offset)) is not None:
+        while records_max > 0 and self.is_behind and (window := self._log.window(self.offset)) is not None:
             view, base_offset, readable_end = window
             position = self.offset - base_offset
-            records_max, end, entries = self._scan(view, base_offset, position, readable_end - base_offset, records_max)
+            limit = min(readable_end, self._log.dispatched_offset) - base_offset
+            records_max, end, entries = self._scan(view, base_offset, position, limit, records_max)
             self._put(entries)
             self.offset = base_offset + end
 

@@ -83,11 +83,14 @@ def is_blank(view: memoryview, position: int) -> bool:
     return bool(SIZE_AND_MAGIC.unpack_from(view, position)[1] == BLANK_MAGIC)
 
 
-def scan_record(view: memoryview, position: int, base_offset: int, *, check_crc: bool) -> ScannedRecord | None:
+def scan_record(
+    view: memoryview, position: int, base_offset: int, *, check_crc: bool, is_whole: bool = False
+) -> ScannedRecord | None:
     """Validate the record at a position of a log file that begins at `base_offset`; None when there is none.
 
     Stricter than Apache's scan in one point: the physical offset field must be the record's own place, so that
-    bytes left over from elsewhere are never taken for a message.
+    bytes left over from elsewhere are never taken for a message. `is_whole` says that every byte of `view` was
+    written, so that zeros at the end of a record are its own.
 
     Raises:
         UnsupportedRecord: A later version's form; it must not be mistaken for a torn tail and cut.
@@ -107,7 +110,7 @@ def scan_record(view: memoryview, position: int, base_offset: int, *, check_crc:
     tail = _tail(view, position, size, body_size)
     if tail is None:
         return None
-    if _looks_torn(view, position + size, *tail):
+    if not is_whole and _looks_torn(view, position + size, *tail):
         return None
     if check_crc and body_size and not _crc_matches(view, position, body_size, crc):
         return None

@@ -25,16 +25,15 @@ from typing import NamedTuple
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
+from rmqnode.store.dispatch import append_unit, queue_of_record
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueTable
 from rmqnode.store.record import (
-    SYS_FLAG_WITHOUT_QUEUE_OFFSET,
     ScannedRecord,
     is_blank,
     next_record,
     scan_record,
 )
-from rmqnode.store.tags_code import tags_code_of
 
 
 class RecoveryReport(NamedTuple):
@@ -210,28 +209,14 @@ class Recovery:
         return position
 
     def _dispatch(self, record: ScannedRecord, physical_offset: int) -> None:
-        """Give a record its unit. Source: ConsumeQueue#putMessagePositionInfo."""
+        """Give a record its unit, unless its queue has it."""
         self._log.last_store_timestamp = record.store_timestamp
-        if record.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
+        queue = queue_of_record(self._table, record)
+        if queue is None or physical_offset < self._dispatched_to.get(queue, -1):
             return
-        topic = record.topic.decode("utf-8", "replace")
-        queue = self._table.by_key.get((topic, record.queue_id)) or self._table.new(topic, record.queue_id)
-        if queue is None:
-            return
-        if physical_offset < self._dispatched_to.get(queue, -1):
-            return
-        self._table.by_key[topic, record.queue_id] = queue
-        if record.queue_offset == 0 and queue.max_queue_offset:
-            # The topic was deleted and created again: what came before belongs to the deleted one.
-            queue.cut_at(0)
-        if record.queue_offset and not queue.max_queue_offset:
-            queue.begin_at(record.queue_offset)
-        if record.queue_offset > queue.max_queue_offset and not self._walks_all:
+        if 0 < queue.max_queue_offset < record.queue_offset and not self._walks_all:
             raise _UnitsMissing
-        # Any other difference is a damage of long ago; Apache appends at the end too and says so in its log.
-        delays = self._options.delay_levels_ms
-        tags_code = tags_code_of(topic, record.properties, record.store_timestamp, delays)
-        queue.append(physical_offset, record.size, tags_code)
+        append_unit(self._table, queue, record, physical_offset, self._options.delay_levels_ms)
         self._rebuilt.add(queue)
 
     def _settle_queues(self) -> None:

@@ -35,6 +35,7 @@ from rmqnode.store.record import (
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
 )
 from rmqnode.store.recovery import Recovery, RecoveryReport
+from rmqnode.store.replica import OnArrived, Replica
 from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -70,6 +71,7 @@ class MessageStore:
         self._checkpointing = Checkpointing(self._log, self._table, self.index, self._checkpoint)
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
+        self._replica: Replica | None = None
         self._is_open = False
         self._out_of_space: Path | None = None
 
@@ -291,6 +293,22 @@ class MessageStore:
         """Folder whose disk is too full for the last put; None when that was not refused for it."""
         return self.cleaner.full_folder or self._out_of_space
 
+    def append_replicated(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
+        """Append bytes of the master's log at the same physical offset; only of a store that nobody puts into.
+
+        Args:
+            physical_offset: Where this log ends; of an empty log, any start of a file.
+            content: Cut anywhere, but not across the end of a file; may be empty.
+            on_arrived: Called for each message that is readable now.
+
+        Raises:
+            ReplicaMismatch: The bytes do not belong there; nothing was written.
+            OSError: The disk is full; go on from where the log ends then.
+        """
+        if self._replica is None:
+            self._replica = Replica(self._log, self._table, self._options.delay_levels_ms)
+        self._replica.append(physical_offset, content, on_arrived)
+
     def get(
         self,
         topic: str,
@@ -363,6 +381,34 @@ class MessageStore:
     def wrote_offset(self) -> int:
         """Physical offset where the log ends."""
         return self._log.wrote_offset
+
+    @property
+    def log_min_offset(self) -> int:
+        """Physical offset of the first byte of the log that is still there."""
+        return self._log.min_offset
+
+    @property
+    def dispatched_offset(self) -> int:
+        """Physical offset up to which every record has its unit; behind the log end only while a slave receives."""
+        return self._log.dispatched_offset
+
+    @property
+    def last_store_timestamp(self) -> int:
+        """Store timestamp of the last message, in milliseconds; 0 when there is none."""
+        return self._log.last_store_timestamp
+
+    @property
+    def earliest_message_time(self) -> int:
+        """Store timestamp of the first message of the log, in milliseconds; -1 when there is none."""
+        return self._log.store_timestamp(self._log.min_offset)
+
+    def log_bytes(self, physical_offset: int, size_max: int) -> memoryview | None:
+        """Raw bytes of the log, at most to the end of a file; None when there are none at that offset."""
+        window = self._log.window(physical_offset)
+        if window is None:
+            return None
+        view, base_offset, end = window
+        return view[physical_offset - base_offset : min(physical_offset + size_max, end) - base_offset]
 
     @property
     def flushed_offset(self) -> int:

@@ -46,6 +46,7 @@ class FakeConnection:
         self.peer = peer
         self.peer_host_bytes = bytes([10, 1, 2, 3, 0, 0, 0x11, 0xD7])
         self.is_closed = False
+        self.is_holding = False
         self.close_reason = ""
         self.replies: list[tuple[Request[Any], Reply]] = []
         self.pushed: list[Command] = []
@@ -56,6 +57,12 @@ class FakeConnection:
 
     def send(self, command: Command) -> None:
         self.pushed.append(command)
+
+    def hold_writes(self) -> None:
+        self.is_holding = True
+
+    def release_writes(self) -> None:
+        self.is_holding = False
 
     def close(self, reason: str) -> None:
         self.is_closed = True

@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture

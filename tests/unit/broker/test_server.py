@@ -25,6 +25,7 @@ from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
 from rmqnode.store import StoreError
+from tests.ports import free_port
 
 Ask = Callable[..., Awaitable[Command]]
 
@@ -42,19 +43,6 @@ PULL = {
     "subVersion": "0",
 }
 QUEUE = {"consumerGroup": "g", "topic": "t", "queueId": "0"}
-
-
-def free_port() -> int:
-    """A port that is free and whose VIP port is free too."""
-    while True:
-        with socket.socket() as sock, socket.socket() as vip:
-            sock.bind(("127.0.0.1", 0))
-            port = int(sock.getsockname()[1])
-            try:
-                vip.bind(("127.0.0.1", port - VIP_PORT_DISTANCE))
-            except OSError:
-                continue
-            return port
 
 
 @pytest.fixture
@@ -251,15 +239,17 @@ async def test_no_request_of_the_table_brings_the_broker_down(config: BrokerConf
             requests.append((route.code, fields, data.draw(HOSTILE_BODIES), data.draw(st.integers(0, 1))))
 
     collect()
+    untouched = PULL | {"topic": "untouched", "consumerGroup": "untouched"}
     async with running(config) as ask:
-        await ask(RequestCode.SEND_MESSAGE_V2, SEND, b"first")
+        # A topic and a group that none of the requests can name: one of them deletes topics.
+        await ask(RequestCode.SEND_MESSAGE_V2, SEND | {"b": "untouched"}, b"first")
         for code, fields, body, serialization in requests:
             if code in (RequestCode.PULL_MESSAGE, RequestCode.LITE_PULL_MESSAGE):
                 fields |= {"sysFlag": "5"}
             answer = await ask(code, fields, body, serialization=serialization)
             assert answer.is_response
-        pulled = await ask(RequestCode.PULL_MESSAGE, PULL)
+        pulled = await ask(RequestCode.PULL_MESSAGE, untouched)
         assert decode_records(pulled.body)[0].body == b"first"
     async with running(config) as ask:
-        assert (await ask(RequestCode.PULL_MESSAGE, PULL)).code == ResponseCode.SUCCESS
+        assert (await ask(RequestCode.PULL_MESSAGE, untouched)).code == ResponseCode.SUCCESS
     assert {entry.name for entry in config.store_path_root_dir.parent.iterdir()} == {"store"}

@@ -47,6 +47,8 @@ def update_consumer_offset(broker: Broker, request: Request[UpdateConsumerOffset
     """Commit an offset."""
     header = request.header
     broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
+    if broker.config.is_slave:
+        broker.slave_commits.note(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
     return Reply(header=UpdateConsumerOffsetResponseHeader())
 
 

@@ -12,9 +12,8 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.handlers.remarks import FAQ, not_writable, sending_forbidden
 from rmqnode.broker.messages import Message
 from rmqnode.broker.names import TOPIC_LENGTH_MAX, topic_problem
-from rmqnode.broker.outcome import AfterFlush
+from rmqnode.broker.outcome import AfterFlush, AfterReplication
 from rmqnode.broker.state import Broker
-from rmqnode.config import BrokerRole
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import Permission, TopicConfig, TopicFilterType
 from rmqnode.protocol.codes import ResponseCode
@@ -46,10 +45,11 @@ _TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
 SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
+Outcome = Reply | AfterFlush | AfterReplication
 SendRequest = Request[SendMessageRequestHeader] | Request[SendMessageRequestHeaderV2]
 
 
-def send_message(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
+def send_message(broker: Broker, request: SendRequest) -> Outcome:
     """Store the message or the batch that a producer sent."""
     try:
         return _send(broker, request)
@@ -59,7 +59,7 @@ def send_message(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
         return Reply(error.code, error.remark, header)
 
 
-def _send(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
+def _send(broker: Broker, request: SendRequest) -> Outcome:
     header = request.header
     topic_config = _check(broker, header, request.connection.peer)
     queue_id = header.queue_id
@@ -94,7 +94,7 @@ def _send(broker: Broker, request: SendRequest) -> Reply | AfterFlush:
     return _stored(broker, result, message_id, queue_id, properties)
 
 
-def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Reply | AfterFlush:
+def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Outcome:
     header = request.header
     if len(header.topic) > TOPIC_LENGTH_MAX:
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, f"message topic length too long {len(header.topic)}")
@@ -220,7 +220,7 @@ def _waits(properties: bytes) -> bool:
     return _WAIT_NAME not in properties or (find_property(properties, PropertyName.WAIT) or b"true").lower() == b"true"
 
 
-def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, properties: bytes) -> Reply | AfterFlush:
+def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, properties: bytes) -> Outcome:
     config = broker.config
     reply = Reply(
         0,
@@ -235,9 +235,9 @@ def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, p
     )
     if broker.is_durable_at_once or not _waits(properties):
         return reply
-    if config.broker_role is BrokerRole.SYNC_MASTER:
-        reply.code = ResponseCode.SLAVE_NOT_AVAILABLE
-    return AfterFlush(reply, result.end_offset) if broker.flusher.is_sync else reply
+    if broker.flusher.is_sync:
+        return AfterFlush(reply, result.end_offset)
+    return AfterReplication(reply, result.end_offset)
 
 
 def put_error(broker: Broker, status: PutStatus) -> RequestError:

@@ -1,0 +1,303 @@
+"""Real sockets between a master's and a slave's end: cuts, silence, refusals, half-open connections."""
+
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from rmqnode.ha import master_link
+from rmqnode.ha.confirmation import Confirmation, ConfirmationQueue
+from rmqnode.ha.master_link import LinkState, MasterLink, MasterUnavailable
+from rmqnode.ha.options import StreamOptions
+from rmqnode.ha.slave_links import SlaveLinks
+from rmqnode.ha.slave_stream import LogEnds
+from rmqnode.ha.stream import BLOCK_HEAD, REPORT
+from rmqnode.net.server import listen
+
+QUICK = StreamOptions(batch_size_bytes=300, heartbeat_seconds=0.05, silence_seconds_max=0.3)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(master_link, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(master_link, "_RETRY_REFUSED_SECONDS", 0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    with trio.fail_after(10):
+        while not condition():
+            await trio.testing.wait_all_tasks_blocked(0.001)
+
+
+class Pair:
+    """A master's log with its slaves' end, and a slave that follows it, over loopback."""
+
+    def __init__(self, master: Any, slave: Any, nursery: trio.Nursery, options: StreamOptions = QUICK) -> None:
+        self.master_log = master
+        self.slave_log = slave
+        self.nursery = nursery
+        self.confirmed: list[int] = []
+        self.counts: list[int] = []
+        self.followed = 0
+        self.ends_known = True
+        (self.listener,) = listen(("127.0.0.1",), 0)
+        self.port = self.listener.getsockname()[1]
+        self.links = SlaveLinks(master, options, self.confirmed.append, self.counts.append)
+        self.link = MasterLink(slave, options, self.ask, self.note_followed)
+        nursery.start_soon(self.links.serve, [self.listener])
+
+    async def ask(self, address: str) -> LogEnds:
+        if not self.ends_known:
+            raise MasterUnavailable("it does not answer")
+        return LogEnds(self.master_log.log_min_offset, self.master_log.wrote_offset)
+
+    def note_followed(self) -> None:
+        self.followed += 1
+
+    def follow(self, port: int | None = None) -> None:
+        self.link.use_master(f"127.0.0.1:{port or self.port}", "127.0.0.1:1")
+        self.nursery.start_soon(self.link.run)
+
+    def write(self, content: bytes) -> None:
+        self.master_log.content += content
+        self.links.log_grew()
+
+    def is_equal(self) -> bool:
+        return bool(self.slave_log.content == self.master_log.content)
+
+
+@pytest.fixture
+async def make_pair(make_log: Any, nursery: trio.Nursery) -> AsyncIterator[Callable[..., Pair]]:
+    pairs: list[Pair] = []
+
+    def make(master: bytes = b"", slave: bytes = b"", **more: Any) -> Pair:
+        pairs.append(Pair(make_log(master), make_log(slave), nursery, **more))
+        return pairs[-1]
+
+    yield make
+    nursery.cancel_scope.cancel()
+    for pair in pairs:
+        pair.listener.close()
+
+
+async def test_a_slave_gets_what_is_there_and_what_comes(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"there" * 500)
+    pair.follow()
+    await until(pair.is_equal)
+    for _ in range(50):
+        pair.write(b"comes" * 20)
+        await trio.lowlevel.checkpoint()
+    await until(pair.is_equal)
+    await until(lambda: pair.confirmed[-1] == pair.master_log.wrote_offset)
+    assert (pair.link.state, pair.link.problem, pair.counts, pair.followed) == (LinkState.FOLLOWING, None, [1], 1)
+
+
+async def test_a_quiet_pair_stays_connected(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"x")
+    pair.follow()
+    await until(pair.is_equal)
+    await trio.sleep(3 * QUICK.silence_seconds_max)
+    assert (pair.counts, pair.link.state) == ([1], LinkState.FOLLOWING)
+
+
+async def test_two_slaves_get_everything(make_pair: Callable[..., Pair], make_log: Any, nursery: trio.Nursery) -> None:
+    pair = make_pair(b"x" * 3000)
+    other = MasterLink(make_log(), QUICK, pair.ask, lambda: None)
+    other.use_master(f"127.0.0.1:{pair.port}", "127.0.0.1:1")
+    nursery.start_soon(other.run)
+    pair.follow()
+    for _ in range(20):
+        pair.write(b"more" * 50)
+        await trio.sleep(0.001)
+    await until(lambda: pair.is_equal() and other._log.content == pair.master_log.content)  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def cutting_proxy(target_port: int, budgets: list[tuple[str, int]]) -> AsyncIterator[tuple[int, list[str]]]:
+    """Between slave and master: connection n is cut or stalled in the way of entry n, the last one lets all through."""
+    done: list[str] = []
+
+    async def serve(client: trio.SocketStream) -> None:
+        way, budget = budgets[len(done)] if len(done) < len(budgets) else ("open", 1 << 60)
+        done.append(way)
+        server = await trio.open_tcp_stream("127.0.0.1", target_port)
+
+        async def to_server() -> None:
+            while data := await client.receive_some(4096):
+                await server.send_all(data)
+            nursery.cancel_scope.cancel()
+
+        async with client, server, trio.open_nursery() as nursery:
+            nursery.start_soon(to_server)
+            left = budget
+            while left > 0 and (data := await server.receive_some(min(left, 4096))):
+                await client.send_all(data)
+                left -= len(data)
+            if way == "stall":
+                await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+
+    async def serve_safely(client: trio.SocketStream) -> None:
+        try:
+            await serve(client)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            pass
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, serve_safely, [listener])
+        yield port, done
+        nursery.cancel_scope.cancel()
+
+
+async def test_cuts_anywhere_and_stalls_end_in_equal_logs(make_pair: Callable[..., Pair]) -> None:
+    chance = random.Random(4)
+    pair = make_pair(chance.randbytes(20_000))
+    ways = [(chance.choice(["cut", "cut", "cut", "stall"]), chance.randrange(1, 1500)) for _ in range(25)]
+    ways += [("cut", 1), ("cut", 11), ("cut", 12), ("cut", 13), ("stall", 5)]
+    async with cutting_proxy(pair.port, ways) as (port, done):
+        pair.follow(port)
+        with trio.fail_after(30):
+            while len(done) <= len(ways):
+                pair.write(chance.randbytes(chance.randrange(100)))
+                await trio.sleep(0.01)
+        await until(pair.is_equal)
+    assert max(pair.counts) >= 1
+
+
+async def test_a_mute_master_is_noticed(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"x")
+    mute = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    pair.follow(mute[0].socket.getsockname()[1])
+    await until(lambda: pair.link.problem is not None)
+    assert pair.link.problem == "no byte from the master for 0.3 s"
+    assert pair.link.state is LinkState.CONNECTING
+    await mute[0].aclose()
+
+
+async def test_a_silent_slave_is_dropped_a_reporting_one_is_not(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"x")
+    silent = await trio.open_tcp_stream("127.0.0.1", pair.port)
+    await until(lambda: pair.counts == [1])
+    assert await silent.receive_some(100) == b"", "closed, and nothing was sent to who did not ask"
+    assert pair.counts == [1, 0]
+    await silent.aclose()
+
+
+async def test_a_slave_that_does_not_read_is_dropped_when_it_stops_reporting(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(bytes(30_000_000), options=QUICK._replace(batch_size_bytes=1000))
+    lazy = await trio.open_tcp_stream("127.0.0.1", pair.port)
+    await lazy.send_all(REPORT.pack(0))
+    await until(lambda: pair.counts == [1, 0])
+    await lazy.aclose()
+
+
+async def test_a_longer_slave_is_refused_says_so_once_and_keeps_its_log(
+    make_pair: Callable[..., Pair], caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = make_pair(b"m" * 50, b"m" * 80)
+    pair.follow()
+    await until(lambda: pair.link.state is LinkState.REFUSED)
+    await trio.sleep(0.1)
+    assert "this slave's log ends at 80, its master's at 50" in str(pair.link.problem)
+    assert (bytes(pair.slave_log.content), pair.counts) == (b"m" * 80, [])
+    assert len([record for record in caplog.records if "refused" in record.message]) == 1
+    assert pair.link.state is LinkState.REFUSED
+
+
+async def test_a_master_that_outgrew_a_different_slave_is_found_out(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"common" + b"new" * 50, b"common" + b"lost by the master")
+    pair.follow()
+    await until(lambda: pair.link.state is LinkState.REFUSED)
+    assert pair.link.problem == "the master's log differs from ours at physical offset 1"
+    assert bytes(pair.slave_log.content) == b"common" + b"lost by the master"
+    assert pair.followed == 0
+
+
+async def test_without_the_masters_word_on_its_end_nothing_is_reported(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"x" * 10)
+    pair.ends_known = False
+    pair.follow()
+    await until(lambda: pair.link.problem == "it does not answer")
+    assert pair.counts == []
+    pair.ends_known = True
+    await until(pair.is_equal)
+
+
+async def test_a_master_that_appears_later_is_found(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"x" * 10)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        pair.follow(taken.getsockname()[1])
+        await until(lambda: "connect" in (pair.link.problem or ""))
+    pair.link.use_master(f"127.0.0.1:{pair.port}", "127.0.0.1:1")
+    await until(pair.is_equal)
+
+
+async def test_a_heartbeat_for_another_place_ends_the_connection(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"", b"x" * 10)
+    pair.master_log.content += b"x" * 10
+
+    async def serve(stream: trio.SocketStream) -> None:
+        assert await stream.receive_some(8) == REPORT.pack(1)
+        await stream.send_all(BLOCK_HEAD.pack(7, 0))
+        await stream.receive_some(8)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        pair.follow(listener.socket.getsockname()[1])
+        await until(lambda: pair.link.problem == "the master sent offset 7, 1 comes next")
+        nursery.cancel_scope.cancel()
+
+
+# --- sends that wait --------------------------------------------------------------------------------------------------
+
+
+async def test_a_send_is_confirmed_by_a_report_at_or_behind_its_end() -> None:
+    queue = ConfirmationQueue(5, 1000, lambda: None)
+    told: list[Any] = []
+    for end in (10, 20, 30):
+        queue.answer_when_confirmed(end, 1, lambda what, end=end: told.append((end, what)))
+    queue.confirm(9)
+    assert told == []
+    queue.confirm(20)
+    assert told == [(10, Confirmation.CONFIRMED), (20, Confirmation.CONFIRMED)]
+    queue.confirm(-1)
+    assert queue.confirmed_offset == 20
+    queue.answer_when_confirmed(20, 1, lambda what: told.append(what))
+    assert told[-1] is Confirmation.CONFIRMED
+
+
+@pytest.mark.parametrize(("slaves", "end"), [(0, 10), (1, 1000), (1, 5000)])
+async def test_without_a_slave_near_enough_the_answer_comes_at_once(slaves: int, end: int) -> None:
+    told: list[Any] = []
+    ConfirmationQueue(5, 1000, lambda: None).answer_when_confirmed(end, slaves, told.append)
+    assert told == [Confirmation.NO_SLAVE]
+
+
+async def test_a_send_is_given_up_when_its_own_time_is_over(autojump_clock: Any, nursery: trio.Nursery) -> None:
+    queue = ConfirmationQueue(5, 1000, lambda: None)
+    nursery.start_soon(queue.watch_timeouts)
+    told: list[Any] = []
+    began = trio.current_time()
+    queue.answer_when_confirmed(10, 1, lambda what: told.append((what, trio.current_time() - began)))
+    await trio.sleep(3)
+    queue.answer_when_confirmed(20, 1, lambda what: told.append((what, trio.current_time() - began)))
+    await trio.sleep(3)
+    ((what, seconds),) = told
+    assert what is Confirmation.TIMEOUT
+    assert 5 <= seconds < 5.2
+    await trio.sleep(3)
+    assert told[1][0] is Confirmation.TIMEOUT
+    assert 8 <= told[1][1] < 8.2
+    queue.answer_when_confirmed(30, 1, lambda what: told.append(what))
+    queue.give_up_waiting()
+    assert told[-1] is Confirmation.TIMEOUT
+    nursery.cancel_scope.cancel()

@@ -1,0 +1,209 @@
+"""A slave's log grows by raw bytes cut anywhere: equal logs, equal queues, nothing twice, nothing half."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rmqnode.store import MessageStore, ReplicaMismatch, tags_code_of
+
+
+def arrived(*_: Any) -> None:
+    """Nobody waits."""
+
+
+def stream(master: MessageStore, start: int, sizes: Iterator[int]) -> Iterator[tuple[int, memoryview]]:
+    """The master's log from an offset on in pieces of these sizes, none across the end of a file."""
+    while (piece := master.log_bytes(start, next(sizes))) is not None:
+        yield start, piece
+        start += len(piece)
+
+
+def fill(kit: Any, master: MessageStore, count: int, *, size: int = 900) -> None:
+    for number in range(count):
+        kit.put(master, f"t{number % 3}", number % 2, bytes([number % 251]) * (size + number % 97))
+
+
+def copy(master: MessageStore, slave: MessageStore, size: int = 32_768) -> None:
+    for offset, piece in stream(master, slave.wrote_offset or master.log_min_offset, iter(lambda: size, 0)):
+        slave.append_replicated(offset, piece, arrived)
+
+
+def queues(store: MessageStore) -> dict[Any, list[Any]]:
+    return {
+        key: [queue.unit(offset) for offset in range(queue.min_queue_offset, queue.max_queue_offset)]
+        for key, queue in store.queues().items()
+    }
+
+
+def log_files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((root / "commitlog").iterdir())}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_pieces_cut_anywhere_give_equal_logs_and_queues(kit: Any, tmp_path_factory: Any, data: st.DataObject) -> None:
+    roots = [tmp_path_factory.mktemp("replica") / name for name in ("master", "slave")]
+    master, slave = (kit.open(root) for root in roots)
+    bodies = data.draw(st.lists(st.integers(0, 20_000), min_size=1, max_size=30))
+    for number, size in enumerate(bodies):
+        kit.put(master, f"t{number % 2}", number % 3, b"x" * size, properties=b"TAGS\x01a\x02", tags_code=97)
+    drawn = data.draw(st.lists(st.integers(1, 40_000), min_size=1, max_size=20))
+    sizes = iter(lambda: drawn[len(slave_ends) % len(drawn)], 0)
+    slave_ends: list[int] = []
+    for offset, piece in stream(master, 0, sizes):
+        slave.append_replicated(offset, piece, arrived)
+        slave_ends.append(slave.wrote_offset)
+        assert slave.dispatched_offset <= slave.wrote_offset
+    assert slave.dispatched_offset == slave.wrote_offset == master.wrote_offset
+    assert queues(slave) == queues(master)
+    assert log_files(roots[1]) == log_files(roots[0])
+    for store in (master, slave):
+        store.close()
+
+
+def test_a_message_is_readable_once_its_last_byte_is_there(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    properties = b"TAGS\x01TagA\x02"
+    result = kit.put(master, "t", 2, b"hello", properties=properties, tags_code=tags_code_of("t", properties, 0, ()))
+    record = master.log_bytes(0, 1 << 20)
+    told: list[Any] = []
+    for position in range(len(record)):
+        assert slave.max_offset("t", 2) == 0
+        slave.append_replicated(position, record[position : position + 1], lambda *what: told.append(what))
+    assert slave.wrote_offset == result.end_offset
+    assert kit.bodies(slave, "t", 2) == [b"hello"]
+    assert told == [("t", 2, 1, 2598919)]
+
+
+def test_zeros_at_the_end_of_properties_do_not_hold_a_message_back(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    kit.put(master, "t", 0, b"hello", properties=b"a\x01b\0")
+    copy(master, slave)
+    assert kit.bodies(slave, "t", 0) == [b"hello"]
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_a_log_that_ends_inside_a_record_goes_on_after_a_restart(kit: Any, is_clean: bool) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open()
+    fill(kit, master, 200)
+    whole = 0
+    for offset, piece in stream(master, 0, iter(lambda: 7_777, 0)):
+        if offset > 120_000:
+            break
+        slave.append_replicated(offset, piece, arrived)
+        whole = slave.dispatched_offset
+    slave.flush_commit_log()
+    slave.flush_consume_queues()
+    slave.write_checkpoint()
+    assert whole < slave.wrote_offset, "the cut was meant to be inside a record"
+    if is_clean:
+        slave.close()
+        root = kit.root
+    else:
+        root = kit.crashed_copy("crashed")
+    again = kit.make(root)
+    report = again.open()
+    assert report.start_offset == whole, "the checkpoint ends at the last whole record"
+    assert again.wrote_offset == whole
+    copy(master, again)
+    assert again.wrote_offset == master.wrote_offset
+    assert queues(again) == queues(master)
+    master.close()
+    again.close()
+    assert log_files(root) == log_files(kit.folder / "master")
+
+
+def test_an_empty_log_begins_at_the_start_of_any_file(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    fill(kit, master, 200)
+    start = 2 * kit.log_file_size
+    for offset, piece in stream(master, start, iter(lambda: 32_768, 0)):
+        slave.append_replicated(offset, piece, arrived)
+    assert (slave.log_min_offset, slave.wrote_offset) == (start, master.wrote_offset)
+    first = slave.min_offset("t0", 0)
+    assert 0 < first < slave.max_offset("t0", 0) == master.max_offset("t0", 0)
+    assert kit.bodies(slave, "t0", 0, first) == kit.bodies(master, "t0", 0, first)
+
+
+def test_the_index_waits_for_the_rest_of_a_record(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    for number in range(100):
+        kit.put(master, "t", 0, b"x" * 900, properties=b"KEYS\x01k%d\x02" % number)
+    for offset, piece in stream(master, 0, iter(lambda: 777, 0)):
+        slave.append_replicated(offset, piece, arrived)
+        slave.index.build(1000)
+        assert not slave.index.is_behind
+    master.index.build(1000)
+    assert slave.index.offset == master.index.offset == master.wrote_offset
+    for number in range(100):
+        found = [store.index.query("t", f"k{number}", 10, 0, 1 << 62)[0] for store in (master, slave)]
+        assert found[0] == found[1] != []
+
+
+def test_a_topic_that_was_created_anew_begins_at_zero_on_the_slave_too(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    for body in (b"1", b"2", b"3"):
+        kit.put(master, "t", 0, body)
+    copy(master, slave)
+    master.delete_topic("t")
+    kit.put(master, "t", 0, b"anew")
+    copy(master, slave)
+    assert kit.bodies(slave, "t", 0) == kit.bodies(master, "t", 0) == [b"anew"]
+
+
+def test_bytes_from_elsewhere_are_refused_and_change_nothing(kit: Any) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    fill(kit, master, 3)
+    with pytest.raises(ReplicaMismatch, match="no multiple of our 65536 bytes"):
+        slave.append_replicated(100, b"x", arrived)
+    copy(master, slave)
+    end = slave.wrote_offset
+    with pytest.raises(ReplicaMismatch, match=f"sent offset 7, the log ends at {end}"):
+        slave.append_replicated(7, b"x", arrived)
+    with pytest.raises(ReplicaMismatch, match="files are longer than our 65536 bytes"):
+        slave.append_replicated(end, bytes(kit.log_file_size), arrived)
+    assert slave.wrote_offset == end
+    assert queues(slave) == queues(master)
+
+
+def test_a_master_with_shorter_files_is_noticed_at_its_first_end_of_file(kit: Any) -> None:
+    master = kit.open(kit.folder / "master", mapped_file_size_commit_log=40 * 1024)
+    slave = kit.open(kit.folder / "slave")
+    fill(kit, master, 100)
+    with pytest.raises(ReplicaMismatch, match="its file ends after 40960 bytes, ours has 65536"):
+        copy(master, slave)
+
+
+def test_a_master_with_longer_files_is_noticed_even_if_its_blocks_fit(kit: Any) -> None:
+    master = kit.open(kit.folder / "master", mapped_file_size_commit_log=256 * 1024)
+    slave = kit.open(kit.folder / "slave")
+    fill(kit, master, 200)
+    with pytest.raises(ReplicaMismatch, match="crosses the end of our file of 65536"):
+        copy(master, slave, 16 * 1024)
+
+
+def test_damage_in_the_masters_log_does_not_hide_what_follows(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    results = [kit.put(master, "t", 0, bytes([number]) * 500) for number in range(30)]
+    content = bytearray(master.log_bytes(0, 1 << 20))
+    content[results[9].physical_offset : results[10].physical_offset + 40] = bytes(
+        results[10].physical_offset + 40 - results[9].physical_offset
+    )
+    for begin in range(0, len(content), 333):
+        slave.append_replicated(begin, bytes(content[begin : begin + 333]), arrived)
+    assert kit.bodies(slave, "t", 0) == [bytes([number]) * 500 for number in range(30) if number not in (9, 10)]
+    assert len([record for record in caplog.records if "damaged bytes" in record.message]) == 1
+
+
+def test_raw_bytes_of_the_log_end_at_the_end_of_a_file(kit: Any) -> None:
+    master = kit.open()
+    fill(kit, master, 100)
+    size = kit.log_file_size
+    assert len(master.log_bytes(size - 5, 32_768)) == 5
+    assert len(master.log_bytes(0, 1000)) == 1000
+    assert master.log_bytes(master.wrote_offset, 1) is None
+    assert master.log_bytes(-5, 1) is None
