@@ -124,6 +124,7 @@ def test_commands_on_a_home_without_a_cluster_say_so(capsys: pytest.CaptureFixtu
         "engine": "embedded",
         "state": "stopped",
         "nodes": [],
+        "replication": [],
     }
     assert run(["logs", *home]) == ExitCode.REFUSED
     assert "never brought up" in capsys.readouterr().err
