@@ -13,6 +13,9 @@ from rmqctl.profile.schema import BrokerSection
 NAMESERVER_PORT = 9876
 BROKER_PORT = 10911
 BROKER_STEP = 10
+PORT_OFFSET_MAX = 54_000
+"""Leaves room below 65536 for a few brokers; more of them are checked one by one."""
+
 _PAIR = 2
 """A master and its first slave have neighbouring places; further slaves follow after all pairs."""
 
@@ -24,6 +27,12 @@ def check_offset(port_offset: int) -> None:
             f"--port-offset {port_offset} is not a multiple of 100",
             "clusters side by side need whole blocks of ports",
             f"--port-offset {max(100, round(port_offset / 100) * 100)}",
+        )
+    if port_offset > PORT_OFFSET_MAX:
+        raise UsageError(
+            f"--port-offset {port_offset} leaves no room for the ports of brokers",
+            f"they begin at {BROKER_PORT} and would end above 65535",
+            f"--port-offset 100, or any multiple of 100 up to {PORT_OFFSET_MAX}",
         )
 
 

@@ -1,5 +1,6 @@
 """The supervisor's end of the control socket: a Unix socket for its owner alone, one request per connection."""
 
+import logging
 import os
 import socket
 import stat
@@ -11,6 +12,8 @@ import msgspec
 import trio
 
 from rmqctl.supervisor.messages import CONTROL_VERSION, ControlRefusal, ControlRequest, LineBuffer, encode_line
+
+logger = logging.getLogger(__name__)
 
 _REQUEST_SECONDS = 5.0
 _BACKLOG = 16
@@ -50,6 +53,9 @@ async def serve_control(listener: socket.socket, answer: Answer) -> None:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # Whoever asked did not wait for the answer.
             return
+        except Exception:
+            # The edge of the supervisor: a defect in one answer must not end the process that keeps nodes running.
+            logger.exception("control request failed")
 
     trio_socket = trio.socket.from_stdlib_socket(listener)
     await trio.serve_listeners(serve_quietly, [trio.SocketListener(trio_socket)])

@@ -90,6 +90,11 @@ def test_port_offset_that_is_no_multiple_of_100_is_refused(offset: int) -> None:
         resolved("single", offset=offset)
 
 
+def test_port_offset_beyond_the_last_port_is_refused_by_its_own_name() -> None:
+    with pytest.raises(UsageError, match="--port-offset 70000 leaves no room"):
+        resolved("single", offset=70_000)
+
+
 def test_stored_ports_are_used_again() -> None:
     assert resolved("single", ports={"broker-a-0": 12345}).brokers[0].listen_port == 12345
 
