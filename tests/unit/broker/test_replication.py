@@ -86,8 +86,10 @@ class World:
     def __init__(self, folder: Path, client: RemotingClient) -> None:
         self._folder = folder
         self._client = client
-        self.nameserver_port = free_port()
-        self._ports = {0: free_port(), 1: free_port()}
+        # One free block: ports that are looked for one by one may be each other's neighbours.
+        middle = free_port(distance=7)
+        self.nameserver_port = middle
+        self._ports = {0: middle - 5, 1: middle + 5}
 
     def config(self, broker_id: int = 0, **keys: Any) -> BrokerConfig:
         store = self._folder / f"store{broker_id}"
