@@ -10,6 +10,9 @@ from rmqnode.protocol.frame import FrameDecoder
 
 TIMEOUT_SECONDS = 10
 
+# A message that the slave of a SYNC_MASTER does not have yet is stored all the same.
+_ANSWERS = (ResponseCode.SUCCESS, ResponseCode.QUERY_NOT_FOUND, ResponseCode.SLAVE_NOT_AVAILABLE)
+
 
 class BrokerProbe:
     """A blocking connection to one broker."""
@@ -69,6 +72,6 @@ class BrokerProbe:
                 raise RuntimeError("the broker closed the connection")
             for frame in self._frames.feed(data):
                 reply = decode_command(frame)
-                if reply.code not in (ResponseCode.SUCCESS, ResponseCode.QUERY_NOT_FOUND):
+                if reply.code not in _ANSWERS:
                     raise RuntimeError(f"{code.name}: {reply.code} {reply.remark}")
                 return reply.ext_fields or {}

@@ -1,6 +1,7 @@
 """Master and slave as they are: two brokers and a nameserver in one event loop, over real sockets and files."""
 
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,12 +15,14 @@ import trio.testing
 from rmqnode.broker import slave_sync
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import BrokerConfig, BrokerRole, FlushDiskType, NameserverConfig
+from rmqnode.ha import master_link
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.client import RemotingClient
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
+from tests.cutting_proxy import cutting_proxy
 from tests.ports import free_port
 
 SEND = {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": "1", "h": "0", "i": "", "j": "0"}
@@ -86,8 +89,10 @@ class World:
     def __init__(self, folder: Path, client: RemotingClient) -> None:
         self._folder = folder
         self._client = client
-        self.nameserver_port = free_port()
-        self._ports = {0: free_port(), 1: free_port()}
+        # One free block: ports that are looked for one by one may be each other's neighbours.
+        middle = free_port(distance=7)
+        self.nameserver_port = middle
+        self._ports = {0: middle - 5, 1: middle + 5}
 
     def config(self, broker_id: int = 0, **keys: Any) -> BrokerConfig:
         store = self._folder / f"store{broker_id}"
@@ -172,6 +177,26 @@ async def test_a_slave_that_comes_late_gets_all_files(world: World) -> None:
             await follows(slave, master)
             for file in master.config.store_path_commit_log.iterdir():
                 assert file.read_bytes() == (slave.config.store_path_commit_log / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("cuts", [20, pytest.param(120, marks=pytest.mark.long)])
+async def test_a_stream_that_is_cut_again_and_again_ends_in_equal_logs(
+    world: World, monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    """Inside heads, inside records, stalled and half-open, while messages come."""
+    monkeypatch.setattr(master_link, "_RETRY_SECONDS", 0.01)
+    chance = random.Random(cuts)
+    ways = [(chance.choice(["cut", "cut", "cut", "stall"]), chance.randrange(1, 60_000)) for _ in range(cuts)]
+    async with world.broker(0) as master, cutting_proxy(master.config.ha_listen_port, ways) as (port, done):
+        keys = {"ha_master_address": f"127.0.0.1:{port}", "ha_housekeeping_interval_ms": 300}
+        async with world.broker(1, **keys) as slave:
+            with trio.fail_after(150):
+                while len(done) <= len(ways):
+                    await master.send(chance.randbytes(chance.randrange(3000)))
+            await follows(slave, master)
+            assert slave.log == master.log
+            await until(lambda: has_topic(slave))
+            assert await slave.bodies() == await master.bodies()
 
 
 async def test_a_held_pull_at_a_slave_is_answered_when_the_message_arrives(world: World) -> None:
