@@ -89,10 +89,21 @@ class Cli:
                 continue
         return found
 
+    def leftover(self) -> list[psutil.Process]:
+        """What still runs of `processes` after the time that ended ones need to be gone."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
     def record(self, cluster: str = "rmqctl") -> dict[str, Any]:
         """The content of supervisor.json."""
         document: dict[str, Any] = json.loads((self.home / cluster / "supervisor.json").read_text())
         return document
+
+
+_GONE_SECONDS = 10.0
+"""`down` returns when the supervisor has given the cluster up; it and its helper are about to exit then."""
 
 
 def _free_port_offset() -> int:

@@ -43,7 +43,7 @@ def tail(cli: Any, count: int) -> str:
 
 
 def nothing_runs(cli: Any) -> bool:
-    return bool(cli.processes() == [] and cli.status()["state"] == "stopped")
+    return bool(cli.leftover() == [] and cli.status()["state"] == "stopped")
 
 
 def _lack(version: str) -> str | None:

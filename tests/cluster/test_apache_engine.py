@@ -114,4 +114,4 @@ def test_what_cannot_work_is_refused_before_anything_starts(cli: Any, tmp_path: 
         assert what in done.stderr
         assert cure in done.stderr
         assert "Traceback" not in done.stderr
-        assert cli.processes() == []
+        assert cli.leftover() == []

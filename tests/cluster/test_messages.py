@@ -186,8 +186,7 @@ def test_a_queue_can_be_named_and_the_error_lists_those_there_are(cluster: Any) 
 
 
 def test_stored_without_a_slave_has_an_exit_code_of_its_own(cli: Any) -> None:
-    # The slaves start and stay empty until replication exists, so a synchronous master has nobody to wait for.
-    cli.up("--profile", "2m-2s-sync")
+    cli.up("--profile", "2m-noslave", "--set", "brokerRole=SYNC_MASTER")
     cli.run("topic", "create", "orders", "--queues", "1")
     done = cli.run("send", "orders", "x", "--json")
     assert done.returncode == 5, done.stderr

@@ -26,7 +26,7 @@ def test_every_node_that_is_killed_comes_back(cli: Any, wait_until: WaitUntil) -
     assert status["state"] == "running"
     assert [(node["restarts"], node["last_exit"]) for node in status["nodes"]] == [(1, "killed by SIGKILL")] * 6
     cli.run("down")
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_node_that_dies_again_and_again_waits_and_the_rest_keeps_running(cli: Any, wait_until: WaitUntil) -> None:
@@ -48,7 +48,7 @@ def test_node_that_dies_again_and_again_waits_and_the_rest_keeps_running(cli: An
     assert others.items() <= cli.pids().items()
     wait_until(lambda: cli.status()["state"] == "running", "broker-a-1 is back")
     assert cli.run("down").returncode == 0
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_nodes_go_on_when_the_supervisor_is_killed_and_up_starts_them_anew(cli: Any, wait_until: WaitUntil) -> None:
@@ -66,13 +66,13 @@ def test_nodes_go_on_when_the_supervisor_is_killed_and_up_starts_them_anew(cli: 
     assert set(before.values()).isdisjoint(after.values())
     assert {process.pid for process in cli.processes()}.isdisjoint(before.values())
     cli.run("down")
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_sigterm_to_the_supervisor_takes_the_cluster_down_in_order(cli: Any, wait_until: WaitUntil) -> None:
     cli.up("--profile", "1m-1s")
     os.kill(cli.record()["supervisor"]["pid"], signal.SIGTERM)
-    wait_until(lambda: cli.processes() == [], "nothing runs any more")
+    wait_until(lambda: cli.leftover() == [], "nothing runs any more")
     log = (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
     exits = [line for line in log.splitlines() if '"state":"exited"' in line]
     assert ["broker-a-1" in exits[0], "broker-a-0" in exits[1], "nameserver-0" in exits[2]] == [True] * 3
@@ -94,7 +94,7 @@ def test_supervisor_killed_during_up_leaves_nothing(cli: Any, wait_until: WaitUn
     _, err = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "the supervisor ended before the cluster was ready" in err
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_down_stops_nodes_whose_supervisor_was_killed(cli: Any, wait_until: WaitUntil) -> None:
@@ -102,7 +102,7 @@ def test_down_stops_nodes_whose_supervisor_was_killed(cli: Any, wait_until: Wait
     os.kill(cli.record()["supervisor"]["pid"], signal.SIGKILL)
     wait_until(lambda: len(cli.processes()) == 2, "only the nodes are left")
     assert cli.run("down").returncode == 0
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_stale_record_of_a_former_boot_kills_nobody(cli: Any) -> None:
@@ -128,7 +128,7 @@ def test_cluster_is_taken_down_when_the_process_that_forks_nodes_is_killed(cli: 
     supervisor = psutil.Process(cli.record()["supervisor"]["pid"])
     (zygote,) = supervisor.children()
     zygote.kill()
-    wait_until(lambda: cli.processes() == [], "nothing runs any more")
+    wait_until(lambda: cli.leftover() == [], "nothing runs any more")
     assert cli.status()["state"] == "stopped"
     assert "the process that starts nodes is gone" in (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
     cli.up()
@@ -141,7 +141,7 @@ def test_node_that_does_not_stop_is_killed_after_its_grace_and_the_user_is_told(
     done = cli.run("down")
     assert done.returncode == 0
     assert "broker-a-0 did not stop within 10 s: killed" in done.stderr
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_logs_show_what_nodes_wrote(cli: Any) -> None:

@@ -22,7 +22,7 @@ def test_up_status_down(cli: Any) -> None:
     assert up["started"] is True
     assert up["nameserver"] == ";".join(f"127.0.0.1:{port + cli.port_offset}" for port in (9876, 9877))
     status = cli.status()
-    assert list(status) == ["cluster", "engine", "state", "nodes"]
+    assert list(status) == ["cluster", "engine", "state", "nodes", "replication"]
     assert (status["cluster"], status["engine"], status["state"]) == ("rmqctl", "embedded", "running")
     assert [(node["name"], node["role"]) for node in status["nodes"]] == [
         ("nameserver-0", "nameserver"),
@@ -41,7 +41,7 @@ def test_up_status_down(cli: Any) -> None:
     assert set(stopped[:2]) == {"broker-a-1", "broker-b-1"}
     assert set(stopped[2:4]) == {"broker-a-0", "broker-b-0"}
     assert set(stopped[4:]) == {"nameserver-0", "nameserver-1"}
-    assert cli.processes() == []
+    assert cli.leftover() == []
     assert cli.run("status").returncode == 1
     again = cli.run("down")
     assert again.returncode == 0
@@ -113,7 +113,7 @@ def test_taken_port_is_refused_before_anything_starts(cli: Any) -> None:
     assert f"why: port {port} on 127.0.0.1 is held by" in done.stderr
     assert f"(pid {os.getpid()})" in done.stderr
     assert f"--port-offset {cli.port_offset + 100}" in done.stderr
-    assert cli.processes() == []
+    assert cli.leftover() == []
     cli.up("--profile", "single")
     cli.run("down")
 
@@ -127,7 +127,7 @@ def test_node_that_cannot_start_takes_the_others_with_it(cli: Any, tmp_path: Pat
     assert "last lines of" in done.stderr
     assert str(obstacle) in done.stderr
     assert "Traceback" not in done.stderr
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_cluster_that_is_not_ready_in_time_is_taken_down_again(cli: Any) -> None:
@@ -139,7 +139,7 @@ def test_cluster_that_is_not_ready_in_time_is_taken_down_again(cli: Any) -> None
     assert done.returncode == 4
     assert "rmqctl: error: broker-a-0 did not become ready within 1 s" in done.stderr
     assert "why: nameserver-0 does not list it" in done.stderr
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_wrong_setting_starts_nothing_and_writes_nothing(cli: Any) -> None:
@@ -147,7 +147,7 @@ def test_wrong_setting_starts_nothing_and_writes_nothing(cli: Any) -> None:
     assert done.returncode == 2
     assert "did you mean 'brokerIP1'?" in done.stderr
     assert not (cli.home / "rmqctl" / "cluster.toml").exists()
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_home_with_a_path_too_long_for_a_socket_works(cli: Any) -> None:
@@ -155,7 +155,7 @@ def test_home_with_a_path_too_long_for_a_socket_works(cli: Any) -> None:
     cli.up("--profile", "single")
     assert cli.status()["state"] == "running"
     assert cli.run("down").returncode == 0
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_home_that_cannot_be_written_is_named(cli: Any, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_home_that_cannot_be_written_is_named(cli: Any, tmp_path: Path) -> None:
     done = cli.run("up", *cli.place(), "--home", str(obstacle / "home"))
     assert done.returncode == 1
     assert f"cannot write in {obstacle / 'home'}" in done.stderr
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_purge_asks_and_then_deletes_the_stores_only(cli: Any) -> None:
@@ -203,7 +203,7 @@ def test_twenty_rounds_of_up_and_down_leave_nothing_behind(cli: Any) -> None:
         assert up.returncode == 0, f"round {number}: {up.stderr}"
         down = cli.run("down")
         assert down.returncode == 0, f"round {number}: {down.stderr}"
-        assert cli.processes() == [], f"round {number}"
+        assert cli.leftover() == [], f"round {number}"
         if number == 1:
             kept = files()
     assert files() == kept
@@ -222,7 +222,7 @@ def test_two_ups_at_once_bring_up_one_cluster(cli: Any) -> None:
     nodes = [{node["name"]: node["pid"] for node in document["nodes"]} for document in documents]
     assert nodes[0] == nodes[1] == cli.pids()
     cli.run("down")
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_down_while_a_cluster_comes_up_ends_both(
@@ -237,7 +237,7 @@ def test_down_while_a_cluster_comes_up_ends_both(
     _, err = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "was taken down while it came up" in err
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_ctrl_c_while_a_cluster_comes_up_leaves_nothing(cli: Any) -> None:
@@ -248,7 +248,7 @@ def test_ctrl_c_while_a_cluster_comes_up_leaves_nothing(cli: Any) -> None:
     _, err = command.communicate(timeout=60)
     assert command.returncode == 130
     assert "Traceback" not in err
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -260,7 +260,7 @@ def test_foreground_stays_and_a_signal_takes_the_cluster_down(cli: Any, number: 
     _, err = command.communicate(timeout=60)
     assert command.returncode == 0
     assert err.index("broker-a-0: exited") < err.index("nameserver-0: exited")
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_killed_foreground_command_takes_its_cluster_with_it(
@@ -270,7 +270,7 @@ def test_killed_foreground_command_takes_its_cluster_with_it(
     _read_until(command, "takes the cluster down")
     command.kill()
     command.communicate()
-    wait_until(lambda: cli.processes() == [], "the cluster is gone")
+    wait_until(lambda: cli.leftover() == [], "the cluster is gone")
 
 
 def test_down_ends_a_foreground_cluster(cli: Any) -> None:
@@ -279,7 +279,7 @@ def test_down_ends_a_foreground_cluster(cli: Any) -> None:
     assert cli.run("down").returncode == 0
     command.communicate(timeout=60)
     assert command.returncode == 0
-    assert cli.processes() == []
+    assert cli.leftover() == []
 
 
 def test_live_progress_on_a_terminal(cli: Any) -> None:
