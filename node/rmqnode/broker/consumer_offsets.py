@@ -4,21 +4,20 @@ Source: `ConsumerOffsetManager` (RocketMQ 4.5.2). Offsets are stored as committe
 groups that need not exist.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from rmqnode.protocol import fastjson
+from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
 from rmqnode.store.config_file import ConfigFile
 
 
-class ConsumerOffsets:
+class ConsumerOffsets(SavedTable):
     """Consumer offset (entries) by topic, group and queue id."""
 
     def __init__(self, file: ConfigFile) -> None:
-        self._file = file
+        super().__init__(file)
         wrapper = file.load(ConsumerOffsetSerializeWrapper.decode)
         self._table: dict[str, dict[int, int]] = wrapper.offset_table if wrapper is not None else {}
-        self._is_dirty = False
 
     def commit(self, group: str, topic: str, queue_id: int, consumer_offset: int) -> None:
         """Store the offset of the next message that the group will read."""
@@ -58,19 +57,7 @@ class ConsumerOffsets:
 
     def encode(self) -> bytes:
         """Write the table as GET_ALL_CONSUMER_OFFSET answers it."""
-        return ConsumerOffsetSerializeWrapper(offset_table=self._table).encode()
+        return self._body().encode()
 
-    def take_changes(self) -> Callable[[], None] | None:
-        """Return what writes the table as it is now to its file, for a worker thread; None when nothing changed."""
-        if not self._is_dirty:
-            return None
-        self._is_dirty = False
-        text = fastjson.dumps(ConsumerOffsetSerializeWrapper(offset_table=self._table), pretty=True).decode()
-        return lambda: self._write(text)
-
-    def _write(self, text: str) -> None:
-        try:
-            self._file.save(text)
-        except OSError:
-            self._is_dirty = True
-            raise
+    def _body(self) -> ConsumerOffsetSerializeWrapper:
+        return ConsumerOffsetSerializeWrapper(offset_table=self._table)

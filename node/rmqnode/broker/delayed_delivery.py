@@ -15,7 +15,7 @@ import trio
 from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.messages import Message, MessageWriter, host_bytes
-from rmqnode.protocol import fastjson
+from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import StoredMessage, decode_record
@@ -37,7 +37,7 @@ _NEVER_STORABLE: Final = frozenset({PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERT
 """Trying again does not help (with its real topic's longer name it is too long), and would stop its level for good."""
 
 
-class DelayedDelivery:
+class DelayedDelivery(SavedTable):
     """The delivery of one broker; only a master runs it."""
 
     def __init__(
@@ -51,11 +51,10 @@ class DelayedDelivery:
         self._store = store
         self._writer = writer
         self._levels = levels
-        self._file = file
+        super().__init__(file)
         self._clock_ms = clock_ms
         wrapper = file.load(DelayOffsetSerializeWrapper.decode)
         self.offsets: dict[int, int] = wrapper.offset_table if wrapper is not None else {}
-        self._is_dirty = False
 
     def take_over(self, offsets: dict[int, int]) -> None:
         """Take a master's offsets; the delivery goes on from there if this slave becomes a master."""
@@ -65,22 +64,10 @@ class DelayedDelivery:
 
     def encode(self) -> bytes:
         """Write the offsets as GET_ALL_DELAY_OFFSET answers them."""
-        return DelayOffsetSerializeWrapper(offset_table=self.offsets).encode()
+        return self._body().encode()
 
-    def take_changes(self) -> Callable[[], None] | None:
-        """Return what writes the table as it is now to its file, for a worker thread; None when nothing changed."""
-        if not self._is_dirty:
-            return None
-        self._is_dirty = False
-        text = fastjson.dumps(DelayOffsetSerializeWrapper(offset_table=self.offsets), pretty=True).decode()
-        return lambda: self._write(text)
-
-    def _write(self, text: str) -> None:
-        try:
-            self._file.save(text)
-        except OSError:
-            self._is_dirty = True
-            raise
+    def _body(self) -> DelayOffsetSerializeWrapper:
+        return DelayOffsetSerializeWrapper(offset_table=self.offsets)
 
     async def run(self) -> None:
         """Service: deliver what is due, sleep until the next message is or a new one is scheduled."""

@@ -4,10 +4,10 @@ Consumers commit here while the master is away. Apache's slave then takes the ma
 the messages in between come again; we keep what was committed here, across restarts, until the master has it too.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from rmqnode.protocol import fastjson
+from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
 from rmqnode.store.config_file import ConfigFile
 
@@ -26,14 +26,13 @@ class SlaveCommit(NamedTuple):
         return f"{self.topic}@{self.group}"
 
 
-class SlaveCommits:
+class SlaveCommits(SavedTable):
     """The last such offset of each group and queue, kept in `config/slaveCommits.json`."""
 
     def __init__(self, file: ConfigFile) -> None:
-        self._file = file
+        super().__init__(file)
         wrapper = file.load(ConsumerOffsetSerializeWrapper.decode)
         self._table: dict[str, dict[int, int]] = wrapper.offset_table if wrapper is not None else {}
-        self._is_dirty = False
 
     def note(self, group: str, topic: str, queue_id: int, consumer_offset: int) -> None:
         """Keep an offset for the master."""
@@ -56,17 +55,5 @@ class SlaveCommits:
                 del self._table[commit.key]
             self._is_dirty = True
 
-    def take_changes(self) -> Callable[[], None] | None:
-        """Return what writes the table as it is now to its file, for a worker thread; None when nothing changed."""
-        if not self._is_dirty:
-            return None
-        self._is_dirty = False
-        text = fastjson.dumps(ConsumerOffsetSerializeWrapper(offset_table=self._table), pretty=True).decode()
-        return lambda: self._write(text)
-
-    def _write(self, text: str) -> None:
-        try:
-            self._file.save(text)
-        except OSError:
-            self._is_dirty = True
-            raise
+    def _body(self) -> ConsumerOffsetSerializeWrapper:
+        return ConsumerOffsetSerializeWrapper(offset_table=self._table)
