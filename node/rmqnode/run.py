@@ -17,7 +17,7 @@ import trio
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
 from rmqnode.nameserver.server import serve_nameserver
-from rmqnode.net.server import BindError
+from rmqnode.net.listening import BindError
 from rmqnode.store import StoreError
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms
 from rmqnode.config import BrokerConfig
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
-from rmqnode.net.server import Server, listen
+from rmqnode.net.listening import listen
+from rmqnode.net.server import Server
 from rmqnode.store import MessageStore, StoreOptions
 
 logger = logging.getLogger(__name__)

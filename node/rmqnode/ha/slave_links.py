@@ -14,6 +14,7 @@ import trio
 
 from rmqnode.ha.master_stream import MasterStream, SourceLog
 from rmqnode.ha.options import StreamOptions
+from rmqnode.net.listening import accept
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,6 @@ _SLAVES_MAX: Final = 64
 """A master has a handful; whoever opens more is no slave."""
 
 _READ_SIZE_BYTES: Final = 4096
-_ACCEPT_RETRY_SECONDS: Final = 0.1
 
 
 class SlaveLink:
@@ -140,31 +140,10 @@ class SlaveLinks:
         """Service: accept slaves and serve each until it goes."""
         async with trio.open_nursery() as nursery:
             for listener in listeners:
-                nursery.start_soon(self._accept, listener, nursery)
-
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(listener)
-            except ConnectionError:
-                await trio.lowlevel.checkpoint()
-            except OSError as error:
-                logger.error("accept of a slave failed reason=%s", error)
-                await trio.sleep(_ACCEPT_RETRY_SECONDS)
-            else:
-                self._start(sock, nursery)
+                nursery.start_soon(accept, listener, lambda sock: self._start(sock, nursery))
 
     def _start(self, sock: socket.socket, nursery: trio.Nursery) -> None:
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = SlaveLink(sock, self._log, self._options, lambda: self._reported(link))
-        except OSError:
-            # The peer was gone before we looked.
-            sock.close()
-            return
+        link = SlaveLink(sock, self._log, self._options, lambda: self._reported(link))
         if len(self.links) >= _SLAVES_MAX:
             logger.warning("slave refused peer=%s reason=%d are connected", link.peer, len(self.links))
             sock.close()

@@ -10,7 +10,8 @@ from rmqnode.nameserver.routes import ROUTES
 from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher
-from rmqnode.net.server import Server, listen
+from rmqnode.net.listening import listen
+from rmqnode.net.server import Server
 
 logger = logging.getLogger(__name__)
 

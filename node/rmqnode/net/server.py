@@ -1,4 +1,4 @@
-"""Listening sockets of a node: accept, run each connection in a task of its own, close idle ones."""
+"""The connections of a node: accept them, run each connection in a task of its own, close idle ones."""
 
 import logging
 import socket
@@ -8,26 +8,12 @@ from typing import Final
 import trio
 
 from rmqnode.net.connection import Connection
+from rmqnode.net.listening import accept
 from rmqnode.protocol.frame import Frame
 
 logger = logging.getLogger(__name__)
 
-_BACKLOG: Final = 1024
-"""As Java's server sets it."""
-
 _IDLE_SCAN_SECONDS: Final = 30.0
-
-_ACCEPT_RETRY_SECONDS: Final = 0.1
-"""Pause after a failed accept, usually for want of file descriptors: connections that end free some."""
-
-
-class BindError(Exception):
-    """A listening socket could not be bound."""
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        self.host = host
-        self.port = port
-        super().__init__(f"can't listen on {host}:{port}: {reason}")
 
 
 class Server:
@@ -56,7 +42,7 @@ class Server:
         try:
             async with trio.open_nursery() as nursery:
                 for sock in sockets:
-                    nursery.start_soon(self._accept, sock, nursery)
+                    nursery.start_soon(accept, sock, lambda accepted: self._start(accepted, nursery))
                 nursery.start_soon(self._close_idle_connections)
         finally:
             for sock in sockets:
@@ -67,29 +53,8 @@ class Server:
         for connection in list(self.connections):
             await connection.wait_sent()
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(listener)
-            except ConnectionError:
-                await trio.lowlevel.checkpoint()
-            except OSError as error:
-                logger.error("accept failed reason=%s", error)
-                await trio.sleep(_ACCEPT_RETRY_SECONDS)
-            else:
-                self._start(sock, nursery)
-
     def _start(self, sock: socket.socket, nursery: trio.Nursery) -> None:
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock, self._on_frame)
-        except OSError:
-            # The peer was gone before we looked: no name, no state, nothing to tell anybody.
-            sock.close()
-            return
+        connection = Connection(sock, self._on_frame)
         self.connections.add(connection)
         nursery.start_soon(self._run, connection)
 
@@ -107,26 +72,3 @@ class Server:
             for connection in list(self.connections):
                 if connection.last_activity < limit:
                     connection.close(f"idle for {self._idle_seconds_max:g} s")
-
-
-def listen(hosts: Iterable[str], port: int) -> list[socket.socket]:
-    """Bind one non-blocking listening socket for each host.
-
-    Raises:
-        BindError: A port is taken or an address is not one of this machine; nothing stays bound.
-    """
-    sockets: list[socket.socket] = []
-    for host in hosts:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sockets.append(sock)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            sock.listen(_BACKLOG)
-        except (OSError, OverflowError) as error:
-            for opened in sockets:
-                opened.close()
-            raise BindError(host, port, getattr(error, "strerror", None) or str(error)) from None
-        sock.setblocking(False)
-    return sockets

@@ -19,7 +19,7 @@ from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.server import VIP_PORT_DISTANCE, serve_broker
 from rmqnode.config import BrokerConfig, FlushDiskType
 from rmqnode.net.client import RemotingClient
-from rmqnode.net.server import BindError
+from rmqnode.net.listening import BindError
 from rmqnode.protocol.bodies import ConsumerData, HeartbeatData, SubscriptionData
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command

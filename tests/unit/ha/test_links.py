@@ -16,7 +16,7 @@ from rmqnode.ha.options import StreamOptions
 from rmqnode.ha.slave_links import SlaveLinks
 from rmqnode.ha.slave_stream import LogEnds
 from rmqnode.ha.stream import BLOCK_HEAD, REPORT
-from rmqnode.net.server import listen
+from rmqnode.net.listening import listen
 from tests.cutting_proxy import cutting_proxy
 
 QUICK = StreamOptions(batch_size_bytes=300, heartbeat_seconds=0.05, silence_seconds_max=0.3)

@@ -11,7 +11,8 @@ import trio.testing
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher, RequestError
-from rmqnode.net.server import Server, listen
+from rmqnode.net.listening import listen
+from rmqnode.net.server import Server
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command, decode_command, encode_command

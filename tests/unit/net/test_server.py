@@ -12,7 +12,7 @@ import trio.testing
 
 from rmqnode.net import connection as connection_module
 from rmqnode.net.connection import Connection
-from rmqnode.net.server import BindError, listen
+from rmqnode.net.listening import BindError, listen
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import FLAG_ONEWAY, FLAG_RESPONSE, Command, encode_command
 from rmqnode.protocol.frame import Serialization, encode_frame
