@@ -195,7 +195,9 @@ def test_nodes_listen_on_their_address_and_loopback_only(cli: Any) -> None:
 
 def test_twenty_rounds_of_up_and_down_leave_nothing_behind(cli: Any) -> None:
     def files() -> set[str]:
-        return {str(path.relative_to(cli.home)) for path in cli.home.rglob("*")}
+        # Not a slave's tables: a round may end before or after the slave has taken its master's over.
+        paths = {str(path.relative_to(cli.home)) for path in cli.home.rglob("*")}
+        return {path for path in paths if "-1/store/config/" not in path}
 
     kept: set[str] = set()
     for number in range(ROUNDS):
