@@ -76,18 +76,13 @@ def parse_nameservers(text: str, source: str) -> tuple[str, ...]:
     Raises:
         UsageError: an address is not `host:port`, or there is none.
     """
-    addresses = [part.strip() for part in text.replace(",", ";").split(";") if part.strip()]
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError(
-                f"{source}: {address!r} is not a nameserver address",
-                "an address is a host and a port, as in 127.0.0.1:9876",
-                f"{source} '192.168.0.1:9876;192.168.0.2:9876'",
-            )
-    if not addresses:
-        raise UsageError(f"{source} is empty", cure="give an address as in 127.0.0.1:9876")
-    return tuple(addresses)
+    from rmqctl.client.addresses import parse_nameservers as parse_list
+    from rmqctl.client.errors import InvalidArgument
+
+    try:
+        return parse_list(text)
+    except InvalidArgument as error:
+        raise UsageError(f"{source}: {error.what}", error.why, error.cure) from None
 
 
 def _running_home(root: Path, cluster: str) -> ClusterHome:

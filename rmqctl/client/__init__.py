@@ -11,6 +11,7 @@ are `ClientError`s. Nothing here prints, reads a terminal or knows which cluster
 """
 
 from rmqctl.client.admin import Admin, QueueState, TopicSpec
+from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.errors import (
     BadReply,
@@ -38,7 +39,9 @@ __all__ = [
     "BadReply",
     "BrokerRoute",
     "BrokerUnreachable",
+    "Client",
     "ClientError",
+    "ClientOptions",
     "ClusterConnection",
     "Destination",
     "Earliest",

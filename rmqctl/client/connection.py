@@ -6,15 +6,19 @@ Source: `NettyRemotingClient#getAndCreateNameserverChannel` (sticky choice of a 
 taken in its order, and a nameserver that does not answer in time is passed over as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import trio
 
+from rmqctl.client.addresses import AddressMap
+from rmqctl.client.dialing import Dialer
 from rmqctl.client.errors import BadReply, BrokerUnreachable, NameserverUnreachable, RequestRefused, RequestTimedOut
 from rmqnode.net.client import RemotingClient
+from rmqnode.net.connection import Connection
 from rmqnode.net.errors import ConnectError, RemotingError, RequestTimeout
 from rmqnode.protocol.bodies import Body
 from rmqnode.protocol.codes import RequestCode, ResponseCode
@@ -40,6 +44,7 @@ class Answer:
         self.request_code = request_code
         self.code = response.code
         self.remark = response.remark
+        self.version = response.version
         self.payload = response.body
         self._ext_fields = response.ext_fields or {}
 
@@ -76,13 +81,36 @@ class ClusterConnection:
     Args:
         nameservers: `host:port` each, at least one; asked in this order, starting at the last that answered.
         timeout_seconds: Limit of one request to one server, connecting included.
+        remap: Advertised to reachable addresses, see `AddressMap`.
+        ssl_context: Encrypts every connection; None sends in the clear.
+        on_request: Takes requests that brokers send to us; without it they are ignored.
+        on_connected: Called with the address when a connection was made.
+        on_closed: Called with the address when a connection ended.
+
+    Raises:
+        InvalidArgument: An entry of `remap` is no address.
     """
 
-    def __init__(self, nameservers: Sequence[str], *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        nameservers: Sequence[str],
+        *,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        remap: Mapping[str, str] | None = None,
+        ssl_context: SSLContext | None = None,
+        on_request: Callable[[Connection, Command], None] | None = None,
+        on_connected: Callable[[str], None] | None = None,
+        on_closed: Callable[[str], None] | None = None,
+    ) -> None:
         assert nameservers, "a cluster is known by at least one nameserver"
         self.nameservers = tuple(dict.fromkeys(nameservers))
         self.timeout_seconds = timeout_seconds
-        self._remoting = RemotingClient()
+        self._remoting = RemotingClient(
+            on_request,
+            on_closed,
+            on_connected=on_connected,
+            open_socket=Dialer(AddressMap(remap), ssl_context),
+        )
         self._preferred = 0
 
     async def __aenter__(self) -> Self:
@@ -209,6 +237,19 @@ class ClusterConnection:
             maybe_done = not isinstance(error, ConnectError)
             raise BrokerUnreachable(broker, address, code, str(error), maybe_done=maybe_done) from error
         return _judge(broker, address, code, response, success, topic)
+
+    async def tell_broker(
+        self, broker: str, address: str, code: RequestCode, header: Header | None = None, *, body: bytes = b""
+    ) -> None:
+        """Send one broker a request that wants no answer; whether it arrives is not known.
+
+        Raises:
+            BrokerUnreachable: There is no connection, and none can be made.
+        """
+        try:
+            await self._remoting.oneway(address, _request(code, header, body))
+        except RemotingError as error:
+            raise BrokerUnreachable(broker, address, code, str(error), maybe_done=False) from error
 
     async def local_ip(self) -> bytes:
         """Return our own address as the nameservers see it, 4 or 16 bytes.

@@ -3,12 +3,14 @@
 Source: `TopicRouteData`, `MQClientInstance#topicRouteData2TopicPublishInfo`, `…SubscribeInfo` (RocketMQ 4.5.2).
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from rmqctl.client.connection import Answer, ClusterConnection
-from rmqctl.client.errors import NameserverUnreachable, NoMaster, TopicNotFound
+from rmqctl.client.errors import ClientError, NameserverUnreachable, NoMaster, TopicNotFound
 from rmqnode.protocol.bodies import MessageQueue, Permission, TopicRouteData
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import GetRouteInfoRequestHeader
@@ -98,11 +100,22 @@ class TopicRoute(msgspec.Struct, frozen=True):
 
 
 class RouteTable:
-    """The routes that were looked up so far."""
+    """The routes that were looked up so far.
 
-    def __init__(self, connection: ClusterConnection) -> None:
+    Args:
+        connection: Open as long as the table is used.
+        on_change: Called with a route that is new or differs from the one before.
+    """
+
+    def __init__(self, connection: ClusterConnection, on_change: Callable[[TopicRoute], None] | None = None) -> None:
         self._connection = connection
+        self._on_change = on_change
         self._routes: dict[str, TopicRoute] = {}
+
+    @property
+    def known(self) -> tuple[TopicRoute, ...]:
+        """All routes that are kept at present."""
+        return tuple(self._routes.values())
 
     async def get(self, topic: str) -> TopicRoute:
         """Return the known route of a topic, or look it up.
@@ -120,8 +133,17 @@ class RouteTable:
         if route is None:
             self._routes.pop(topic, None)
             raise TopicNotFound(topic, self._connection.nameservers)
+        is_change = self._routes.get(topic) != route
         self._routes[topic] = route
+        if is_change and self._on_change is not None:
+            self._on_change(route)
         return route
+
+    async def refresh_known(self) -> None:
+        """Look all routes that are kept up again; one for which nobody answers stays as it is."""
+        for route in self.known:
+            with suppress(ClientError):
+                await self.refresh(route.topic)
 
     def forget(self, topic: str) -> None:
         """Look the route of a topic up again when it is needed next: it led to a server that can't serve it."""

@@ -6,14 +6,14 @@ Source: `NettyRemotingClient` (RocketMQ 4.5.2): one connection per server addres
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Self
 
 import trio
 
-from rmqnode.net.connection import Connection
+from rmqnode.net.connection import Connection, StreamSocket
 from rmqnode.net.errors import ConnectError, ConnectionLost
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, decode_command
 from rmqnode.protocol.frame import Frame
@@ -28,15 +28,22 @@ class RemotingClient:
     Args:
         on_request: Takes requests that a peer sends to us; without it they are ignored.
         on_closed: Called with the address when a connection ends.
+        on_connected: Called with the address when a connection was made.
+        open_socket: Connects to `host:port`; `connect_socket` unless addresses are translated or streams wrapped.
     """
 
     def __init__(
         self,
         on_request: Callable[[Connection, Command], None] | None = None,
         on_closed: Callable[[str], None] | None = None,
+        *,
+        on_connected: Callable[[str], None] | None = None,
+        open_socket: Callable[[str], Awaitable[StreamSocket]] | None = None,
     ) -> None:
         self._on_request = on_request
         self._on_closed = on_closed
+        self._on_connected = on_connected
+        self._open_socket = open_socket or connect_socket
         self._connections: dict[str, Connection] = {}
         self._connecting: dict[str, trio.Lock] = {}
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
@@ -109,7 +116,7 @@ class RemotingClient:
     async def _open(self, address: str) -> Connection:
         if self._nursery is None:
             raise ConnectionLost(address, "the client is not open")
-        sock = await _connect(address)
+        sock = await self._open_socket(address)
         try:
             connection = self._connections[address] = Connection(sock, self._on_frame)
         except OSError as error:
@@ -117,6 +124,8 @@ class RemotingClient:
             sock.close()
             raise ConnectError(address, f"no connection: {_reason(error)}") from None
         self._nursery.start_soon(self._run, address, connection)
+        if self._on_connected is not None:
+            self._on_connected(address)
         return connection
 
     async def _run(self, address: str, connection: Connection) -> None:
@@ -136,7 +145,12 @@ class RemotingClient:
             self._on_request(connection, command)
 
 
-async def _connect(address: str) -> socket.socket:
+async def connect_socket(address: str) -> socket.socket:
+    """Connect to `host:port`; the socket does not block.
+
+    Raises:
+        ConnectError: It is no address, or nobody listens there.
+    """
     host, _, port_text = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port_text.isdecimal() or not 0 < int(port_text) < 65_536:

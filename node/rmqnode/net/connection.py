@@ -12,7 +12,7 @@ import logging
 import socket
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -44,6 +44,32 @@ _PENDING_REQUESTS_MAX: Final = 65_535
 """As many requests in flight as Java's client permits itself."""
 
 
+class StreamSocket(Protocol):
+    """What a connection needs of its socket; a socket of the standard library, or one that encrypts."""
+
+    @property
+    def family(self) -> int:
+        """Address family: IPv4 peers have an address that messages can store."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on, -1 once closed."""
+
+    def getpeername(self) -> Any:
+        """Return the address of the other end."""
+
+    def getsockname(self) -> Any:
+        """Return the address of this end."""
+
+    def recv(self, size_bytes: int, /) -> bytes:
+        """Return what is there; BlockingIOError when nothing is, no bytes when the peer closed it."""
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        """Return how many bytes were taken; BlockingIOError when none can be taken now."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class _Pending:
     __slots__ = ("done", "response")
 
@@ -61,7 +87,7 @@ class Connection:
             connection. It calls `resolve` for responses.
     """
 
-    def __init__(self, sock: socket.socket, on_frame: "Callable[[Connection, Frame], None]") -> None:
+    def __init__(self, sock: StreamSocket, on_frame: "Callable[[Connection, Frame], None]") -> None:
         self._sock = sock
         self._on_frame = on_frame
         peer_address = sock.getpeername()
@@ -301,7 +327,7 @@ class Connection:
         self._drained.set()
 
 
-def _host_bytes(sock: socket.socket, address: tuple[str, int]) -> bytes:
+def _host_bytes(sock: StreamSocket, address: tuple[str, int]) -> bytes:
     ip = socket.inet_aton(address[0]) if sock.family == socket.AF_INET else bytes(4)
     return ip + address[1].to_bytes(4, "big")
 

@@ -1,5 +1,6 @@
 """Servers for client tests: real sockets on loopback that answer what a test tells them to."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ class FakeServer:
         self.requests: list[Command] = []
         self.address = ""
         self.scope = trio.CancelScope()
+        self.ssl_context: ssl.SSLContext | None = None
+        self.streams: list[trio.abc.Stream] = []
 
     def requests_of(self, code: RequestCode) -> list[Command]:
         return [request for request in self.requests if request.code == code]
@@ -40,20 +43,30 @@ class FakeServer:
         """Close the listener and every connection."""
         self.scope.cancel()
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def ask_client(self, command: Command) -> None:
+        """Send a request over the connection that was made last."""
+        await self.streams[-1].send_all(encode_command(command))
+
+    async def _serve(self, plain: trio.SocketStream) -> None:
         decoder = FrameDecoder()
         lock = trio.Lock()
+        stream: trio.abc.Stream = plain
+        if self.ssl_context is not None:
+            stream = trio.SSLStream(plain, self.ssl_context, server_side=True, https_compatible=True)
+        self.streams.append(stream)
         async with trio.open_nursery() as nursery:
             try:
                 async for data in stream:
                     for frame in decoder.feed(data):
                         nursery.start_soon(self._answer, stream, lock, decode_command(frame))
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
             nursery.cancel_scope.cancel()
 
-    async def _answer(self, stream: trio.SocketStream, lock: trio.Lock, request: Command) -> None:
+    async def _answer(self, stream: trio.abc.Stream, lock: trio.Lock, request: Command) -> None:
         self.requests.append(request)
+        if request.is_response:
+            return
         handler = self.handlers.get(request.code)
         answer: Any = handler(request) if handler is not None else reply(ResponseCode.REQUEST_CODE_NOT_SUPPORTED)
         if isinstance(answer, Awaitable):
@@ -115,6 +128,13 @@ class Toolbox:
         server = FakeServer(handlers)
         await self._nursery.start(server.run)
         return server
+
+    async def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for a condition; fails with what was waited for."""
+        with trio.move_on_after(10):
+            while not condition():  # noqa: ASYNC110 - what is waited for has no event
+                await trio.sleep(0.005)
+        assert condition(), f"not within 10 s: {what}"
 
     async def nameserver(self, brokers: Mapping[str, str], queues: int = 1, perm: int = 6) -> FakeServer:
         """A nameserver that routes every topic to these brokers."""
