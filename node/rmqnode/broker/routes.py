@@ -50,11 +50,13 @@ from rmqnode.broker.handlers.topics import (
     get_topic_stats_info,
     update_and_create_topic,
 )
+from rmqnode.broker.handlers.transactions import end_transaction, resume_check_half_message
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.headers import (
     ConsumerSendMsgBackRequestHeader,
     CreateTopicRequestHeader,
     DeleteSubscriptionGroupRequestHeader,
+    EndTransactionRequestHeader,
     GetAllTopicConfigResponseHeader,
     GetConsumerListByGroupRequestHeader,
     GetConsumeStatsRequestHeader,
@@ -69,6 +71,7 @@ from rmqnode.protocol.headers import (
     QueryMessageRequestHeader,
     QueryMessageResponseHeader,
     QueueRequestHeader,
+    ResumeCheckHalfMessageRequestHeader,
     SearchOffsetRequestHeader,
     SendMessageRequestHeader,
     SendMessageRequestHeaderV2,
@@ -89,6 +92,7 @@ ROUTES: Final = (
     Route(RequestCode.SEND_MESSAGE, SendMessageRequestHeader, SendMessageResponseHeader, send_message),
     Route(RequestCode.SEND_MESSAGE_V2, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
     Route(RequestCode.SEND_BATCH_MESSAGE, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
+    Route(RequestCode.END_TRANSACTION, EndTransactionRequestHeader, None, end_transaction),
     # Consumers.
     Route(RequestCode.PULL_MESSAGE, PullMessageRequestHeader, PullMessageResponseHeader, pull_message),
     Route(RequestCode.LITE_PULL_MESSAGE, PullMessageRequestHeader, PullMessageResponseHeader, pull_message),
@@ -110,6 +114,7 @@ ROUTES: Final = (
     # Single messages.
     Route(RequestCode.QUERY_MESSAGE, QueryMessageRequestHeader, QueryMessageResponseHeader, query_message),
     Route(RequestCode.VIEW_MESSAGE_BY_ID, ViewMessageRequestHeader, None, view_message_by_id),
+    Route(RequestCode.RESUME_CHECK_HALF_MESSAGE, ResumeCheckHalfMessageRequestHeader, None, resume_check_half_message),
     # Topics.
     Route(RequestCode.UPDATE_AND_CREATE_TOPIC, CreateTopicRequestHeader, None, update_and_create_topic),
     Route(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader, None, delete_topic),

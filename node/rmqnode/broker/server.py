@@ -136,6 +136,7 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(_persist, broker.delayed_delivery.take_changes, config.flush_delay_offset_interval_ms)
     if not broker.config.is_slave:
         services.start_soon(broker.delayed_delivery.run)
+        services.start_soon(broker.check_back.run)
 
 
 async def _persist(take_changes: Callable[[], Callable[[], None] | None], interval_ms: int) -> None:

@@ -27,6 +27,7 @@ from rmqnode.broker.slave_commits import SlaveCommits
 from rmqnode.broker.slave_sync import SlaveSync
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
+from rmqnode.broker.transactions import CheckBack, TransactionLedger, Transactions
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
 from rmqnode.net.dispatch import call_handler
 from rmqnode.protocol.codes import RequestCode
@@ -97,6 +98,11 @@ class Broker:
         self.delayed_delivery = DelayedDelivery(
             store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
         )
+        self.ledger = TransactionLedger(store, self.offsets)
+        if not config.is_slave:
+            self.ledger.load()
+        self.transactions = Transactions(self.writer, self.ledger, clock_ms, self.store_host)
+        self.check_back = CheckBack(config, self.writer, self.ledger, self.topics, self.clients.producers, clock_ms)
         self.slave_commits = SlaveCommits(ConfigFile(folder / "slaveCommits.json"))
         client = self.registration.client
         sync = SlaveSync(client, self.topics, self.groups, self.offsets, self.slave_commits, self.delayed_delivery)
@@ -119,6 +125,7 @@ class Broker:
 
     def take_changes(self) -> list[Callable[[], None]]:
         """Return what writes those tables that are not written at each change, as far as they changed; it blocks."""
+        self.ledger.publish(is_stop=True)
         tables = (self.offsets, self.slave_commits, self.delayed_delivery)
         changes = [table.take_changes() for table in tables]
         return [change for change in changes if change is not None]

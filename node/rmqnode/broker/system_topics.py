@@ -11,14 +11,23 @@ OFFSET_MOVED_EVENT: Final = "OFFSET_MOVED_EVENT"
 SCHEDULE_TOPIC: Final = "SCHEDULE_TOPIC_XXXX"
 """Where delayed messages wait, one queue a level."""
 
+TRANS_HALF_TOPIC: Final = "RMQ_SYS_TRANS_HALF_TOPIC"
+"""Where transactional messages wait for their decision."""
+TRANS_OP_HALF_TOPIC: Final = "RMQ_SYS_TRANS_OP_HALF_TOPIC"
+"""Notes about those that are decided."""
+TRANS_CHECK_MAX_TIME_TOPIC: Final = "TRANS_CHECK_MAX_TIME_TOPIC"
+"""Those that nobody decided."""
+TRANS_GROUP: Final = "CID_RMQ_SYS_TRANS"
+"""Its consumer offsets say how far the two are worked off."""
+
 CLOSED_TO_PRODUCERS: Final = frozenset(
     {
         SCHEDULE_TOPIC,
         SELF_TEST_TOPIC,
         OFFSET_MOVED_EVENT,
-        "RMQ_SYS_TRANS_HALF_TOPIC",
-        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
+        TRANS_HALF_TOPIC,
+        TRANS_OP_HALF_TOPIC,
+        TRANS_CHECK_MAX_TIME_TOPIC,
     }
 )
 """Topics that only brokers write to. Source: `TopicValidator` (4.9.7); 4.5.2 lets everybody send there."""

@@ -182,6 +182,36 @@ class SendMessageResponseHeader(Header, kw_only=True):
     trace_on: bool = msgspec.field(name="TRACE_ON")
 
 
+class EndTransactionRequestHeader(Header, kw_only=True):
+    """Header of END_TRANSACTION (37): 8 commits, 12 rolls back, 0 does not know."""
+
+    producer_group: str
+    tran_state_table_offset: I64
+    """Queue offset of the half message."""
+    commit_log_offset: I64
+    """Physical offset of the half message."""
+    commit_or_rollback: I32
+    from_transaction_check: bool = False
+    msg_id: str | None = None
+    transaction_id: str | None = None
+
+
+class CheckTransactionStateRequestHeader(Header, kw_only=True):
+    """Header of CHECK_TRANSACTION_STATE (39), broker to client; offsets as of END_TRANSACTION."""
+
+    tran_state_table_offset: I64
+    commit_log_offset: I64
+    msg_id: str | None = None
+    transaction_id: str | None = None
+    offset_msg_id: str | None = None
+
+
+class ResumeCheckHalfMessageRequestHeader(Header):
+    """Header of RESUME_CHECK_HALF_MESSAGE (323): an offset message id."""
+
+    msg_id: str | None = None
+
+
 class ConsumerSendMsgBackRequestHeader(Header):
     """Header of CONSUMER_SEND_MSG_BACK (36); `offset` is the physical offset of the message."""
 

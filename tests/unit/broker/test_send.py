@@ -170,16 +170,6 @@ def test_a_topic_of_many_tags_marks_its_messages(rig: Any) -> None:
     assert rig.messages("t")[0].sys_flag == SysFlag.MULTI_TAGS
 
 
-def test_half_messages_are_refused_and_never_delivered(rig: Any) -> None:
-    reply = rig.send(properties={"TRAN_MSG": "true", "PGROUP": "p"})
-    assert refusal(reply) == (
-        ResponseCode.NO_PERMISSION,
-        "the broker[127.0.0.1] sending transaction message is forbidden",
-    )
-    assert rig.store.wrote_offset == 0
-    assert rig.send(properties={"TRAN_MSG": "false"}).code == ResponseCode.SUCCESS
-
-
 # --- retry topics and dead letters ---
 
 

@@ -3,6 +3,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from rmqnode.protocol.message import (
     decode_record,
     decode_records,
     encode_batch,
+    encode_record,
 )
 from rmqnode.protocol.properties import encode_properties
 
@@ -99,6 +101,17 @@ def compressed_message(body, sys_flag=SysFlag.COMPRESSED):
     return StoredMessage(
         **{name: getattr(plain, name) for name in plain.__struct_fields__} | {"body": body, "sys_flag": sys_flag}
     )
+
+
+@given(messages())
+def test_a_message_that_is_written_is_read_as_it_was(message):
+    record = encode_record(message)
+    crc = zlib.crc32(message.body) & 0x7FFFFFFF
+    assert decode_record(record) == msgspec.structs.replace(message, size_bytes=len(record), body_crc=crc)
+
+
+def test_a_message_read_from_a_java_broker_is_written_as_it_was():
+    assert encode_record(decode_record(WRITTEN_BY_A_BROKER)) == WRITTEN_BY_A_BROKER
 
 
 def test_record_written_by_a_java_broker_is_read():

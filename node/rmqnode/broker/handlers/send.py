@@ -73,21 +73,21 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
         topic = topic_config.topic_name
     properties = (header.properties or "").encode("utf-8", "replace")
-    if _TRANSACTION_NAME in properties:
-        _refuse_transaction(broker, properties)
-    result = broker.writer.put(
-        Message(
-            topic,
-            stored_queue_id,
-            header.flag,
-            _sys_flag(header, topic_config),
-            header.born_timestamp,
-            request.connection.peer_host_bytes,
-            request.body,
-            properties,
-            header.reconsume_times or 0,
-        )
+    message = Message(
+        topic,
+        stored_queue_id,
+        header.flag,
+        _sys_flag(header, topic_config),
+        header.born_timestamp,
+        request.connection.peer_host_bytes,
+        request.body,
+        properties,
+        header.reconsume_times or 0,
     )
+    if _TRANSACTION_NAME in properties and _is_prepared(broker, message):
+        result = broker.transactions.prepare(message)
+    else:
+        result = broker.writer.put(message)
     if result.status is not PutStatus.OK:
         raise put_error(broker, result.status)
     message_id = f"{broker.message_id_prefix}{result.physical_offset:016X}"
@@ -199,12 +199,22 @@ def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
     return broker.topics.create_if_absent(system_topics.dead_letter_topic(group), 1)
 
 
-def _refuse_transaction(broker: Broker, properties: bytes) -> None:
-    value = find_property(properties, PropertyName.TRANSACTION_PREPARED)
-    if value is not None and parse_boolean(value.decode("utf-8", "replace")):
-        # Storing a half message as an ordinary one would deliver what may be rolled back.
+def _is_prepared(broker: Broker, message: Message) -> bool:
+    """Whether a message waits for the end of a transaction.
+
+    Raises:
+        RequestError: It does, and this broker takes none.
+    """
+    value = find_property(message.properties, PropertyName.TRANSACTION_PREPARED)
+    if value is None or not parse_boolean(value.decode("utf-8", "replace")):
+        return False
+    if message.reconsume_times > 0 and find_property(message.properties, PropertyName.DELAY) is not None:
+        # A consumer before 4.6.1 sends a committed message back itself and leaves the property in it.
+        return False
+    if broker.config.reject_transaction_message:
         remark = f"the broker[{broker.config.broker_ip1}] sending transaction message is forbidden"
         raise RequestError(ResponseCode.NO_PERMISSION, remark)
+    return True
 
 
 def _sys_flag(header: SendHeader, topic_config: TopicConfig) -> int:

@@ -10,6 +10,7 @@ from rmqnode.protocol.message.record import (
     SysFlag,
     decode_record,
     decode_records,
+    encode_record,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "decode_record",
     "decode_records",
     "encode_batch",
+    "encode_record",
 ]

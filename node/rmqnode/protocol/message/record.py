@@ -1,8 +1,8 @@
 """Messages in the stored form that nodes hand out, as values.
 
 The stored form is the commit log record: the bodies of PULL_MESSAGE, QUERY_MESSAGE, VIEW_MESSAGE_BY_ID,
-CHECK_TRANSACTION_STATE and CONSUME_MESSAGE_DIRECTLY hold records back to back. Not responsible for writing
-records (the store does) nor for what properties mean.
+CHECK_TRANSACTION_STATE and CONSUME_MESSAGE_DIRECTLY hold records back to back. Not responsible for appending
+records to a log (the store does) nor for what properties mean.
 Source: `MessageDecoder#decode` (RocketMQ 4.5.2; IPv6 hosts 4.9.7, version 2 of the record 5.3.2).
 
     total size i32 · magic u32 · body CRC i32 · queue id i32 · flag i32 · queue offset i64 · physical offset i64
@@ -20,7 +20,7 @@ import msgspec
 
 from rmqnode.protocol.message.errors import MalformedMessage
 from rmqnode.protocol.message_id import encode_offset_message_id
-from rmqnode.protocol.properties import PropertyName, decode_properties
+from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
 
 MESSAGE_MAGIC: Final = 0xDAA320A7
 """Marks a message record."""
@@ -41,6 +41,9 @@ _HEADS: Final = tuple(
 """From the total size to the body length; by the two sys flag bits for IPv6 hosts."""
 assert [head.size for head in _HEADS] == [88, 100, 100, 112]
 
+_CRC_MASK: Final = 0x7FFFFFFF
+
+_TOPIC_LENGTH_MAX: Final = 127
 _TOPIC_LENGTH: Final = struct.Struct(">b")
 _TOPIC_LENGTH_V2: Final = struct.Struct(">h")
 _PROPERTIES_LENGTH: Final = struct.Struct(">h")
@@ -201,6 +204,38 @@ def decode_record(buffer: bytes | bytearray | memoryview, offset: int = 0) -> St
         properties=decode_properties(properties.decode("utf-8", "replace")),
         size_bytes=size_bytes,
     )
+
+
+def encode_record(message: StoredMessage) -> bytes:
+    """Write a message in the stored form; size and CRC are computed, `size_bytes` and `body_crc` not looked at.
+
+    Source: `MessageDecoder#encode`.
+    """
+    topic = message.topic.encode()
+    properties = encode_properties(message.properties).encode("utf-8", "replace")
+    head_layout = _HEADS[message.sys_flag >> 4 & 3]
+    is_long = len(topic) > _TOPIC_LENGTH_MAX
+    topic_length = (_TOPIC_LENGTH_V2 if is_long else _TOPIC_LENGTH).pack(len(topic))
+    fields = (topic_length, topic, _PROPERTIES_LENGTH.pack(len(properties)), properties)
+    size_bytes = head_layout.size + len(message.body) + sum(map(len, fields))
+    head = head_layout.pack(
+        size_bytes,
+        MESSAGE_MAGIC_V2 if is_long else MESSAGE_MAGIC,
+        zlib.crc32(message.body) & _CRC_MASK,
+        message.queue_id,
+        message.flag,
+        message.queue_offset,
+        message.physical_offset,
+        message.sys_flag,
+        message.born_timestamp,
+        *message.born_host,
+        message.store_timestamp,
+        *message.store_host,
+        message.reconsume_times,
+        message.prepared_transaction_offset,
+        len(message.body),
+    )
+    return b"".join((head, message.body, *fields))
 
 
 class _Fields:

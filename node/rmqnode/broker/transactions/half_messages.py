@@ -1,0 +1,128 @@
+"""The forms of a transactional message: prepared, copied for a check-back, committed, given up; and the decision.
+
+Bytes only; nothing is stored here. Properties are never taken away: consumers of a committed message see those of
+its transaction too.
+Source: `TransactionalMessageBridge`, `EndTransactionProcessor#endMessageTransaction`,
+`DefaultTransactionalMessageCheckListener#toMessageExtBrokerInner` (RocketMQ 4.5.2). Differs: copies keep the
+producer's flag and a compressed body as it is (4.5.2 stores it inflated and still marked as compressed).
+"""
+
+from typing import Final
+
+from rmqnode.broker import system_topics
+from rmqnode.broker.messages import Message, host_bytes
+from rmqnode.protocol.java_text import parse_int, parse_long
+from rmqnode.protocol.message import StoredMessage, SysFlag
+from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
+
+QUEUE_ID: Final = 0
+"""Half messages and decisions have one queue each."""
+
+_DECIDED_PROPERTIES: Final = encode_properties({PropertyName.TAGS: "d", PropertyName.WAIT: "true"}).encode()
+
+_TRANSACTION_BITS: Final = int(SysFlag.TRANSACTION_ROLLBACK)
+_COMMIT: Final = int(SysFlag.TRANSACTION_COMMIT)
+
+Identity = tuple[str, int]
+"""Unique key and born timestamp: what all copies of one half message share and no other message has."""
+
+
+def prepared(message: Message) -> Message:
+    """Turn what a producer sent into the half message that waits for its decision."""
+    properties = decode_properties(message.properties.decode("utf-8", "replace"))
+    properties[PropertyName.REAL_TOPIC] = message.topic
+    properties[PropertyName.REAL_QUEUE_ID] = str(message.queue_id)
+    message.topic = system_topics.TRANS_HALF_TOPIC
+    message.queue_id = QUEUE_ID
+    message.sys_flag &= ~_TRANSACTION_BITS
+    message.properties = encode_properties(properties).encode()
+    return message
+
+
+def copy_for_check(half: StoredMessage) -> Message:
+    """Copy a half message to the end of its queue, with one more check-back counted."""
+    times = str((check_times(half) or 0) + 1)
+    return _copy(half, half.topic, {**half.properties, PropertyName.TRANSACTION_CHECK_TIMES: times})
+
+
+def copy_for_later(half: StoredMessage) -> Message:
+    """Copy a half message, which asks not to be checked yet, out of the way of those behind it."""
+    properties = {PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET: str(half.queue_offset), **half.properties}
+    return _copy(half, half.topic, properties | {PropertyName.WAIT: "false"})
+
+
+def copy_for_new_checks(message: StoredMessage) -> Message:
+    """Make a message that was given up a half message again, with no check-backs counted."""
+    properties = {**message.properties, PropertyName.TRANSACTION_CHECK_TIMES: "0"}
+    return _copy(message, system_topics.TRANS_HALF_TOPIC, properties)
+
+
+def given_up(half: StoredMessage) -> Message:
+    """Copy a half message to where those go that nobody decided."""
+    return _copy(half, system_topics.TRANS_CHECK_MAX_TIME_TOPIC, half.properties)
+
+
+def committed(half: StoredMessage) -> Message | None:
+    """Make the message that consumers get; None when the half message does not say where to."""
+    topic = half.properties.get(PropertyName.REAL_TOPIC)
+    queue_id = parse_int(half.properties.get(PropertyName.REAL_QUEUE_ID, ""))
+    if not topic or queue_id is None or queue_id < 0:
+        return None
+    message = _copy(half, topic, half.properties)
+    message.queue_id = queue_id
+    message.sys_flag = half.sys_flag & ~_TRANSACTION_BITS | _COMMIT
+    message.prepared_transaction_offset = half.physical_offset
+    return message
+
+
+def decided(half_queue_offset: int, now_ms: int, store_host: bytes) -> Message:
+    """Make the note that a half message needs no check-back any more, whichever way it was decided."""
+    return Message(
+        topic=system_topics.TRANS_OP_HALF_TOPIC,
+        queue_id=QUEUE_ID,
+        flag=0,
+        sys_flag=0,
+        born_timestamp=now_ms,
+        born_host=store_host,
+        body=b"%d" % half_queue_offset,
+        properties=_DECIDED_PROPERTIES,
+    )
+
+
+def offsets_of_decisions(body: bytes) -> list[int]:
+    """Read the queue offsets of half messages in a note; 5.x joins those of several with commas."""
+    offsets = (parse_long(part.strip()) for part in body.decode("utf-8", "replace").split(","))
+    return [offset for offset in offsets if offset is not None and offset >= 0]
+
+
+def identity_of(half: StoredMessage) -> Identity | None:
+    """What all copies of a half message share; None for a producer that gives no unique keys."""
+    unique_key = half.properties.get(PropertyName.UNIQUE_KEY)
+    return (unique_key, half.born_timestamp) if unique_key else None
+
+
+def check_times(half: StoredMessage) -> int | None:
+    """How many check-backs a half message has had; None before the first."""
+    text = half.properties.get(PropertyName.TRANSACTION_CHECK_TIMES)
+    return None if text is None else parse_int(text) or 0
+
+
+def is_copy(half: StoredMessage) -> bool:
+    """Whether an earlier half message was the first of this transaction."""
+    copied = (PropertyName.TRANSACTION_CHECK_TIMES, PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET)
+    return any(name in half.properties for name in copied)
+
+
+def _copy(half: StoredMessage, topic: str, properties: dict[str, str]) -> Message:
+    return Message(
+        topic=topic,
+        queue_id=QUEUE_ID,
+        flag=half.flag,
+        sys_flag=half.sys_flag,
+        born_timestamp=half.born_timestamp,
+        born_host=host_bytes(half.born_host),
+        body=half.body,
+        properties=encode_properties(properties).encode("utf-8", "replace"),
+        reconsume_times=half.reconsume_times,
+        store_host=host_bytes(half.store_host),
+    )

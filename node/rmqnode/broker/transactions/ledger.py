@@ -1,0 +1,179 @@
+"""Which half messages are decided: what the notes in the op topic say, and how far both topics are worked off.
+
+Two consumer offsets of `CID_RMQ_SYS_TRANS` are all that is kept besides the log: every half message below the first is
+decided, copied to the end or given up; every note below the second is about one of those. What lies behind them is read
+again at a start, so a kill forgets nothing. In memory are only the decided half messages behind an undecided one, and
+the transactions that have been copied.
+
+Source: `TransactionalMessageServiceImpl#check`, `#fillOpRemoveMap`, `#calculateOpOffset` (RocketMQ 4.5.2). Differs: the
+notes are read once, not in each round; what a client says about an earlier copy counts for all copies, and once.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rmqnode.broker import system_topics
+from rmqnode.broker.consumer_offsets import ConsumerOffsets
+from rmqnode.broker.transactions.half_messages import (
+    QUEUE_ID,
+    Identity,
+    identity_of,
+    is_copy,
+    offsets_of_decisions,
+)
+from rmqnode.protocol.message import StoredMessage, decode_record
+from rmqnode.store import MessageStore
+from rmqnode.store.record import KEYS_HEAD, RECORD_HEAD_SIZE
+
+HALF: Final = system_topics.TRANS_HALF_TOPIC
+OP: Final = system_topics.TRANS_OP_HALF_TOPIC
+
+_SETTLED_MAX: Final = 16_384
+"""So many of the transactions that were asked about are remembered after their decision, to take no second one."""
+
+
+class TransactionLedger:
+    """The state of all transactions of one broker; only a master's is loaded."""
+
+    def __init__(self, store: MessageStore, offsets: ConsumerOffsets) -> None:
+        self._store = store
+        self._offsets = offsets
+        self.half_offset = 0
+        """Queue offset of the first half message that may be undecided."""
+        self._op_offset = 0
+        self._decided_ahead: set[int] = set()
+        self._copies: dict[Identity, list[int]] = {}
+        self._settled: dict[Identity, None] = {}
+        self._captured: tuple[int, int, int] | None = None
+        self._is_loaded = False
+
+    def load(self) -> None:
+        """Read the notes and the undecided half messages that the last broker left behind its offsets."""
+        self._is_loaded = True
+        self.half_offset = self._start_of(HALF)
+        self._op_offset = self._start_of(OP)
+        for note in range(self._op_offset, self._store.max_offset(OP, QUEUE_ID)):
+            for half_offset in self._decisions_at(note):
+                self.note_decided(half_offset)
+        found: dict[Identity, list[int]] = {}
+        copied: set[Identity] = set()
+        for half in self._undecided():
+            identity = identity_of(half)
+            if identity is not None:
+                found.setdefault(identity, []).append(half.queue_offset)
+                if is_copy(half):
+                    copied.add(identity)
+        self._copies = {identity: found[identity] for identity in copied}
+
+    @property
+    def half_end(self) -> int:
+        """Queue offset behind the last half message."""
+        return self._store.max_offset(HALF, QUEUE_ID)
+
+    def first_undecided(self) -> StoredMessage | None:
+        """The half message at `half_offset`; None when the log has lost it."""
+        return self._half_at(self.half_offset)
+
+    def pass_over(self) -> None:
+        """Be done with the half message at `half_offset`: it is copied, given up or gone."""
+        self.half_offset += 1
+        self._skip_decided()
+
+    def note_decided(self, half_offset: int) -> None:
+        """Be done with a half message because there is a note about it."""
+        if self.half_offset <= half_offset < self.half_end:
+            self._decided_ahead.add(half_offset)
+            self._skip_decided()
+
+    def is_settled(self, half: StoredMessage) -> bool:
+        """Whether this transaction is certainly decided: another decision about it comes too late."""
+        return half.queue_offset in self._decided_ahead or identity_of(half) in self._settled
+
+    def note_copy(self, half: StoredMessage, queue_offset: int) -> None:
+        """Remember where a transaction that is still open was copied to."""
+        identity = identity_of(half)
+        if identity is not None:
+            self._copies.setdefault(identity, []).append(queue_offset)
+
+    def is_superseded(self, half: StoredMessage) -> bool:
+        """Whether a later copy of this half message stands for it."""
+        identity = identity_of(half)
+        return identity is not None and any(each > half.queue_offset for each in self._copies.get(identity, ()))
+
+    def settle(self, half: StoredMessage) -> list[int]:
+        """Remember that a transaction is decided; return the queue offsets of its copies that need a note."""
+        identity = identity_of(half)
+        copies = self._copies.pop(identity, []) if identity is not None else []
+        if copies and identity is not None:
+            self._settled[identity] = None
+            if len(self._settled) > _SETTLED_MAX:
+                del self._settled[next(iter(self._settled))]
+        return [each for each in copies if each >= self.half_offset and each != half.queue_offset]
+
+    def forget(self, half: StoredMessage) -> None:
+        """Drop what is known of a transaction that was given up."""
+        identity = identity_of(half)
+        if identity is not None:
+            self._copies.pop(identity, None)
+
+    def skip_notes(self, count_max: int) -> bool:
+        """Move on over at most so many notes about half messages that are done with; True when there may be more."""
+        end = self._store.max_offset(OP, QUEUE_ID)
+        if not self._decided_ahead:
+            self._op_offset = end
+        for _ in range(count_max):
+            if self._op_offset >= end or any(each >= self.half_offset for each in self._decisions_at(self._op_offset)):
+                return False
+            self._op_offset += 1
+        return True
+
+    def publish(self, *, is_stop: bool = False) -> None:
+        """Commit the offsets: those of the last call, once the log is on disk up to there; at a stop, those of now.
+
+        After a power failure the offsets must not be ahead of the notes that they leave out.
+        """
+        if not self._is_loaded:
+            return
+        if self._captured is not None and self._captured[0] <= self._store.flushed_offset:
+            self._commit(*self._captured[1:])
+        self._captured = (self._store.wrote_offset, self.half_offset, self._op_offset)
+        if is_stop:
+            self._commit(*self._captured[1:])
+
+    def _commit(self, half_offset: int, op_offset: int) -> None:
+        group = system_topics.TRANS_GROUP
+        for topic, queue_offset in ((HALF, half_offset), (OP, op_offset)):
+            if self._offsets.find(group, topic, QUEUE_ID) != queue_offset and self._store.max_offset(topic, QUEUE_ID):
+                self._offsets.commit(group, topic, QUEUE_ID, queue_offset)
+
+    def _start_of(self, topic: str) -> int:
+        """The committed offset, kept within the queue: a log that lost its end takes new messages before it."""
+        committed = self._offsets.find(system_topics.TRANS_GROUP, topic, QUEUE_ID) or 0
+        low, high = self._store.min_offset(topic, QUEUE_ID), self._store.max_offset(topic, QUEUE_ID)
+        return min(max(committed, low), high)
+
+    def _skip_decided(self) -> None:
+        while self.half_offset in self._decided_ahead:
+            self._decided_ahead.remove(self.half_offset)
+            self.half_offset += 1
+
+    def _undecided(self) -> Iterator[StoredMessage]:
+        for offset in range(self.half_offset, self.half_end):
+            half = None if offset in self._decided_ahead else self._half_at(offset)
+            if half is not None:
+                yield half
+
+    def _half_at(self, offset: int) -> StoredMessage | None:
+        record = self._record(HALF, offset)
+        return None if record is None else decode_record(record)
+
+    def _decisions_at(self, offset: int) -> list[int]:
+        record = self._record(OP, offset)
+        if record is None:
+            return []
+        body_size = KEYS_HEAD.unpack_from(record)[4]
+        return offsets_of_decisions(bytes(record[RECORD_HEAD_SIZE : RECORD_HEAD_SIZE + body_size]))
+
+    def _record(self, topic: str, offset: int) -> memoryview | None:
+        unit = self._store.unit(topic, QUEUE_ID, offset)
+        return None if unit is None else self._store.read_record(unit[0])
