@@ -9,6 +9,9 @@ from typing import Protocol
 import pytest
 
 from tests.interop.clusters import DEFAULT_JUDGE, Cluster, engines, running_cluster
+from tests.interop.java_client import Line, run_cases, run_shared
+from tests.interop.java_run import Run, cases_by_judge, cases_of, runs
+from tests.interop.toolchains import require_tools
 
 
 class ClusterOf(Protocol):
@@ -44,3 +47,19 @@ def cluster_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterOf]:
             return running[key]
 
         yield cluster_of
+
+
+@pytest.fixture(scope="session", params=runs())
+def run(request: pytest.FixtureRequest, cluster_of: ClusterOf, session_folder: Path) -> Run:
+    """What a Java client saw; its program runs once, whichever test asks first."""
+    engine, client = request.param
+    require_tools("java", "mvn")
+    home = session_folder / f"java-{engine}-{client}"
+
+    def run_program() -> dict[str, Line]:
+        lines: dict[str, Line] = {}
+        for judge, judged in cases_by_judge(engine, cases_of(client)).items():
+            lines |= run_cases(client, cluster_of(engine, judge), judged, home)
+        return lines
+
+    return Run(engine, client, run_shared(home.with_name(home.name + ".lines"), run_program))

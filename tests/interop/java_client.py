@@ -41,11 +41,6 @@ class JavaClient:
     def __str__(self) -> str:
         return self.version if self.serialization == "JSON" else f"{self.version}-{self.serialization}"
 
-    @property
-    def has_lite_pull(self) -> bool:
-        """Whether DefaultLitePullConsumer exists: it came with 4.6."""
-        return self.version != "4.5.2"
-
     def folder(self) -> Path:
         """The folder with the program's classes and the client's jars, built if need be."""
         return maven_folder(f"java-{self.version}", INTEROP / "java", rocketmq_version=self.version)

@@ -1,113 +1,21 @@
 """The official Java client, three versions of it and both serializations, against a running cluster.
 
 Each test judges what one case of the Java program saw. On Apache's own nodes every one of them passes: a case that
-fails on its judge is a wrong case. By default one client proves that; `--long` lets all of them.
+fails on its judge is a wrong case.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.clusters import DEFAULT_JUDGE, engines
-from tests.interop.conftest import ClusterOf
-from tests.interop.java_client import CLIENTS, JavaClient, Line, run_cases, run_shared
-from tests.interop.toolchains import require_tools
+from tests.interop.java_client import Line
+from tests.interop.java_run import LITE_PULL, Run
 
 MASTERS = ["broker-a", "broker-b"]
 NAMESERVERS = 2
-
-# The long waits come first, so that the program ends early. LITE_PULL is left out where the client has none.
-LITE_PULL = "lite_pull_consumer"
-JUDGES = {LITE_PULL: "5.3.3"}
-"""The version of Apache's nodes that judges a case, if it is not 4.5.2: it asks what only newer brokers answer."""
-CASES = [
-    "failing_listener",
-    "dead_letter",
-    "delayed_message",
-    "two_consumers_share_a_backlog",
-    "push_orderly",
-    "orderly_suspend",
-    "offsets_survive_a_restart",
-    "push_concurrently",
-    "broadcasting",
-    "tag_filter",
-    "properties",
-    "compressed_body",
-    LITE_PULL,
-    "create_topic_by_producer",
-    "create_topic_by_admin",
-    "delete_topic",
-    "auto_created_topic",
-    "illegal_topic_name",
-    "cluster_info",
-    "send_sync",
-    "send_async",
-    "send_oneway",
-    "send_batch",
-    "send_over_vip_channel",
-    "pull_consumer",
-    "pull_statuses",
-    "long_poll",
-    "queue_offsets",
-]
-
-
-def runs() -> list[Any]:
-    """Every pair of engine and client; the tests of one pair share a run."""
-    return [
-        pytest.param(
-            (engine, client),
-            id=f"{engine}-{client}",
-            marks=[pytest.mark.long] if engine == "apache" and client != CLIENTS[0] else [],
-        )
-        for engine in engines()
-        for client in CLIENTS
-    ]
-
-
-def cases_by_judge(engine: str, cases: Iterable[str]) -> dict[str, list[str]]:
-    """Version of Apache's nodes → the cases that it judges; our own nodes have to pass all of them."""
-    judged: dict[str, list[str]] = {}
-    for case in cases:
-        judge = JUDGES.get(case, DEFAULT_JUDGE) if engine == "apache" else DEFAULT_JUDGE
-        judged.setdefault(judge, []).append(case)
-    return judged
-
-
-class Run:
-    """What one client saw on one engine's cluster."""
-
-    def __init__(self, engine: str, client: JavaClient, lines: dict[str, Line]) -> None:
-        self.engine = engine
-        self.client = client
-        self._lines = lines
-
-    def saw(self, case: str) -> dict[str, Any]:
-        """What the case saw; a case that could not be carried out fails the test with its reason."""
-        line = self._lines[case]
-        if not line["ok"]:
-            pytest.fail(f"{case} with client {self.client}: {line['error']}", pytrace=False)
-        return dict(line["saw"])
-
-
-@pytest.fixture(scope="session", params=runs())
-def run(request: pytest.FixtureRequest, cluster_of: ClusterOf, session_folder: Path) -> Run:
-    engine, client = request.param
-    require_tools("java", "mvn")
-    home = session_folder / f"java-{engine}-{client}"
-    cases = [case for case in CASES if case != LITE_PULL or client.has_lite_pull]
-
-    def run_program() -> dict[str, Line]:
-        lines: dict[str, Line] = {}
-        for judge, judged in cases_by_judge(engine, cases).items():
-            lines |= run_cases(client, cluster_of(engine, judge), judged, home)
-        return lines
-
-    return Run(engine, client, run_shared(home.with_name(home.name + ".lines"), run_program))
 
 
 def routed(brokers: Iterable[str], *, read: int, write: int) -> list[Line]:
@@ -334,7 +242,5 @@ def test_queue_offsets_are_found_by_end_and_by_time(run: Run) -> None:
 
 
 def test_lite_pull_consumer_gets_every_message(run: Run) -> None:
-    if not run.client.has_lite_pull:
-        pytest.skip("DefaultLitePullConsumer came after client 4.5.2")
     saw = run.saw(LITE_PULL)
     check_each_once(saw["received"], saw["sent"])

@@ -8,6 +8,8 @@ final class Cases {
     static final Map<String, Case> ALL = new LinkedHashMap<>();
 
     static {
+        ALL.put("transactions", TransactionCases::transactions);
+        ALL.put("transaction_immunity", TransactionCases::transactionImmunity);
         ALL.put("failing_listener", RetryCases::failingListener);
         ALL.put("dead_letter", RetryCases::deadLetter);
         ALL.put("delayed_message", RetryCases::delayedMessage);
