@@ -2,6 +2,7 @@
 
 import signal
 
+from rmqctl.cli.asker import asked_by
 from rmqctl.cli.install_progress import open_install_progress
 from rmqctl.cli.output import narrate
 from rmqctl.cli.progress import Progress, describe_change, open_progress
@@ -97,6 +98,7 @@ class ClusterStart:
                 specs=[engines[node.name].start_spec(node, home) for node in model.nodes],
                 foreground=self._foreground,
                 timeout_seconds=self._timeout,
+                asked_by=asked_by(),
             )
         )
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rmqctl.cli.asker import asked_by
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, YesOption
 from rmqctl.cli.output import confirm, narrate, print_json
 from rmqctl.cli.progress import open_progress
@@ -80,7 +81,7 @@ def _stop(home: ClusterHome, stored: StoredCluster) -> bool:
 
 def _stop_supervised(home: ClusterHome) -> None:
     with open_progress(load_cluster(home).model) as progress:
-        for event in request_stop(home, _SILENCE_SECONDS):
+        for event in request_stop(home, _SILENCE_SECONDS, asked_by()):
             if isinstance(event, NodeChanged):
                 progress.show(event)
             elif isinstance(event, Notice):

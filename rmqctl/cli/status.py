@@ -11,9 +11,14 @@ from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.model import ClusterModel, Role
 from rmqctl.profile.stored import load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.supervisor.states import NodeStatus
 from rmqctl.target import choose_local_home
+
+_LOG_LINES = 5
+"""The end of the log of a node that was given up."""
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -22,6 +27,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     cluster: str
     engine: str
     state: str
+    problems: list[str]
     nodes: list[NodeReport]
     replication: list[ReplicaStatus] = []
 
@@ -36,7 +42,7 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
     model = stored.model
     replication = _replication(model) if report.state != "stopped" else []
     if json_output:
-        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.nodes, replication))
+        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.problems, report.nodes, replication))
     else:
         _print_status(chosen, model, report, replication)
     return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
@@ -44,7 +50,7 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
 
 def _report_unknown(home: ClusterHome, json_output: bool) -> int:
     if json_output:
-        print_json(ClusterStatus(home.name, "embedded", "stopped", []))
+        print_json(ClusterStatus(home.name, "embedded", "stopped", [], []))
     else:
         narrate(f"nothing is running: cluster {home.name} was never brought up (home: {home.folder})")
     return ExitCode.REFUSED
@@ -69,7 +75,7 @@ def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
             name=node.name,
             role=node.role,
             engine=node.engine,
-            state="unsupervised" if node.name in orphans else "exited",
+            state="unsupervised" if node.name in orphans else "stopped",
             pid=orphans[node.name].pid if node.name in orphans else None,
             address=model.advertised_address(node),
         )
@@ -98,6 +104,12 @@ def _print_status(
     for pair in replication:
         if pair.sync_state == "refused":
             narrate(f"warning: {pair.slave} does not replicate {pair.master}: {pair.problem}")
+    for node in report.nodes:
+        if node.problem is not None:
+            print_result(f"{node.name} {node.problem}")
+        if node.state == NodeStatus.FAILED:
+            for line in tail_of_log(home.node_log(node.name), 0, _LOG_LINES):
+                print_result(f"  {line}")
     if report.state == "unsupervised":
         narrate("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
 

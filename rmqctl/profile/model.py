@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from rmqctl.profile.supervision import SupervisionSection
+
 NodeKind = Literal["nameserver", "broker"]
 
 
@@ -45,6 +47,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """What the node runs on."""
     java: JavaSettings | None = None
     """For a node of the apache engine."""
+    restart: str = "always"
+    """What happens when it ends without being asked to: `always`, `on-failure` or `never`."""
     broker_name: str | None = None
     broker_id: int | None = None
     properties: dict[str, str]
@@ -99,6 +103,8 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     port_offset: int
     nodes: tuple[Node, ...]
     """In start order: nameservers, masters, slaves."""
+    supervision: SupervisionSection = SupervisionSection()
+    """How the nodes are looked after."""
 
     @property
     def nameservers(self) -> list[Node]:

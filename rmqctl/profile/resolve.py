@@ -61,6 +61,7 @@ class _Plan(msgspec.Struct, frozen=True):
     broker_id: int | None = None
     engine: str = "embedded"
     java: JavaSettings | None = None
+    restart: str = "always"
 
     @property
     def listens_everywhere(self) -> bool:
@@ -107,6 +108,7 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
         broker_ip_reason=circumstances.broker_ip_reason,
         port_offset=circumstances.port_offset,
         nodes=nodes,
+        supervision=profile.supervision,
     )
 
 
@@ -124,9 +126,19 @@ def _plan_nodes(profile: Profile, circumstances: Circumstances) -> list[_Plan]:
     plans += [plan for plan in brokers if plan.role is Role.SLAVE]
     ports = stored_or_planned({plan.name: plan.port for plan in plans}, circumstances.stored_ports)
     return [
-        msgspec.structs.replace(plan, port=ports[plan.name], **_engine_of(plan, profile, circumstances))
+        msgspec.structs.replace(
+            plan,
+            port=ports[plan.name],
+            restart=_restart_of(plan.name, profile),
+            **_engine_of(plan, profile, circumstances),
+        )
         for plan in plans
     ]
+
+
+def _restart_of(name: str, profile: Profile) -> str:
+    section = profile.nodes.get(name)
+    return profile.supervision.restart if section is None or section.restart is None else section.restart
 
 
 def _engine_of(plan: _Plan, profile: Profile, circumstances: Circumstances) -> dict[str, Any]:
@@ -191,6 +203,7 @@ def _build_node(plan: _Plan, defaults: dict[str, str], settings: Sequence[Settin
         listen_port=plan.port,
         engine=plan.engine,
         java=plan.java,
+        restart=plan.restart,
         broker_name=plan.broker_name,
         broker_id=plan.broker_id,
         properties=properties,

@@ -13,6 +13,7 @@ import msgspec
 
 from rmqctl.errors import UsageError
 from rmqctl.home import DEFAULT_CLUSTER
+from rmqctl.profile.supervision import SupervisionSection, unknown_restart_policies
 
 PropertyValue = str | int | float | bool
 """A value of a broker.conf or nameserver.conf key, as TOML writes it."""
@@ -67,6 +68,8 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     """As in `[apache]`."""
     direct_memory: str | None = None
     """As in `[apache]`."""
+    restart: str | None = None
+    """As in `[supervision]`."""
 
 
 class NameserversSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -108,6 +111,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     brokers: Annotated[list[BrokerSection], msgspec.Meta(min_length=1)] = []
     nodes: dict[str, NodeSection] = {}
     apache: ApacheSection = ApacheSection()
+    supervision: SupervisionSection = SupervisionSection()
     properties: PropertiesSection = PropertiesSection()
 
 
@@ -141,6 +145,10 @@ def profile_from_document(document: dict[str, Any], source: str) -> Profile:
         raise _explain(error, document, source) from None
     _check_broker_names(profile, source)
     _check_engines_and_sizes(profile, source)
+    restart = {"supervision.restart": profile.supervision.restart}
+    restart |= {f"nodes.{name}.restart": node.restart for name, node in profile.nodes.items() if node.restart}
+    if (problem := unknown_restart_policies(restart)) is not None:
+        raise ProfileError(f"{source}: {problem}")
     for path, value in _property_values(profile.properties):
         if not isinstance(value, PropertyValue):
             raise ProfileError(f"{source}: {path}: expected text, a number, true or false, found {_kind_of(value)}")
@@ -205,6 +213,7 @@ _KNOWN_KEYS: dict[str, tuple[str, ...]] = {
     "brokers": BrokerSection.__struct_fields__,
     "nodes": NodeSection.__struct_fields__,
     "apache": ApacheSection.__struct_fields__,
+    "supervision": SupervisionSection.__struct_fields__,
     "properties": PropertiesSection.__struct_fields__,
 }
 _KINDS = {dict: "a table", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}

@@ -7,10 +7,24 @@ import msgspec
 
 from rmqctl.errors import UnreachableError
 from rmqctl.home import ClusterHome
-from rmqctl.supervisor.messages import ControlRefusal, ControlRequest, Event, LineBuffer, StatusReport, encode_line
+from rmqctl.supervisor.messages import (
+    ControlRefusal,
+    ControlRequest,
+    Event,
+    LineBuffer,
+    NodeOrder,
+    OrderMessage,
+    StatusReport,
+    encode_line,
+)
 from rmqctl.supervisor.record import load_record
 
 _STOP_DECODER: msgspec.json.Decoder[Event | ControlRefusal] = msgspec.json.Decoder(Event | ControlRefusal)
+_ORDER_DECODER: msgspec.json.Decoder[OrderMessage | ControlRefusal] = msgspec.json.Decoder(
+    OrderMessage | ControlRefusal
+)
+_SILENCE_SECONDS = 90.0
+"""Longest time between two messages about a node that stops: the grace of a Java node, with room."""
 _STATUS_DECODER: msgspec.json.Decoder[StatusReport | ControlRefusal] = msgspec.json.Decoder(
     StatusReport | ControlRefusal
 )
@@ -43,6 +57,14 @@ class ControlClient:
         """The events that answer `stop`; ends when the supervisor ends."""
         for line in self._lines():
             message = _STOP_DECODER.decode(line)
+            if isinstance(message, ControlRefusal):
+                raise _refused(message)
+            yield message
+
+    def order_messages(self) -> Iterator[OrderMessage]:
+        """What answers an order, up to its `Done`."""
+        for line in self._lines():
+            message = _ORDER_DECODER.decode(line)
             if isinstance(message, ControlRefusal):
                 raise _refused(message)
             yield message
@@ -80,11 +102,21 @@ def ask_status(home: ClusterHome, timeout_seconds: float = 5.0) -> StatusReport:
         client.close()
 
 
-def request_stop(home: ClusterHome, timeout_seconds: float) -> Iterator[Event]:
+def request_stop(home: ClusterHome, timeout_seconds: float, asked_by: str) -> Iterator[Event]:
     """Let the supervisor of a cluster take it down; yields its events until it has. Raises UnreachableError."""
-    client = ControlClient(_socket_of(home), ControlRequest(request="stop"), timeout_seconds)
+    client = ControlClient(_socket_of(home), ControlRequest(request="stop", asked_by=asked_by), timeout_seconds)
     try:
         yield from client.events()
+    finally:
+        client.close()
+
+
+def order_nodes(home: ClusterHome, order: NodeOrder, asked_by: str) -> Iterator[OrderMessage]:
+    """Let the supervisor do something to single nodes; yields what happens. Raises UnreachableError."""
+    request = ControlRequest(request="nodes", order=order, asked_by=asked_by)
+    client = ControlClient(_socket_of(home), request, order.timeout_seconds + _SILENCE_SECONDS)
+    try:
+        yield from client.order_messages()
     finally:
         client.close()
 

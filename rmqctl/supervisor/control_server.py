@@ -4,8 +4,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,11 @@ logger = logging.getLogger(__name__)
 _REQUEST_SECONDS = 5.0
 _BACKLOG = 16
 
-Answer = Callable[[ControlRequest], AsyncGenerator[msgspec.Struct, None]]
-"""Answers a request with one message or several."""
+Reply = Callable[[msgspec.Struct], Awaitable[None]]
+"""Sends one message to whoever asked."""
+
+Answer = Callable[[ControlRequest, Reply], Awaitable[None]]
+"""Answers a request with one message or several; cancelled when whoever asked hangs up."""
 
 
 def open_control_socket(path: Path) -> socket.socket:
@@ -50,10 +52,10 @@ async def serve_control(listener: socket.socket, answer: Answer) -> None:
         try:
             async with stream:
                 await _serve_connection(stream, answer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             # Whoever asked did not wait for the answer.
-            return
-        except Exception:
+            pass
+        except* Exception:
             # The edge of the supervisor: a defect in one answer must not end the process that keeps nodes running.
             logger.exception("control request failed")
 
@@ -66,9 +68,21 @@ async def _serve_connection(stream: trio.SocketStream, answer: Answer) -> None:
     if isinstance(request, ControlRefusal):
         await stream.send_all(encode_line(request))
         return
-    async with aclosing(answer(request)) as messages:
-        async for message in messages:
-            await stream.send_all(encode_line(message))
+
+    async def reply(message: msgspec.Struct) -> None:
+        await stream.send_all(encode_line(message))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_watch_hangup, stream, nursery.cancel_scope)
+        await answer(request, reply)
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_hangup(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    """Cancel when the other end closes; a client that only half-closes has nobody who waits either."""
+    while await stream.receive_some(4096):
+        pass
+    scope.cancel()
 
 
 async def _read_request(stream: trio.SocketStream) -> ControlRequest | ControlRefusal:

@@ -3,6 +3,8 @@
 import os
 import signal
 
+from rmqctl.supervisor.states import LastExit
+
 _EXIT_MEANINGS = {
     "embedded": {
         1: "it refused to start, or failed",
@@ -36,6 +38,15 @@ def describe_exit(wait_status: int, engine: str = "embedded") -> str:
         return f"killed by {_signal_name(-code)}"
     meaning = _EXIT_MEANINGS.get(engine, {}).get(code)
     return f"exit code {code} ({meaning})" if meaning else f"exit code {code}"
+
+
+def describe_last_exit(last: LastExit, engine: str) -> str:
+    """How a node's process ended last, and why if that is known."""
+    if last.wait_status is None:
+        ended = "exit code unknown (the process was adopted)"
+    else:
+        ended = describe_exit(last.wait_status, engine)
+    return f"{ended}: it {last.cause}" if last.cause else ended
 
 
 def _signal_name(number: int) -> str:

@@ -2,7 +2,9 @@
 
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import trio
@@ -10,7 +12,7 @@ import trio
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.messages import Event, Stopped
 
-_SUBSCRIBER_EVENTS_MAX = 256
+SUBSCRIBER_EVENTS_MAX = 256
 """A command that lags further behind than this does not read at all."""
 
 
@@ -25,7 +27,7 @@ class EventFeed:
     def __init__(self, launcher: LauncherPipe, on_unsubscribed: Callable[[], None]) -> None:
         self._launcher = launcher
         self._on_unsubscribed = on_unsubscribed
-        self._subscribers: set[trio.MemorySendChannel[Event]] = set()
+        self._subscribers: set[trio.MemorySendChannel[Any]] = set()
 
     @property
     def has_subscribers(self) -> bool:
@@ -45,15 +47,21 @@ class EventFeed:
                 self._subscribers.discard(subscriber)
                 subscriber.close()
 
-    async def subscribe(self) -> AsyncGenerator[Event, None]:
-        """Every event from now on, the last one is `Stopped`."""
-        send, receive = trio.open_memory_channel[Event](_SUBSCRIBER_EVENTS_MAX)
-        self._subscribers.add(send)
+    @contextmanager
+    def subscribed(self, channel: trio.MemorySendChannel[Any]) -> Iterator[None]:
+        """Pass every event to the channel too."""
+        self._subscribers.add(channel)
         try:
+            yield
+        finally:
+            self._subscribers.discard(channel)
+            self._on_unsubscribed()
+
+    async def until_stopped(self) -> AsyncGenerator[Event, None]:
+        """Every event from now on, the last one is `Stopped`."""
+        send, receive = trio.open_memory_channel[Event](SUBSCRIBER_EVENTS_MAX)
+        with self.subscribed(send):
             async for event in receive:
                 yield event
                 if isinstance(event, Stopped):
                     return
-        finally:
-            self._subscribers.discard(send)
-            self._on_unsubscribed()

@@ -5,7 +5,8 @@
     supervisor -> zygote               StartSpec
     zygote -> supervisor               Forked, Reaped
     command -> control socket          ControlRequest, once
-    control socket -> command          StatusReport or ControlRefusal; for `stop`, events until Stopped
+    control socket -> command          StatusReport or ControlRefusal; for `stop`, events until Stopped; for what is
+                                       done to single nodes, events and DrainProgress until Done
 
 Processes of one cluster speak one version of this; only the control socket is spoken to by commands that may be older
 or newer than the supervisor, so its messages carry a version.
@@ -19,7 +20,7 @@ from rmqctl.engine.start import StartSpec
 from rmqctl.profile.model import ClusterModel, Role
 from rmqctl.supervisor.states import NodeStatus
 
-CONTROL_VERSION = 1
+CONTROL_VERSION = 2
 """Changes when an older command could misunderstand a newer supervisor, or the other way round."""
 
 LINE_BYTES_MAX = 1 << 20
@@ -37,6 +38,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Take the cluster down when the launcher goes away, also after it was ready."""
     timeout_seconds: float
     """How long the start may take."""
+    asked_by: str = "rmqctl up"
+    """Who wants the cluster to run, in words."""
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):
@@ -60,6 +63,8 @@ class NodeChanged(msgspec.Struct, frozen=True, kw_only=True, tag="node", tag_fie
     state: NodeStatus
     pid: int | None = None
     detail: str | None = None
+    asked_by: str | None = None
+    """Who wanted it so, in words; None for what happened by itself."""
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice", tag_field="event"):
@@ -94,11 +99,58 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="event"):
 Event = NodeChanged | Notice | ClusterReady | StartFailed | SupervisorRefused | Stopped
 
 
+NodeVerb = Literal["start", "stop", "restart", "kill"]
+"""What a person does to single nodes."""
+
+
+class NodeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall happen to which nodes."""
+
+    verb: NodeVerb
+    nodes: list[str]
+    drain: bool = True
+    """Before a master stops, let clients learn that it takes no more messages."""
+    drain_seconds: float | None = None
+    """How long they get; None for what the profile says."""
+    stays_down: bool = False
+    """A killed node does not come back."""
+    timeout_seconds: float = 30.0
+    """How long a node may take to serve."""
+
+
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a command wants from a running supervisor."""
 
     version: int = CONTROL_VERSION
-    request: Literal["status", "stop"]
+    request: Literal["status", "stop", "nodes"]
+    order: NodeOrder | None = None
+    """For `nodes`."""
+    asked_by: str = "a command"
+    """Who wants it, in words; for the ledger."""
+
+
+class DrainProgress(msgspec.Struct, frozen=True, kw_only=True, tag="drain", tag_field="event"):
+    """A broker is being drained."""
+
+    node: str
+    waits_for: str
+    """In words: `clients to ask for routes again`."""
+    seconds_left: float
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):
+    """What was asked for is done, or it was given up."""
+
+    problem: str | None = None
+    """What was not done and why; None for success."""
+    node: str | None = None
+    """The node that the problem is about."""
+    is_late: bool = False
+    """The node may still get there."""
+
+
+OrderMessage = Event | DrainProgress | Done
+"""What answers an order about nodes."""
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +161,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "embedded"
     """Supervisors of version 0.1 do not say it."""
     state: str
+    problem: str | None = None
+    """Why it does not serve as it should, in words that follow its name."""
     pid: int | None
     address: str
     uptime_seconds: float | None = None
@@ -121,6 +175,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     """The answer to `status`."""
 
     state: str
+    problems: list[str] = []
+    """Why it is not `running`, one sentence each."""
     nodes: list[NodeReport]
 
 

@@ -5,22 +5,21 @@ The thin loop around `states`: it knows processes and the clock, and decides not
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import msgspec
 import trio
 
-from rmqctl.engine.start import StartSpec
 from rmqctl.process_identity import ProcessIdentity, identify
-from rmqctl.supervisor.exit_status import describe_exit
+from rmqctl.supervisor.exit_status import describe_last_exit
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
+from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.states import (
+    KILLED_BY_HAND,
     Action,
     Kill,
     NodeEvent,
     NodeState,
     NodeStatus,
-    Policy,
     Spawn,
     Terminate,
     Tick,
@@ -28,13 +27,15 @@ from rmqctl.supervisor.states import (
     next_deadline,
 )
 
+_BY_ITSELF = (NodeStatus.BACKOFF, NodeStatus.EXITED, NodeStatus.FAILED)
+"""States that nobody asked for."""
+
 
 class NodeTable:
     """State and process of every node.
 
     Args:
-        specs: The nodes.
-        policy: Patience, as far as a node's spec does not say otherwise.
+        plan: The nodes and the patience with each.
         spawn: Asks for the process of a node; an event tells when it is there.
         publish: Hears of every change of a status.
         save_identities: Keeps which process each node is, for whoever comes after a killed supervisor.
@@ -42,19 +43,19 @@ class NodeTable:
 
     def __init__(
         self,
-        specs: Iterable[StartSpec],
-        policy: Policy,
+        plan: CurrentPlan,
         spawn: Callable[[str], None],
         publish: Callable[[Event], None],
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
     ) -> None:
+        self._plan = plan
         self._spawn = spawn
         self._publish = publish
         self._save_identities = save_identities
-        self._specs = {spec.node: spec for spec in specs}
-        self._policies = {name: _policy_of(spec, policy) for name, spec in self._specs.items()}
-        self._states = {name: NodeState() for name in self._specs}
+        self._states = {name: NodeState() for name in plan.specs}
         self._identities: dict[str, ProcessIdentity] = {}
+        self._asked_by: dict[str, str] = {}
+        """Who wanted a node to be as it is about to become."""
         self._changed = trio.Event()
 
     def __getitem__(self, name: str) -> NodeState:
@@ -78,20 +79,27 @@ class NodeTable:
 
     def last_exit(self, name: str) -> str | None:
         """How a node's process ended last, in words."""
-        wait_status = self._states[name].last_exit
-        return None if wait_status is None else describe_exit(wait_status, self._specs[name].engine)
+        last = self._states[name].last_exit
+        return None if last is None else describe_last_exit(last, self._plan.specs[name].engine)
 
-    def apply(self, name: str, event: NodeEvent) -> None:
-        """Let an event happen to a node."""
+    def apply(self, name: str, event: NodeEvent, asked_by: str | None = None) -> None:
+        """Let an event happen to a node.
+
+        Args:
+            name: The node.
+            event: What happens.
+            asked_by: Who wants it, in words; None for what happens by itself.
+        """
         before = self._states[name]
         now = trio.current_time()
-        after, actions = advance(before, event, now, self._policies[name])
+        after, actions = advance(before, event, now, self._plan.policy(name))
         self._states[name] = after
         if after.pid != before.pid:
             self._record_process(name, after.pid)
+        if asked_by is not None:
+            self._asked_by[name] = asked_by
         if after.status is not before.status:
-            detail = self._detail(name, now)
-            self._publish(NodeChanged(node=name, state=after.status, pid=after.pid, detail=detail))
+            self._publish_change(name, now)
         for action in actions:
             self._perform(name, action)
         self.wake()
@@ -125,11 +133,22 @@ class NodeTable:
         match action:
             case Spawn():
                 self._spawn(name)
-            case Terminate(pid):
-                _send_signal(pid, signal.SIGTERM)
-            case Kill(pid):
-                self._publish(Notice(f"{name} did not stop within {self._policies[name].grace:g} s: killed"))
-                _send_signal(pid, signal.SIGKILL)
+            case Terminate():
+                self._send_signal(name, signal.SIGTERM)
+            case Kill(_, reason):
+                if reason is not None:
+                    self._publish(Notice(f"{name} {reason}: killed"))
+                self._send_signal(name, signal.SIGKILL)
+
+    def _send_signal(self, name: str, number: signal.Signals) -> None:
+        identity = self._identities.get(name)
+        # The exit of an adopted process is noticed a little late: its pid may be somebody else's already.
+        if identity is None or not identity.is_alive():
+            return
+        try:
+            os.kill(identity.pid, number)
+        except ProcessLookupError:
+            return
 
     def _record_process(self, name: str, pid: int | None) -> None:
         identity = None if pid is None else identify(pid)
@@ -139,22 +158,31 @@ class NodeTable:
             self._identities[name] = identity
         self._save_identities(dict(self._identities))
 
+    def _publish_change(self, name: str, now: float) -> None:
+        state = self._states[name]
+        if state.status in _BY_ITSELF and (state.last_exit is None or state.last_exit.cause != KILLED_BY_HAND):
+            self._asked_by.pop(name, None)
+        self._publish(
+            NodeChanged(
+                node=name,
+                state=state.status,
+                pid=state.pid,
+                detail=self._detail(name, now),
+                asked_by=self._asked_by.get(name),
+            )
+        )
+        if state.status not in (NodeStatus.STOPPING, NodeStatus.STARTING, NodeStatus.STOPPED):
+            # Whoever asked for this start has got what they wanted.
+            self._asked_by.pop(name, None)
+
     def _detail(self, name: str, now: float) -> str | None:
         state = self._states[name]
-        if state.status not in (NodeStatus.BACKOFF, NodeStatus.FAILED):
+        if state.status not in _BY_ITSELF:
             return None
         ended = self.last_exit(name)
+        if state.status is NodeStatus.FAILED and state.failures > 1:
+            return f"{ended}; given up after {state.failures} failures in a row"
         if ended is None or state.retry_at is None:
             return ended
-        return f"{ended}; next try in {max(0.0, state.retry_at - now):.1f} s"
-
-
-def _policy_of(spec: StartSpec, policy: Policy) -> Policy:
-    return policy if spec.grace_seconds is None else msgspec.structs.replace(policy, grace=spec.grace_seconds)
-
-
-def _send_signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+        wait = state.retry_at - now
+        return f"{ended}; " + (f"next try in {wait:.1f} s" if wait > 0 else "next try at once")

@@ -18,7 +18,6 @@ from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.record import SupervisorRecord, save_record
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
-from rmqctl.supervisor.states import Policy
 from rmqctl.supervisor.warm_up import warm_up
 from rmqctl.supervisor.zygote import RunNode
 
@@ -26,12 +25,11 @@ _LOCK_SECONDS = 0.5
 """Whoever only looks whether the home is supervised holds the lock for a moment."""
 
 
-def run_supervisor(run_node: RunNode, policy: Policy = Policy()) -> int:  # noqa: B008 (frozen)
+def run_supervisor(run_node: RunNode) -> int:
     """Read the plan from stdin, run the cluster, return the exit code.
 
     Args:
         run_node: What a forked node does.
-        policy: Patience.
     """
     warm_up()
     line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
@@ -47,12 +45,12 @@ def run_supervisor(run_node: RunNode, policy: Policy = Policy()) -> int:  # noqa
     gc.freeze()
     zygote = fork_zygote(run_node)
     try:
-        return _supervise(launch, home, zygote, policy)
+        return _supervise(launch, home, zygote)
     finally:
         zygote.close()
 
 
-def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, policy: Policy) -> int:
+def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote) -> int:
     launcher = LauncherPipe()
     lock = _take_lock(home)
     if lock is None:
@@ -71,7 +69,7 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, policy: Policy
         save_record(home.record_file, SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes))
 
     save_identities({})
-    service = Supervisor(launch, zygote, launcher, save_identities, policy)
+    service = Supervisor(launch, zygote, launcher, save_identities)
     try:
         code = trio.run(service.run, listener)
     finally:

@@ -1,23 +1,36 @@
 """Whether nodes serve, asked in RocketMQ's own protocol; never inferred from a port or a log line.
 
-A nameserver is ready when it answers. A broker is ready when it answers, and every nameserver lists it with the
-address that clients are told, and, for a master, routes the topic that has the broker's name.
+A nameserver is ready when it answers. A broker is ready when it answers; when every nameserver that runs lists it with
+the address that clients are told and, for a master, routes the topic that has the broker's name; and, for a slave that
+tells, when it follows its master, if that has a process. A slave whose log does not fit its master's serves what it
+has: that is a problem, but not a reason to wait. Apache's slaves do not tell whether they follow.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import msgspec
+import trio
 
-from rmqctl.profile.model import ClusterModel, Node, Role
+from rmqctl.profile.model import Node, Role
+from rmqctl.supervisor.plan import CurrentPlan
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
-from rmqnode.protocol.bodies import ClusterInfo, TopicRouteData
+from rmqnode.protocol.bodies import ClusterInfo, KVTable, TopicRouteData
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.errors import ProtocolError
 
-_ANSWER_SECONDS = 1.0
-"""A node on this machine that takes longer is asked again in the next round."""
+
+class Finding(NamedTuple):
+    """What a look at one node gave."""
+
+    answers: bool
+    """It answered."""
+    lack: str | None
+    """What it lacks to be ready, in words; None for nothing."""
+    problem: str | None = None
+    """What is wrong with it though it may be ready."""
 
 
 class _NameserverView(msgspec.Struct):
@@ -29,59 +42,109 @@ class _NameserverView(msgspec.Struct):
 
 
 class ReadinessProbe:
-    """Asks the nodes of one cluster over kept connections."""
+    """Asks the nodes of one cluster over kept connections.
 
-    def __init__(self, client: RemotingClient, model: ClusterModel) -> None:
+    Args:
+        client: Makes and keeps the connections.
+        plan: The cluster.
+        runs: Whether a node is supposed to run; those that are not are nobody's fault.
+        is_up: Whether a node has a process that serves or soon will.
+    """
+
+    def __init__(
+        self,
+        client: RemotingClient,
+        plan: CurrentPlan,
+        runs: Callable[[str], bool],
+        is_up: Callable[[str], bool],
+    ) -> None:
         self._client = client
-        self._model = model
-        self._nameservers = {node.name: node for node in model.nameservers}
-        self._missing: dict[str, str] = {}
+        self._plan = plan
+        self._runs = runs
+        self._is_up = is_up
 
-    def missing(self, name: str) -> str:
-        """What the last round found missing at a node that is not ready."""
-        return self._missing.get(name, "it was not asked yet")
+    async def examine(self, names: Collection[str], answer_seconds: float) -> dict[str, Finding]:
+        """Look at each of these nodes once, all at the same time.
 
-    async def find_ready(self, names: Collection[str]) -> list[str]:
-        """Ask once about each of these nodes; return those that are ready."""
-        nodes = [node for node in self._model.nodes if node.name in names]
-        views = {node.name: await self._view(node) for node in self._nameservers.values()}
-        ready = []
-        for node in nodes:
-            problem = await self._problem(node, views)
-            if problem is None:
-                ready.append(node.name)
+        Args:
+            names: Which nodes.
+            answer_seconds: How long each answer may take.
+        """
+        round_ = _Round(self._client, self._plan, answer_seconds)
+        nodes = [node for node in self._plan.model.nodes if node.name in names]
+        nameservers = [
+            node
+            for node in self._plan.model.nameservers
+            if node in nodes or (self._runs(node.name) and any(each.role is not Role.NAMESERVER for each in nodes))
+        ]
+        await round_.view(nameservers)
+        findings: dict[str, Finding] = {}
+
+        async def look_at(node: Node) -> None:
+            if node.role is Role.NAMESERVER:
+                answers = round_.views[node.name] is not None
+                findings[node.name] = Finding(answers, None if answers else _mute(node))
             else:
-                self._missing[node.name] = problem
-        return ready
+                relevant = [each for each in nameservers if self._runs(each.name)]
+                findings[node.name] = await round_.examine_broker(node, relevant, self._master_is_up(node))
 
-    async def _problem(self, node: Node, views: dict[str, _NameserverView | None]) -> str | None:
-        if node.role is Role.NAMESERVER:
-            return None if views[node.name] is not None else f"it does not answer on {node.local_address}"
-        for nameserver, view in views.items():
-            if view is None:
-                return f"{nameserver} does not answer"
-            problem = await self._unregistered(node, nameserver, view)
-            if problem is not None:
-                return problem
-        # A nameserver may still list the process that ran before this one.
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                nursery.start_soon(look_at, node)
+        return findings
+
+    def _master_is_up(self, slave: Node) -> bool:
+        masters = (node for node in self._plan.model.brokers if node.role is Role.MASTER)
+        return any(node.broker_name == slave.broker_name and self._is_up(node.name) for node in masters)
+
+
+class _Round:
+    """One look at several nodes: what a nameserver says is asked once for all of them."""
+
+    def __init__(self, client: RemotingClient, plan: CurrentPlan, answer_seconds: float) -> None:
+        self._client = client
+        self._plan = plan
+        self._answer_seconds = answer_seconds
+        self.views: dict[str, _NameserverView | None] = {}
+
+    async def view(self, nameservers: list[Node]) -> None:
+        async def ask(nameserver: Node) -> None:
+            self.views[nameserver.name] = await self._view(nameserver)
+
+        async with trio.open_nursery() as nursery:
+            for nameserver in nameservers:
+                nursery.start_soon(ask, nameserver)
+
+    async def examine_broker(self, node: Node, nameservers: list[Node], master_is_up: bool) -> Finding:
         # One of Apache's cannot say how it runs in its first second, and fills its log when asked.
         code = RequestCode.GET_BROKER_CONFIG if node.engine == "apache" else RequestCode.GET_BROKER_RUNTIME_INFO
-        if await self._ask(node, Command(code=code)) is None:
-            return f"it does not answer on {node.local_address}"
-        return None
+        answer = await self._ask(node, Command(code=code))
+        if answer is None:
+            return Finding(False, _mute(node))
+        for nameserver in nameservers:
+            lack = await self._unregistered(node, nameserver)
+            if lack is not None:
+                # A nameserver that is mute has a problem of its own; the broker has none.
+                return Finding(True, lack, lack if self.views[nameserver.name] is not None else None)
+        if node.role is Role.SLAVE and node.engine != "apache" and master_is_up:
+            return _follows(answer)
+        return Finding(True, None)
 
-    async def _unregistered(self, node: Node, nameserver: str, view: _NameserverView) -> str | None:
+    async def _unregistered(self, node: Node, nameserver: Node) -> str | None:
         assert node.broker_name is not None, "the node is a broker"
         assert node.broker_id is not None, "the node is a broker"
+        view = self.views[nameserver.name]
+        if view is None:
+            return f"{nameserver.name} does not answer"
         listed = view.cluster.broker_addr_table.get(node.broker_name)
-        if listed is None or listed.broker_addrs.get(node.broker_id) != self._model.advertised_address(node):
-            return f"{nameserver} does not list it"
+        if listed is None or listed.broker_addrs.get(node.broker_id) != self._plan.model.advertised_address(node):
+            return f"{nameserver.name} does not list it"
         if node.role is Role.SLAVE or node.broker_name in view.routed:
             return None
         if await self._routes(nameserver, node.broker_name):
             view.routed.add(node.broker_name)
             return None
-        return f"{nameserver} does not route topic {node.broker_name} to it"
+        return f"{nameserver.name} does not route topic {node.broker_name} to it"
 
     async def _view(self, nameserver: Node) -> _NameserverView | None:
         answer = await self._ask(nameserver, Command(code=RequestCode.GET_BROKER_CLUSTER_INFO))
@@ -92,9 +155,9 @@ class ReadinessProbe:
         except ProtocolError:
             return None
 
-    async def _routes(self, nameserver: str, broker_name: str) -> bool:
+    async def _routes(self, nameserver: Node, broker_name: str) -> bool:
         request = Command(code=RequestCode.GET_ROUTEINTO_BY_TOPIC, ext_fields={"topic": broker_name})
-        answer = await self._ask(self._nameservers[nameserver], request)
+        answer = await self._ask(nameserver, request)
         if answer is None or answer.code != ResponseCode.SUCCESS:
             return False
         try:
@@ -105,6 +168,26 @@ class ReadinessProbe:
 
     async def _ask(self, node: Node, request: Command) -> Command | None:
         try:
-            return await self._client.request(node.local_address, request, timeout_seconds=_ANSWER_SECONDS)
+            return await self._client.request(node.local_address, request, timeout_seconds=self._answer_seconds)
         except RemotingError:
             return None
+
+
+def _mute(node: Node) -> str:
+    return f"it does not answer on {node.local_address}"
+
+
+def _follows(runtime_info: Command) -> Finding:
+    """Whether a slave of ours is connected to its master, by what it says of itself."""
+    try:
+        info = KVTable.decode(runtime_info.body).table
+    except ProtocolError:
+        info = {}
+    state, said = info.get("haState", "following"), info.get("haProblem")
+    reason = f": {said}" if said else ""
+    if state == "refused":
+        return Finding(True, None, f"it does not replicate its master{reason}")
+    if state == "following":
+        return Finding(True, None)
+    lack = f"it is not connected to its master{reason}"
+    return Finding(True, lack, lack)

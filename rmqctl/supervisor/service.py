@@ -7,7 +7,7 @@ signals, the launcher; and the life of the cluster (bring up, wait for a stop, t
 import random
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 
@@ -15,32 +15,33 @@ import msgspec
 import trio
 
 from rmqctl.process_identity import ProcessIdentity
-from rmqctl.profile.model import Node
-from rmqctl.supervisor.control_server import serve_control
-from rmqctl.supervisor.feed import EventFeed
+from rmqctl.supervisor.control_server import Reply, serve_control
+from rmqctl.supervisor.draining import Drainer
+from rmqctl.supervisor.feed import SUBSCRIBER_EVENTS_MAX, EventFeed
+from rmqctl.supervisor.health import HealthWatch
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.messages import (
     ClusterReady,
     ControlRequest,
+    Done,
+    Event,
     Forked,
     Launch,
-    NodeReport,
+    NodeChanged,
+    NodeOrder,
     Notice,
     StartFailed,
-    StatusReport,
     Stopped,
 )
 from rmqctl.supervisor.nodes import NodeTable
+from rmqctl.supervisor.operations import Operations
 from rmqctl.supervisor.order import start_order, stop_order
-from rmqctl.supervisor.readiness import ReadinessProbe
+from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.report import Phase, status_report
 from rmqctl.supervisor.spawner import Zygote, ZygoteLost
-from rmqctl.supervisor.states import Exited, NodeStatus, Policy, Ready, Spawned, Start, Stop
+from rmqctl.supervisor.states import Exited, NodeStatus, Spawned, Start, Stop
 from rmqnode.net.client import RemotingClient
 
-_PROBE_SECONDS = 0.01
-"""Between two rounds of probes while something starts: a small part of the promised start time."""
-_PROBE_SECONDS_LATER = 0.1
-_PROBE_EAGERLY_SECONDS = 5.0
 _ORPHAN_POLL_SECONDS = 0.05
 _FAREWELL_SECONDS = 1.0
 
@@ -53,7 +54,6 @@ class Supervisor:
         zygote: Forks and reaps.
         launcher: The command that began all this.
         save_identities: Writes down which process each node is.
-        policy: Patience.
     """
 
     def __init__(
@@ -62,25 +62,30 @@ class Supervisor:
         zygote: Zygote,
         launcher: LauncherPipe,
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
-        policy: Policy,
     ) -> None:
         self._launch = launch
-        self._model = launch.model
+        self._plan = CurrentPlan(launch.model, launch.specs)
         self._zygote = zygote
         self._launcher = launcher
-        self._specs = {spec.node: spec for spec in launch.specs}
         self._feed = EventFeed(launcher, on_unsubscribed=self._wake)
-        self._nodes = NodeTable(launch.specs, policy, self._spawn, self._feed.publish, save_identities)
+        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, save_identities)
+        client = RemotingClient()
+        self._client = client
+        self._health = HealthWatch(client, self._plan, self._nodes)
+        self._operations = Operations(
+            self._plan, self._nodes, Drainer(client, self._plan), self._health.missing, lambda: self._stop_requested
+        )
         self._stop_requested = False
+        self._stop_asked_by = ""
         self._is_up = False
-        self._probe: ReadinessProbe | None = None
 
     async def run(self, listener: socket.socket) -> int:
         """Bring the cluster up, keep it, take it down; returns the exit code of the process."""
-        async with trio.open_nursery() as nursery:
+        async with self._client, trio.open_nursery() as nursery:
             nursery.start_soon(self._follow_zygote)
             nursery.start_soon(self._nodes.keep_time)
-            nursery.start_soon(self._watch_readiness)
+            nursery.start_soon(self._health.watch_starting)
+            nursery.start_soon(self._health.watch_serving)
             nursery.start_soon(serve_control, listener, self._answer)
             nursery.start_soon(self._watch_signals)
             nursery.start_soon(self._watch_launcher)
@@ -109,9 +114,9 @@ class Supervisor:
     async def _bring_up(self) -> StartFailed | None:
         """Start group after group; why it ended early, or None when all are ready or a stop was asked for."""
         with trio.move_on_after(self._launch.timeout_seconds):
-            for group in start_order(self._model.nodes):
+            for group in start_order(self._plan.model.nodes):
                 for name in group:
-                    self._nodes.apply(name, Start())
+                    self._nodes.apply(name, Start(), self._launch.asked_by)
                 await self._nodes.wait_until(partial(self._is_start_over, group))
                 for name in self._nodes.names_with(NodeStatus.FAILED):
                     return self._failure_of(name)
@@ -119,7 +124,7 @@ class Supervisor:
                     break
             return None
         late = self._nodes.names_with(NodeStatus.STARTING)[0]
-        lack = self._probe.missing(late) if self._probe else "its process did not come up"
+        lack = self._health.missing(late)
         problem = f"did not become ready within {self._launch.timeout_seconds:g} s"
         return StartFailed(node=late, problem=problem, lack=lack)
 
@@ -132,16 +137,18 @@ class Supervisor:
         return StartFailed(node=name, problem=f"ended at start: {self._nodes.last_exit(name)}")
 
     async def _take_down(self) -> None:
-        self._request_stop()
-        for group in stop_order(self._model.nodes):
+        self._request_stop("the supervisor")
+        for group in stop_order(self._plan.model.nodes):
             for name in group:
-                self._nodes.apply(name, Stop())
+                self._nodes.apply(name, Stop(), self._stop_asked_by)
             await self._nodes.wait_until(partial(self._are_stopped, group))
 
     def _are_stopped(self, group: list[str]) -> bool:
         return all(self._nodes[name].status is not NodeStatus.STOPPING for name in group)
 
-    def _request_stop(self) -> None:
+    def _request_stop(self, asked_by: str) -> None:
+        if not self._stop_requested:
+            self._stop_asked_by = asked_by
         self._stop_requested = True
         self._wake()
 
@@ -152,7 +159,7 @@ class Supervisor:
 
     def _spawn(self, name: str) -> None:
         try:
-            self._zygote.request_start(self._specs[name])
+            self._zygote.request_start(self._plan.specs[name])
         except ZygoteLost:
             # Its reports end at the same moment; `_follow_zygote` knows what to do.
             return
@@ -165,71 +172,60 @@ class Supervisor:
                 elif (name := self._nodes.name_of(report.pid)) is not None:
                     self._nodes.apply(name, Exited(report.wait_status, random.random()))
         self._feed.publish(Notice("the process that starts nodes is gone: the cluster is taken down"))
-        self._request_stop()
+        self._request_stop("the supervisor: nobody starts nodes any more")
         # Nobody reaps any more: the nodes belong to init now, and only their pids tell when they end.
         while True:
-            for name in self._specs:
+            for name in self._plan.specs:
                 if self._nodes.is_gone(name):
                     self._nodes.apply(name, Exited(0, 0.0))
             await trio.sleep(_ORPHAN_POLL_SECONDS)
 
-    async def _watch_readiness(self) -> None:
-        while True:
-            await self._nodes.wait_until(self._names_to_probe)
-            begun = trio.current_time()
-            async with RemotingClient() as client:
-                self._probe = ReadinessProbe(client, self._model)
-                while names := self._names_to_probe():
-                    for name in await self._probe.find_ready(names):
-                        self._nodes.apply(name, Ready())
-                    eager = trio.current_time() - begun < _PROBE_EAGERLY_SECONDS
-                    await trio.sleep(_PROBE_SECONDS if eager else _PROBE_SECONDS_LATER)
-
-    def _names_to_probe(self) -> list[str]:
-        starting = self._nodes.names_with(NodeStatus.STARTING)
-        return [name for name in starting if self._nodes[name].pid is not None]
-
     async def _watch_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                self._request_stop()
+            async for number in signals:
+                self._request_stop(f"{signal.Signals(number).name} to the supervisor")
 
     async def _watch_launcher(self) -> None:
         await self._launcher.wait_gone()
         if self._launcher.is_attached:
-            self._request_stop()
+            self._request_stop("rmqctl up, which ended")
 
     # --- answers to commands
 
-    async def _answer(self, request: ControlRequest) -> AsyncGenerator[msgspec.Struct, None]:
-        if request.request == "status":
-            yield StatusReport(state=self._cluster_state(), nodes=[self._report(node) for node in self._model.nodes])
-            return
-        self._request_stop()
-        async with aclosing(self._feed.subscribe()) as events:
-            async for event in events:
-                yield event
+    async def _answer(self, request: ControlRequest, reply: Reply) -> None:
+        match request.request:
+            case "status":
+                await reply(status_report(self._plan, self._nodes, self._health, self._phase()))
+            case "stop":
+                self._request_stop(request.asked_by)
+                async with aclosing(self._feed.until_stopped()) as events:
+                    async for event in events:
+                        await reply(event)
+            case "nodes" if request.order is not None:
+                await self._carry_out(request.order, request.asked_by, reply)
 
-    def _cluster_state(self) -> str:
-        if self._stop_requested:
-            return "stopping"
+    async def _carry_out(self, order: NodeOrder, asked_by: str, reply: Reply) -> None:
         if not self._is_up:
-            return "starting"
-        not_ready = [name for name in self._specs if self._nodes[name].status is not NodeStatus.READY]
-        return "degraded" if not_ready else "running"
+            await reply(Done(problem="the cluster is still being brought up, or is being taken down"))
+            return
 
-    def _report(self, node: Node) -> NodeReport:
-        state = self._nodes[node.name]
-        now = trio.current_time()
-        return NodeReport(
-            name=node.name,
-            role=node.role,
-            engine=node.engine,
-            state=state.status,
-            pid=state.pid,
-            address=self._model.advertised_address(node),
-            uptime_seconds=None if state.spawned_at is None else round(now - state.spawned_at, 3),
-            restarts=state.restarts,
-            retry_in_seconds=None if state.retry_at is None else round(max(0.0, state.retry_at - now), 3),
-            last_exit=self._nodes.last_exit(node.name),
-        )
+        send, receive = trio.open_memory_channel[msgspec.Struct](SUBSCRIBER_EVENTS_MAX)
+        # One channel for both, so that a command hears of things in the order in which they happened.
+        with self._feed.subscribed(send):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._operations.carry_out, order, asked_by, send.send)
+                async for message in receive:
+                    if not isinstance(message, Event) or _concerns(message, order):
+                        await reply(message)
+                    if isinstance(message, Done):
+                        return
+
+    def _phase(self) -> Phase:
+        if self._stop_requested:
+            return Phase.STOPPING
+        return Phase.SERVING if self._is_up else Phase.STARTING
+
+
+def _concerns(event: Event, order: NodeOrder) -> bool:
+    """Whether whoever gave the order wants to hear of an event; notices that answer it come to them alone."""
+    return isinstance(event, Notice) or (isinstance(event, NodeChanged) and event.node in order.nodes)

@@ -2,14 +2,18 @@
 
     (state, event, now) -> (state, actions)
 
-            Start            Spawned+Ready                Exited
-    EXITED -------> STARTING --------------> READY ------------------> BACKOFF
-      ^                |   Exited, first time  |                          | RetryDue
-      |                +--------> FAILED       | Stop                     v
-      +----------- STOPPING <------------------+----------------------- STARTING
-         Exited
+             Start            Spawned+Ready          Drain
+    STOPPED -------> STARTING --------------> READY <-------> DRAINING
+      ^  ^              |  ^                    |                |
+      |  |              |  | RetryDue           | Exited         |
+      |  |              |  +------- BACKOFF <---+----------------+
+      |  |              |              |        (EXITED: its restart policy leaves it so)
+      |  |              +----> FAILED <+  Exited for the first time before it was ready, or too often
+      |  +---------- STOPPING <----- Stop (from wherever it has a process)
+      |                 | Exited, after Restart: STARTING
+      +-----------------+
 
-Times are seconds of one monotonic clock. The loop in `service` performs the actions and reports what happened.
+Times are seconds of one monotonic clock. The loop in `nodes` performs the actions and reports what happened.
 """
 
 from enum import StrEnum
@@ -17,56 +21,53 @@ from typing import NamedTuple
 
 import msgspec
 
+from rmqctl.supervisor.policy import Policy
+
 
 class NodeStatus(StrEnum):
-    """The states of a node, as `rmqctl status` shows them."""
+    """The states of a node: in `rmqctl status`, in `--json` and in `rmqctl events`."""
 
     STARTING = "starting"
     """The process runs and does not serve yet."""
     READY = "ready"
     """It serves: a protocol probe said so."""
+    DRAINING = "draining"
+    """It serves, and clients are being told to send elsewhere."""
     BACKOFF = "backoff"
     """It died; the next try waits for its time."""
     STOPPING = "stopping"
     """It was asked to stop."""
+    STOPPED = "stopped"
+    """It does not run because it was asked to stop, or was not started yet."""
     EXITED = "exited"
-    """It does not run, as intended."""
+    """It ended by itself, and its restart policy leaves it so."""
     FAILED = "failed"
-    """It died before it was ready for the first time; it is not tried again."""
+    """It was given up: it never got ready, or failed too often in a row."""
+    UNSUPERVISED = "unsupervised"
+    """It runs, but its supervisor is gone. Only commands that find it so say this."""
 
 
-class Policy(msgspec.Struct, frozen=True):
-    """How patient a supervisor is. Durations in seconds."""
+KILLED_BY_HAND = "was killed by hand"
+"""Cause of an exit that somebody wanted."""
 
-    first_delay: float = 0.0
-    """Before the first new try: a node that ran well and was killed comes back at once."""
-    base_delay: float = 0.25
-    """Before the second try; each further one waits twice as long."""
-    delay_max: float = 30.0
-    jitter: float = 0.25
-    """Share of a delay that is left to chance, so that nodes which died together do not come back in step."""
-    healthy_period: float = 10.0
-    """A node that was ready for so long starts counting its failures anew."""
-    grace: float = 10.0
-    """Between SIGTERM and SIGKILL."""
+RUNNING = (NodeStatus.STARTING, NodeStatus.READY, NodeStatus.DRAINING)
+"""States with a process that shall run."""
+SERVING = (NodeStatus.READY, NodeStatus.DRAINING)
 
-    def delay(self, failures: int, chance: float) -> float:
-        """Seconds until the next try.
 
-        Args:
-            failures: Failures in a row, this one included: at least 1.
-            chance: A random number from 0 to 1.
-        """
-        if failures <= 1:
-            return self.first_delay
-        full = min(self.delay_max, self.base_delay * 2.0 ** min(failures - 2, 20))
-        return full * (1 - self.jitter * chance)
+class LastExit(msgspec.Struct, frozen=True):
+    """How a node's process ended last."""
+
+    wait_status: int | None
+    """As `os.waitpid` gives it; None when nobody could know, for an adopted process."""
+    cause: str | None = None
+    """Why it was made to end, where the supervisor or a person did it."""
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides what happens to a node next."""
 
-    status: NodeStatus = NodeStatus.EXITED
+    status: NodeStatus = NodeStatus.STOPPED
     pid: int | None = None
     spawned_at: float | None = None
     was_ready: bool = False
@@ -75,15 +76,31 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Failures in a row without a healthy period."""
     restarts: int = 0
-    """Starts after the first one."""
+    """How often it was started again because it ended by itself."""
     retry_at: float | None = None
     kill_at: float | None = None
-    last_exit: int | None = None
-    """Wait status of its last exit, as `os.waitpid` gives it."""
+    last_exit: LastExit | None = None
+    exit_cause: str | None = None
+    """Why its process is about to end, where the wait status will not tell."""
+    start_again: bool = False
+    """While STOPPING: it was asked to restart."""
+    is_excused: bool = False
+    """Its process is being killed by hand: the exit is no failure."""
 
 
 class Start(NamedTuple):
     """The node shall run."""
+
+
+class Restart(NamedTuple):
+    """The node shall run in a new process."""
+
+
+class Adopt(NamedTuple):
+    """It runs already, started by a supervisor that is gone, `age` seconds ago."""
+
+    pid: int
+    age: float
 
 
 class Spawned(NamedTuple):
@@ -96,10 +113,33 @@ class Ready(NamedTuple):
     """A probe found that it serves."""
 
 
-class Exited(NamedTuple):
-    """Its process ended; `chance` is a random number from 0 to 1 for the jitter."""
+class Drain(NamedTuple):
+    """Clients are being told to send elsewhere."""
 
-    wait_status: int
+
+class Undrain(NamedTuple):
+    """Clients may send to it again."""
+
+
+class Hung(NamedTuple):
+    """It runs, but does not answer any more."""
+
+    cause: str
+
+
+class KillByHand(NamedTuple):
+    """Somebody wants it to be killed, and not to come back if `stays_down`."""
+
+    stays_down: bool
+
+
+class Exited(NamedTuple):
+    """Its process ended; `chance` is a random number from 0 to 1 for the jitter.
+
+    The wait status is None when nobody can know it.
+    """
+
+    wait_status: int | None
     chance: float
 
 
@@ -111,7 +151,9 @@ class Tick(NamedTuple):
     """Time has passed."""
 
 
-NodeEvent = Start | Spawned | Ready | Exited | Stop | Tick
+NodeEvent = (
+    Start | Restart | Adopt | Spawned | Ready | Drain | Undrain | Hung | KillByHand | Exited | Stop | Tick
+)  # fmt: skip
 
 
 class Spawn(NamedTuple):
@@ -128,6 +170,8 @@ class Kill(NamedTuple):
     """Send SIGKILL."""
 
     pid: int
+    reason: str | None = None
+    """In words that follow the node's name: `did not stop within 10 s`; None for what nobody has to be told."""
 
 
 Action = Spawn | Terminate | Kill
@@ -138,16 +182,24 @@ def advance(state: NodeState, event: NodeEvent, now: float, policy: Policy) -> t
     match event:
         case Start():
             return _start(state)
+        case Restart():
+            return _restart(state, now, policy)
+        case Adopt(pid, age):
+            return _adopt(state, pid, now, age, policy), []
         case Spawned(pid):
             return _spawned(state, pid, now, policy)
-        case Ready():
-            return _ready(state, now)
+        case Ready() | Drain() | Undrain():
+            return _serve(state, event, now), []
+        case Hung(cause):
+            return _hung(state, cause, policy)
+        case KillByHand(stays_down):
+            return _kill_by_hand(state, stays_down)
         case Exited(wait_status, chance):
-            return _exited(state, wait_status, now, policy, chance), []
+            return _exited(state, wait_status, now, policy, chance)
         case Stop():
             return _stop(state, now, policy)
         case Tick():
-            return _tick(state, now)
+            return _tick(state, now, policy)
 
 
 def next_deadline(state: NodeState) -> float | None:
@@ -156,9 +208,39 @@ def next_deadline(state: NodeState) -> float | None:
 
 
 def _start(state: NodeState) -> tuple[NodeState, list[Action]]:
-    if state.status not in (NodeStatus.EXITED, NodeStatus.FAILED):
-        return state, []
-    return NodeState(status=NodeStatus.STARTING, last_exit=state.last_exit), [Spawn()]
+    match state.status:
+        case NodeStatus.STOPPED | NodeStatus.EXITED | NodeStatus.FAILED | NodeStatus.BACKOFF:
+            # Whoever starts a node by hand wants to see it tried as often as a fresh one.
+            fresh = NodeState(
+                status=NodeStatus.STARTING,
+                was_ready=state.was_ready,
+                restarts=state.restarts,
+                last_exit=state.last_exit,
+            )
+            return fresh, [Spawn()]
+        case NodeStatus.STOPPING:
+            return msgspec.structs.replace(state, start_again=True), []
+        case _:
+            return state, []
+
+
+def _restart(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
+    if state.status not in RUNNING:
+        return _start(state)
+    stopping, actions = _stop(state, now, policy)
+    return msgspec.structs.replace(stopping, start_again=True), actions
+
+
+def _adopt(state: NodeState, pid: int, now: float, age: float, policy: Policy) -> NodeState:
+    if state.status is not NodeStatus.STOPPED:
+        return state
+    return NodeState(
+        status=NodeStatus.STARTING,
+        pid=pid,
+        spawned_at=now - age,
+        was_ready=True,
+        kill_at=now + policy.start_limit,
+    )
 
 
 def _spawned(state: NodeState, pid: int, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
@@ -166,49 +248,91 @@ def _spawned(state: NodeState, pid: int, now: float, policy: Policy) -> tuple[No
     if state.status is NodeStatus.STOPPING:
         # The wish to stop came while the process was being made.
         return msgspec.structs.replace(spawned, kill_at=now + policy.grace), [Terminate(pid)]
-    return spawned, []
+    # The very first start has a limit of its own, that of `up`.
+    return msgspec.structs.replace(spawned, kill_at=now + policy.start_limit if state.was_ready else None), []
 
 
-def _ready(state: NodeState, now: float) -> tuple[NodeState, list[Action]]:
-    if state.status is not NodeStatus.STARTING or state.pid is None:
+def _serve(state: NodeState, event: Ready | Drain | Undrain, now: float) -> NodeState:
+    match event, state.status:
+        case Ready(), NodeStatus.STARTING if state.pid is not None:
+            return msgspec.structs.replace(state, status=NodeStatus.READY, was_ready=True, ready_at=now, kill_at=None)
+        case Drain(), NodeStatus.READY:
+            return msgspec.structs.replace(state, status=NodeStatus.DRAINING)
+        case Undrain(), NodeStatus.DRAINING:
+            return msgspec.structs.replace(state, status=NodeStatus.READY)
+        case _:
+            return state
+
+
+def _hung(state: NodeState, cause: str, policy: Policy) -> tuple[NodeState, list[Action]]:
+    if state.status not in SERVING or state.pid is None or policy.restart == "never":
         return state, []
-    return msgspec.structs.replace(state, status=NodeStatus.READY, was_ready=True, ready_at=now), []
+    return msgspec.structs.replace(state, exit_cause=cause), [Kill(state.pid, cause)]
 
 
-def _exited(state: NodeState, wait_status: int, now: float, policy: Policy, chance: float) -> NodeState:
-    gone = msgspec.structs.replace(state, pid=None, spawned_at=None, ready_at=None, kill_at=None, last_exit=wait_status)
+def _kill_by_hand(state: NodeState, stays_down: bool) -> tuple[NodeState, list[Action]]:
+    pid = state.pid
+    if pid is None:
+        return state, []
+    state = msgspec.structs.replace(state, exit_cause=KILLED_BY_HAND)
+    if state.status is NodeStatus.STOPPING or stays_down:
+        killed = msgspec.structs.replace(state, status=NodeStatus.STOPPING, kill_at=None, start_again=False)
+        return killed, [Kill(pid)]
+    return msgspec.structs.replace(state, is_excused=True), [Kill(pid)]
+
+
+def _exited(
+    state: NodeState, wait_status: int | None, now: float, policy: Policy, chance: float
+) -> tuple[NodeState, list[Action]]:
+    gone = msgspec.structs.replace(
+        state, pid=None, spawned_at=None, ready_at=None, kill_at=None, start_again=False, is_excused=False,
+        last_exit=LastExit(wait_status, state.exit_cause), exit_cause=None,
+    )  # fmt: skip
     if state.status is NodeStatus.STOPPING:
-        return msgspec.structs.replace(gone, status=NodeStatus.EXITED)
+        stopped = msgspec.structs.replace(gone, status=NodeStatus.STOPPED, failures=0)
+        return _start(stopped) if state.start_again else (stopped, [])
+    return _ended_by_itself(state, gone, now, policy, chance), []
+
+
+def _ended_by_itself(state: NodeState, gone: NodeState, now: float, policy: Policy, chance: float) -> NodeState:
+    """What becomes of a node that was not asked to stop: `state` before its process ended, `gone` without it."""
+    assert gone.last_exit is not None, "its process ended"
     if not state.was_ready:
-        return msgspec.structs.replace(gone, status=NodeStatus.FAILED)
-    healthy = state.ready_at is not None and now - state.ready_at >= policy.healthy_period
-    failures = 1 if healthy else state.failures + 1
-    return msgspec.structs.replace(
-        gone,
-        status=NodeStatus.BACKOFF,
-        failures=failures,
-        retry_at=now + policy.delay(failures, chance),
-    )
+        return msgspec.structs.replace(gone, status=NodeStatus.FAILED, failures=1)
+    if not policy.wants_restart(gone.last_exit.wait_status):
+        return msgspec.structs.replace(gone, status=NodeStatus.EXITED)
+    if state.is_excused:
+        return msgspec.structs.replace(gone, status=NodeStatus.BACKOFF, retry_at=now)
+    failures = 1 if _was_healthy(state, now, policy) else state.failures + 1
+    if failures >= policy.failures_max:
+        return msgspec.structs.replace(gone, status=NodeStatus.FAILED, failures=failures)
+    retry_at = now + policy.delay(failures, chance)
+    return msgspec.structs.replace(gone, status=NodeStatus.BACKOFF, failures=failures, retry_at=retry_at)
+
+
+def _was_healthy(state: NodeState, now: float, policy: Policy) -> bool:
+    return state.ready_at is not None and now - state.ready_at >= policy.healthy_period
 
 
 def _stop(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
-    match state.status:
-        case NodeStatus.BACKOFF:
-            return msgspec.structs.replace(state, status=NodeStatus.EXITED, retry_at=None), []
-        case NodeStatus.STARTING | NodeStatus.READY if state.pid is not None:
-            stopping = msgspec.structs.replace(state, status=NodeStatus.STOPPING, kill_at=now + policy.grace)
-            return stopping, [Terminate(state.pid)]
-        case NodeStatus.STARTING:
+    if state.status in RUNNING:
+        if state.pid is None:
             return msgspec.structs.replace(state, status=NodeStatus.STOPPING), []
-        case _:
-            return state, []
+        stopping = msgspec.structs.replace(state, status=NodeStatus.STOPPING, kill_at=now + policy.grace)
+        return stopping, [Terminate(state.pid)]
+    if state.status is NodeStatus.STOPPING:
+        return msgspec.structs.replace(state, start_again=False), []
+    return msgspec.structs.replace(state, status=NodeStatus.STOPPED, retry_at=None, failures=0), []
 
 
-def _tick(state: NodeState, now: float) -> tuple[NodeState, list[Action]]:
+def _tick(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
     if state.status is NodeStatus.BACKOFF and state.retry_at is not None and now >= state.retry_at:
         retried = msgspec.structs.replace(state, status=NodeStatus.STARTING, retry_at=None, restarts=state.restarts + 1)
         return retried, [Spawn()]
-    if state.status is NodeStatus.STOPPING and state.kill_at is not None and now >= state.kill_at:
-        assert state.pid is not None, "a node without a process has no deadline"
-        return msgspec.structs.replace(state, kill_at=None), [Kill(state.pid)]
+    if state.kill_at is not None and now >= state.kill_at and state.pid is not None:
+        if state.status is NodeStatus.STOPPING:
+            reason = f"did not stop within {policy.grace:g} s"
+        else:
+            reason = f"was not ready within {policy.start_limit:g} s"
+        return msgspec.structs.replace(state, kill_at=None, exit_cause=reason), [Kill(state.pid, reason)]
     return state, []

@@ -74,7 +74,7 @@ def test_sigterm_to_the_supervisor_takes_the_cluster_down_in_order(cli: Any, wai
     os.kill(cli.record()["supervisor"]["pid"], signal.SIGTERM)
     wait_until(lambda: cli.leftover() == [], "nothing runs any more")
     log = (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
-    exits = [line for line in log.splitlines() if '"state":"exited"' in line]
+    exits = [line for line in log.splitlines() if '"state":"stopped"' in line]
     assert ["broker-a-1" in exits[0], "broker-a-0" in exits[1], "nameserver-0" in exits[2]] == [True] * 3
     assert not (cli.home / "rmqctl" / "supervisor.json").exists()
     assert not (cli.home / "rmqctl" / "supervisor.sock").exists()

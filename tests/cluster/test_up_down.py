@@ -22,7 +22,7 @@ def test_up_status_down(cli: Any) -> None:
     assert up["started"] is True
     assert up["nameserver"] == ";".join(f"127.0.0.1:{port + cli.port_offset}" for port in (9876, 9877))
     status = cli.status()
-    assert list(status) == ["cluster", "engine", "state", "nodes", "replication"]
+    assert list(status) == ["cluster", "engine", "state", "problems", "nodes", "replication"]
     assert (status["cluster"], status["engine"], status["state"]) == ("rmqctl", "embedded", "running")
     assert [(node["name"], node["role"]) for node in status["nodes"]] == [
         ("nameserver-0", "nameserver"),
@@ -37,7 +37,7 @@ def test_up_status_down(cli: Any) -> None:
     assert len(cli.processes()) == 8
     down = cli.run("down")
     assert down.returncode == 0, down.stderr
-    stopped = [line.split(":")[0] for line in down.stderr.splitlines() if line.endswith(": exited")]
+    stopped = [line.split(":")[0] for line in down.stderr.splitlines() if line.endswith(": stopped")]
     assert set(stopped[:2]) == {"broker-a-1", "broker-b-1"}
     assert set(stopped[2:4]) == {"broker-a-0", "broker-b-0"}
     assert set(stopped[4:]) == {"nameserver-0", "nameserver-1"}
@@ -261,7 +261,7 @@ def test_foreground_stays_and_a_signal_takes_the_cluster_down(cli: Any, number: 
     command.send_signal(number)
     _, err = command.communicate(timeout=60)
     assert command.returncode == 0
-    assert err.index("broker-a-0: exited") < err.index("nameserver-0: exited")
+    assert err.index("broker-a-0: stopped") < err.index("nameserver-0: stopped")
     assert cli.leftover() == []
 
 

@@ -40,6 +40,8 @@ _PERIOD_SECONDS_MAX: Final = 60.0
 """Java keeps `registerNameServerPeriod` within these."""
 
 _RETRY_SECONDS: Final = 1.0
+_AWAIT_MASTER_SECONDS: Final = 0.05
+"""A slave that starts together with its master asks for it again so soon, then twice as late each time."""
 _UNREGISTER_TIMEOUT_SECONDS: Final = 3.0
 
 
@@ -64,6 +66,7 @@ class Registration:
         self._on_order_config = on_order_config
         self._on_master = on_master
         self._awaits_master = config.is_slave
+        self._master_retry_seconds = _AWAIT_MASTER_SECONDS
         self._masters: dict[str, RegisterBrokerResponseHeader] = {}
         """What each nameserver said last about this slave's master."""
         self._timeout = config.register_broker_timeout_ms / 1000
@@ -102,7 +105,11 @@ class Registration:
     async def _wait_for_next(self) -> None:
         """Wait for a change or the time of the next registration, then register where it is due."""
         is_complete = not self._failed and not self._awaits_master
-        retry_at = self._period_end if is_complete else trio.current_time() + _RETRY_SECONDS
+        retry_seconds = _RETRY_SECONDS
+        if self._awaits_master and not self._failed:
+            retry_seconds = self._master_retry_seconds
+            self._master_retry_seconds = min(_RETRY_SECONDS, 2 * self._master_retry_seconds)
+        retry_at = self._period_end if is_complete else trio.current_time() + retry_seconds
         with trio.move_on_at(min(retry_at, self._period_end)):
             await self._changed.wait()
         # Those that answer must hear of this broker each period, however long another one is away.

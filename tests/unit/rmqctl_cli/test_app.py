@@ -123,6 +123,7 @@ def test_commands_on_a_home_without_a_cluster_say_so(capsys: pytest.CaptureFixtu
         "cluster": "rmqctl",
         "engine": "embedded",
         "state": "stopped",
+        "problems": [],
         "nodes": [],
         "replication": [],
     }

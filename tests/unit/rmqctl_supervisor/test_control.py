@@ -2,16 +2,14 @@
 
 import socket
 import stat
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 
 from rmqctl.errors import UnreachableError
 from rmqctl.supervisor.control_client import ControlClient
-from rmqctl.supervisor.control_server import open_control_socket, parse_request, serve_control
+from rmqctl.supervisor.control_server import Reply, open_control_socket, parse_request, serve_control
 from rmqctl.supervisor.messages import (
     ControlRefusal,
     ControlRequest,
@@ -24,12 +22,12 @@ from rmqctl.supervisor.messages import (
 from rmqctl.supervisor.states import NodeStatus
 
 
-async def answer(request: ControlRequest) -> AsyncGenerator[msgspec.Struct, None]:
+async def answer(request: ControlRequest, reply: Reply) -> None:
     if request.request == "status":
-        yield StatusReport(state="running", nodes=[])
+        await reply(StatusReport(state="running", nodes=[]))
         return
-    yield NodeChanged(node="broker-a-0", state=NodeStatus.STOPPING, pid=1)
-    yield Stopped()
+    await reply(NodeChanged(node="broker-a-0", state=NodeStatus.STOPPING, pid=1))
+    await reply(Stopped())
 
 
 def test_only_the_owner_may_use_the_socket(tmp_path: Path) -> None:
@@ -80,7 +78,7 @@ async def test_bad_and_broken_requests_leave_the_server_serving(tmp_path: Path) 
     path = tmp_path / "supervisor.sock"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_control, open_control_socket(path), answer)
-        for request in (b"nonsense\n", b"", b"x" * 5000, encode_line(ControlRequest(request="status", version=2))):
+        for request in (b"nonsense\n", b"", b"x" * 5000, encode_line(ControlRequest(request="status", version=1))):
             async with await trio.open_unix_socket(str(path)) as stream:
                 await stream.send_all(request)
                 await stream.send_eof()
@@ -103,3 +101,24 @@ def test_line_buffer_gives_whole_lines_only_and_has_a_limit() -> None:
     assert buffer.feed(b"o\n") == [b"two"]
     with pytest.raises(ValueError, match="a line of more than"):
         buffer.feed(b"x" * (1 << 21))
+
+
+async def test_answer_is_cancelled_when_whoever_asked_hangs_up(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.sock"
+    asked, cancelled = trio.Event(), trio.Event()
+
+    async def answer_for_ever(_request: ControlRequest, _reply: Reply) -> None:
+        asked.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, open_control_socket(path), answer_for_ever)
+        async with await trio.open_unix_socket(str(path)) as stream:
+            await stream.send_all(encode_line(ControlRequest(request="status")))
+            await asked.wait()
+        with trio.fail_after(5):
+            await cancelled.wait()
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,119 @@
+"""Looks at the nodes: often at those that start, until they serve; now and then at those that serve.
+
+A node that runs and answers nothing for too long is reported as hung; what follows is `states`' business.
+"""
+
+import trio
+
+from rmqctl.supervisor.nodes import NodeTable
+from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.readiness import Finding, ReadinessProbe
+from rmqctl.supervisor.states import RUNNING, SERVING, Hung, NodeStatus, Ready
+from rmqnode.net.client import RemotingClient
+
+_PROBE_SECONDS = 0.01
+"""Between two looks while something starts: a small part of the promised start time."""
+_PROBE_SECONDS_LATER = 0.1
+_PROBE_EAGERLY_SECONDS = 5.0
+_ANSWER_SECONDS = 1.0
+"""A node that starts and takes longer is asked again in the next round."""
+
+_UNANSWERED_MIN = 2
+_LOOK_AGAIN_SECONDS = 0.5
+"""Most problems pass: brokers register with a restarted nameserver within a second."""
+
+_NOT_TO_RUN = (NodeStatus.STOPPED, NodeStatus.EXITED, NodeStatus.FAILED, NodeStatus.STOPPING)
+
+
+class HealthWatch:
+    """Readiness and health of every node.
+
+    Args:
+        client: Its owner opens it.
+        plan: The cluster.
+        nodes: Who hears of what was found.
+    """
+
+    def __init__(self, client: RemotingClient, plan: CurrentPlan, nodes: NodeTable) -> None:
+        self._plan = plan
+        self._nodes = nodes
+        self._probe = ReadinessProbe(
+            client,
+            plan,
+            runs=lambda name: nodes[name].status not in _NOT_TO_RUN,
+            is_up=lambda name: nodes[name].status in RUNNING,
+        )
+        self._lacks: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+        self._silent: dict[str, tuple[float, int]] = {}
+        """Node → when it was asked for the first time without an answer, and how often since."""
+
+    def missing(self, name: str) -> str:
+        """What the last look found missing at a node that is not ready."""
+        return self._lacks.get(name, "it was not asked yet")
+
+    def problem(self, name: str) -> str | None:
+        """What is wrong with a node that serves, in words."""
+        silent = self._silent.get(name)
+        if silent is not None:
+            return f"it has not answered for {max(1.0, trio.current_time() - silent[0]):.0f} s"
+        return self._problems.get(name)
+
+    async def watch_starting(self) -> None:
+        """Look at the nodes that start until they are ready, for ever."""
+        while True:
+            await self._nodes.wait_until(self._starting)
+            begun = trio.current_time()
+            while names := self._starting():
+                await self._look_at_starting(names)
+                eager = trio.current_time() - begun < _PROBE_EAGERLY_SECONDS
+                await trio.sleep(_PROBE_SECONDS if eager else _PROBE_SECONDS_LATER)
+
+    async def _look_at_starting(self, names: list[str]) -> None:
+        pids = {name: self._nodes[name].pid for name in names}
+        for name, finding in (await self._probe.examine(names, _ANSWER_SECONDS)).items():
+            if self._nodes[name].pid != pids[name]:
+                # It was another process that answered.
+                continue
+            if finding.lack is not None:
+                self._lacks[name] = finding.lack
+                continue
+            self._note(name, finding)
+            self._silent.pop(name, None)
+            self._nodes.apply(name, Ready())
+
+    def _starting(self) -> list[str]:
+        return [name for name in self._nodes.names_with(NodeStatus.STARTING) if self._nodes[name].pid is not None]
+
+    async def watch_serving(self) -> None:
+        """Look at the nodes that serve, for ever; those that hang are reported to their state machine."""
+        while True:
+            interval = self._plan.model.supervision.health_interval_seconds
+            await trio.sleep(min(interval, _LOOK_AGAIN_SECONDS) if self._problems else interval)
+            pids = {name: self._nodes[name].pid for name in self._nodes.names_with(*SERVING)}
+            self._problems = {name: problem for name, problem in self._problems.items() if name in pids}
+            begun = trio.current_time()
+            answer_seconds = min(interval, self._plan.model.supervision.silence_seconds_max)
+            for name, finding in (await self._probe.examine(pids, answer_seconds)).items():
+                if self._nodes[name].pid == pids[name]:
+                    self._note(name, finding)
+                    self._judge(name, finding, begun)
+
+    def _note(self, name: str, finding: Finding) -> None:
+        if finding.problem is None:
+            self._problems.pop(name, None)
+        else:
+            self._problems[name] = finding.problem
+
+    def _judge(self, name: str, finding: Finding, begun: float) -> None:
+        if finding.answers:
+            self._silent.pop(name, None)
+            return
+        since, count = self._silent.get(name, (begun, 0))
+        self._silent[name] = since, count + 1
+        supervision = self._plan.model.supervision
+        silence_seconds = trio.current_time() - since
+        # Time alone is no proof: the supervisor itself may have been stopped for a while.
+        if silence_seconds >= supervision.silence_seconds_max and count + 1 >= _UNANSWERED_MIN:
+            self._silent.pop(name)
+            self._nodes.apply(name, Hung(f"did not answer for {silence_seconds:.0f} s"))
