@@ -24,6 +24,8 @@ class Target(msgspec.Struct, frozen=True):
     """Why this one, in words: for narration and for questions before something is destroyed."""
     cluster: str | None = None
     """Name of the local cluster; None for a cluster known only by its nameservers."""
+    remap: Mapping[str, str] = {}
+    """From addresses that brokers advertise to those under which they are reached."""
 
     def __str__(self) -> str:
         addresses = ";".join(self.nameservers)

@@ -53,6 +53,25 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     ),
     "send": CommandEntry("rmqctl.cli.send:send", "Send a message."),
     "tail": CommandEntry("rmqctl.cli.tail:tail", "Print the messages of a topic as they arrive."),
+    "message": GroupEntry(
+        {
+            "get": CommandEntry("rmqctl.cli.message:get", "Find a message by id, key, or queue and offset."),
+            "resend": CommandEntry("rmqctl.cli.message:resend", "Have a consumer group consume a message again."),
+            "trace": CommandEntry("rmqctl.cli.message:trace", "Show who sent and who consumed a message, and when."),
+        },
+        "Find single messages, and what became of them.",
+    ),
+    "group": GroupEntry(
+        {
+            "list": CommandEntry("rmqctl.cli.group:list_groups", "List the consumer groups of a cluster."),
+            "describe": CommandEntry("rmqctl.cli.group_state:describe", "Show a group, its members and subscriptions."),
+            "lag": CommandEntry("rmqctl.cli.group_state:lag", "Show how many messages groups have yet to consume."),
+            "reset-offset": CommandEntry("rmqctl.cli.group_reset:reset_offset", "Move a group to other offsets."),
+            "create": CommandEntry("rmqctl.cli.group:create", "Create a group, or change its configuration."),
+            "delete": CommandEntry("rmqctl.cli.group:delete", "Delete a group from its brokers."),
+        },
+        "Consumer groups: members, lag, offsets.",
+    ),
     "store": GroupEntry(
         {
             "inspect": CommandEntry("rmqctl.cli.store:inspect", "Look into a store directory."),

@@ -29,6 +29,21 @@ NameserverOption = Annotated[
     ),
 ]
 
+TopicArgument = Annotated[str, typer.Argument(metavar="TOPIC", help="The name of the topic.", show_default=False)]
+
+GroupArgument = Annotated[
+    str, typer.Argument(metavar="GROUP", help="The name of the consumer group.", show_default=False)
+]
+
+RemapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--remap",
+        metavar="ADVERTISED=REACHABLE",
+        help="Reach a broker that advertises one address at another, as 172.17.0.2=127.0.0.1; may be repeated.",
+    ),
+]
+
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before destroying something.")]
 
 EngineOption = Annotated[

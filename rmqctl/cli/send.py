@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.message_body import BodyFormat, read_body
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, TimeoutOption
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
 from rmqctl.cli.output import narrate, print_json_line, print_result
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.admin import Admin, TopicSpec
@@ -55,6 +55,7 @@ def send(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Send a message and print its id, broker, queue, offset and status; with --json one JSON object a message.
@@ -64,7 +65,7 @@ def send(
     topic, tag = parse_destination(destination)
     wanted_queue = None if queue is None else _parse_queue(queue)
     properties = dict(map(_parse_property, prop or ()))
-    target = choose_target(cluster, nameserver, home)
+    target = choose_target(cluster, nameserver, home, remap)
     message = check_message(Message(topic, read_body(body, body_format), tag, tuple(key or ()), properties))
     statuses: set[str] = set()
 

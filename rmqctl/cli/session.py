@@ -3,21 +3,26 @@
 This is where the synchronous command line meets the trio client.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import trio
 
+from rmqctl.client.addresses import parse_remap
 from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
 from rmqctl.target import Target, resolve_target
 
 T = TypeVar("T")
 
 
-def choose_target(cluster: str | None, nameserver: str | None, home: Path | None) -> Target:
-    """Return the cluster that the options of a command mean; errors as `resolve_target`."""
-    return resolve_target(cluster=cluster, nameserver=nameserver, home=home)
+def choose_target(
+    cluster: str | None, nameserver: str | None, home: Path | None, remap: Sequence[str] | None = None
+) -> Target:
+    """Return the cluster that the options of a command mean; errors as `resolve_target` and `parse_remap`."""
+    target = resolve_target(cluster=cluster, nameserver=nameserver, home=home)
+    return target if not remap else msgspec.structs.replace(target, remap=parse_remap(remap))
 
 
 def run_session(
@@ -34,7 +39,9 @@ def run_session(
     """
 
     async def connect_and_work() -> T:
-        async with ClusterConnection(target.nameservers, timeout_seconds=request_timeout_seconds) as connection:
+        async with ClusterConnection(
+            target.nameservers, timeout_seconds=request_timeout_seconds, remap=target.remap
+        ) as connection:
             return await work(connection)
 
     try:

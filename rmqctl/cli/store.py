@@ -1,6 +1,5 @@
 """`rmqctl store inspect | verify`: store directories of either engine, without a running broker."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from rmqctl.cli.message_line import json_line, terminal_line, text_line
+from rmqctl.cli.message_format import OutputFormat, choose_rendering
 from rmqctl.cli.options import JsonOption, YesOption
-from rmqctl.cli.output import confirm, is_terminal, narrate, print_bytes_line, print_json, print_result, print_table
+from rmqctl.cli.output import confirm, narrate, print_bytes_line, print_json, print_result, print_table
 from rmqctl.client.start_position import format_time
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqnode.protocol.bodies import MessageQueue
@@ -282,16 +281,11 @@ def _print_messages(
 def _lines(
     view: StoreView, wanted: list[tuple[str, int]], queue_offset: int, count: int, *, json_output: bool
 ) -> Iterator[bytes]:
+    render = choose_rendering(OutputFormat.JSONL if json_output else OutputFormat.LINE, None)
     for topic, queue_id in wanted:
         place = MessageQueue(topic=topic, broker_name="store", queue_id=queue_id)
         for record in view.records(view.queues[topic, queue_id], queue_offset, count):
-            message = decode_record(bytes(record))
-            if json_output:
-                yield json_line(place, message)
-            elif is_terminal(sys.stdout):
-                yield terminal_line(place, message)
-            else:
-                yield text_line(place, message)
+            yield render(place, decode_record(bytes(record)))
 
 
 # --- what is wrong with it -------------------------------------------------------------------------------------------

@@ -1,32 +1,64 @@
-"""`rmqctl tail`: the messages of a topic as they arrive, or from an earlier point on."""
+"""`rmqctl tail`: the messages of a topic as they arrive, or from an earlier point on, until it is told to end."""
 
-import os
-import select
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import partial
 from typing import Annotated
 
-import trio
+import msgspec
 import typer
 
-from rmqctl.cli.message_line import json_line, terminal_line, text_line
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption
-from rmqctl.cli.output import is_terminal, narrate
+from rmqctl.cli.following import ended_from_outside
+from rmqctl.cli.message_format import OutputFormat, Rendering, choose_rendering
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption
+from rmqctl.cli.output import narrate
+from rmqctl.cli.queue_option import QueueChoice, parse_queue
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.follow import Follower
+from rmqctl.client.follow import Delivered, Follower
 from rmqctl.client.names import Subscription, parse_subscription
 from rmqctl.client.routes import RouteTable
-from rmqctl.client.start_position import Latest, StartPosition, parse_start
+from rmqctl.client.start_position import (
+    EndPosition,
+    LastMessages,
+    Latest,
+    StartPosition,
+    parse_end,
+    parse_start,
+)
+from rmqctl.errors import UsageError
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
+from rmqnode.protocol.properties import PropertyName
 
-Rendering = Callable[[MessageQueue, StoredMessage], bytes]
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which messages are printed."""
+
+    subscription: Subscription
+    start: StartPosition
+    end: EndPosition | None
+    queues: tuple[QueueChoice, ...]
+    """Empty: all."""
+    keys: frozenset[str]
+    """Empty: all messages; else those that have one of the keys, or it as their message id."""
+    count: int | None
+    """How many are enough."""
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether only the user ends it."""
+        return self.count is None and self.end is None
+
+    def wants_queue(self, queue: MessageQueue) -> bool:
+        """Whether the queue is read."""
+        return not self.queues or any(choice.wants(queue) for choice in self.queues)
+
+    def wants(self, message: StoredMessage) -> bool:
+        """Whether the message is printed."""
+        if not self.keys:
+            return True
+        words = message.properties.get(PropertyName.KEYS, "").split()
+        return message.message_id in self.keys or not self.keys.isdisjoint(words)
 
 
 def tail(
@@ -34,104 +66,134 @@ def tail(
         str, typer.Argument(metavar="TOPIC[:TAGS]", help="The topic; tags as a||b or a,b.", show_default=False)
     ],
     start_text: Annotated[
-        str,
-        typer.Option("--from", metavar="latest|earliest|TIME", help="Where to start: an age as -10m, or a time."),
-    ] = "latest",
-    count: Annotated[
-        int | None, typer.Option("-n", metavar="N", min=1, help="Stop after N messages; else go on for ever.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="latest|earliest|TIME",
+            help="Where to start: an age as -10m, or a time as 2026-11-23T10:00; default latest.",
+        ),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Start with the last N messages of each queue.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="now|TIME", help="Where to end: what is stored by now, or up to a time."),
+    ] = None,
+    count: Annotated[int | None, typer.Option("-n", metavar="N", min=1, help="End after N messages.")] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", metavar="[BROKER:]ID", help="Only this queue; may be repeated.")
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option("--sql", metavar="EXPRESSION", help="Only messages that an SQL92 expression wants.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", metavar="KEY", help="Only messages with this key; may be repeated.")
+    ] = None,
+    output_format: Annotated[OutputFormat, typer.Option("--format", help="How messages are printed.")] = (
+        OutputFormat.LINE
+    ),
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="TEXT", help="Print this, as '{time} {tag} {body}'.")
     ] = None,
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Print the messages of all queues of a topic, merged by store time; commits no offsets.
 
-    Ctrl-C ends it after the last whole line, with exit code 0.
+    --json is --format jsonl. Ctrl-C ends it after the last whole line, with exit code 0.
     """
-    subscription = parse_subscription(source)
-    start = parse_start(start_text, datetime.now().astimezone())
-    target = choose_target(cluster, nameserver, home)
-    render = _choose_rendering(json_output)
+    now = datetime.now().astimezone()
+    selection = Selection(
+        subscription=_subscription_of(source, sql),
+        start=_start_of(start_text, last, now),
+        end=None if until is None else parse_end(until, now),
+        queues=tuple(map(parse_queue, queue or ())),
+        keys=frozenset(key or ()),
+        count=count,
+    )
+    render = choose_rendering(OutputFormat.JSONL if json_output else output_format, template)
+    target = choose_target(cluster, nameserver, home, remap)
 
     async def work(connection: ClusterConnection) -> None:
-        with trio.CancelScope() as scope, _ended_by_signals(scope):
-            _end_with_the_reader(scope)
+        with ended_from_outside():
             routes = RouteTable(connection)
-            async with Follower(connection, routes, subscription, start, _report) as follower:
-                _say_what_is_followed(subscription, start, follower.queues, endless=count is None)
-                await _print_messages(follower, render, count)
+            async with Follower(
+                connection,
+                routes,
+                selection.subscription,
+                selection.start,
+                _report,
+                end=selection.end,
+                wants=selection.wants_queue,
+            ) as follower:
+                _say_what_is_followed(selection, follower.queues)
+                await _print_messages(follower, selection, render)
 
     run_session(target, work)
 
 
-async def _print_messages(follower: Follower, render: Rendering, count: int | None) -> None:
+async def _print_messages(follower: Follower, selection: Selection, render: Rendering) -> None:
     printed_count = 0
-    while count is None or printed_count < count:
+    while selection.count is None or printed_count < selection.count:
         delivered = await follower.receive()
-        if count is not None:
-            delivered = delivered[: count - printed_count]
-        sys.stdout.buffer.write(b"".join(render(queue, message) + b"\n" for queue, message in delivered))
-        sys.stdout.buffer.flush()
-        printed_count += len(delivered)
+        if not delivered:
+            return
+        wanted = [(queue, message) for queue, message in delivered if selection.wants(message)]
+        if selection.count is not None:
+            wanted = wanted[: selection.count - printed_count]
+        print_messages(wanted, render)
+        printed_count += len(wanted)
 
 
-def _choose_rendering(json_output: bool) -> Rendering:
-    if json_output:
-        return json_line
-    if not is_terminal(sys.stdout):
-        return text_line
-    return partial(terminal_line, colour="NO_COLOR" not in os.environ)
+def print_messages(delivered: list[Delivered], render: Rendering) -> None:
+    """Write messages to stdout, a new line after each, and hand them on at once."""
+    sys.stdout.buffer.write(b"".join(render(queue, message) + b"\n" for queue, message in delivered))
+    sys.stdout.buffer.flush()
 
 
-def _say_what_is_followed(
-    subscription: Subscription, start: StartPosition, queues: list[MessageQueue], *, endless: bool
-) -> None:
-    tags = f" with tag {' or '.join(subscription.tags)}" if subscription.tags else ""
+def _subscription_of(source: str, sql: str | None) -> Subscription:
+    subscription = parse_subscription(source)
+    if sql is None:
+        return subscription
+    if subscription.tags:
+        raise UsageError(
+            f"{source} names tags, and --sql was given as well",
+            "one expression selects messages",
+            "write the tags into it: --sql \"TAGS IN ('a', 'b') AND …\"",
+        )
+    if not sql.strip():
+        raise UsageError("--sql is empty", cure="--sql \"price > 10 AND region = 'eu'\"")
+    return subscription._replace(sql=sql)
+
+
+def _start_of(start_text: str | None, last: int | None, now: datetime) -> StartPosition:
+    if last is None:
+        return parse_start(start_text or "latest", now)
+    if start_text is not None:
+        raise UsageError("--from and --last were both given", "each of them says where to start", "give one")
+    return LastMessages(last)
+
+
+def _say_what_is_followed(selection: Selection, queues: list[MessageQueue]) -> None:
+    subscription = selection.subscription
+    chosen = f" with tag {' or '.join(subscription.tags)}" if subscription.tags else ""
+    chosen += f" where {subscription.sql}" if subscription.sql else ""
+    chosen += f" with key {' or '.join(sorted(selection.keys))}" if selection.keys else ""
+    until = f" until {selection.end}" if selection.end is not None else ""
     brokers = ", ".join(dict.fromkeys(queue.broker_name for queue in queues))
     word = "queue" if len(queues) == 1 else "queues"
-    hints = ["Ctrl-C ends it"] if endless else []
-    if isinstance(start, Latest):
+    hints = ["Ctrl-C ends it"] if selection.is_endless else []
+    if isinstance(selection.start, Latest):
         hints.append("--from earliest shows what is stored already")
     hint = f" ({'; '.join(hints)})" if hints else ""
-    narrate(f"tailing {subscription.topic}{tags} from {start}: {len(queues)} {word} on {brokers}{hint}")
+    narrate(
+        f"tailing {subscription.topic}{chosen} from {selection.start}{until}: {len(queues)} {word} on {brokers}{hint}"
+    )
 
 
 def _report(sentence: str) -> None:
     narrate(f"rmqctl: {sentence}")
-
-
-@contextmanager
-def _ended_by_signals(scope: trio.CancelScope) -> Iterator[None]:
-    """End the work after the line that is being printed when the user (or a supervisor) asks for it.
-
-    A second Ctrl-C interrupts at once: the reader of our output may have stopped reading.
-    """
-    token = trio.lowlevel.current_trio_token()
-
-    def stop(signal_number: int, _frame: object) -> None:
-        signal.signal(signal_number, previous[signal.Signals(signal_number)])
-        token.run_sync_soon(scope.cancel)
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _end_with_the_reader(scope: trio.CancelScope) -> None:
-    """End the work when nobody reads stdout any more (`| head`), even if no message comes that would show it."""
-    token = trio.lowlevel.current_trio_token()
-
-    def wait_and_end() -> None:
-        poll = select.poll()
-        # No event is asked for: only a reader that went away (POLLERR, POLLHUP) ends the wait.
-        poll.register(sys.stdout.fileno(), 0)
-        poll.poll()
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(scope.cancel)
-
-    # A daemon, because nothing can interrupt the wait of a command that ends for another reason.
-    threading.Thread(target=wait_and_end, name="stdout reader watch", daemon=True).start()

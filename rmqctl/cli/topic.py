@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, TimeoutOption, YesOption
+from rmqctl.cli.options import (
+    ClusterOption,
+    HomeOption,
+    JsonOption,
+    NameserverOption,
+    RemapOption,
+    TimeoutOption,
+    TopicArgument,
+    YesOption,
+)
 from rmqctl.cli.output import confirm, narrate, print_json, print_result, print_table
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.admin import Admin, QueueState, TopicSpec, check_spec
@@ -13,8 +22,6 @@ from rmqctl.client.names import DLQ_PREFIX, RETRY_PREFIX, check_own_topic, check
 from rmqctl.client.routes import BrokerRoute, TopicRoute
 from rmqctl.client.start_position import format_time
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
-
-TopicArgument = Annotated[str, typer.Argument(metavar="NAME", help="The topic.", show_default=False)]
 
 _PERMISSIONS = {"r": 4, "w": 2, "rw": 6, "wr": 6, "4": 4, "2": 2, "6": 6}
 _PERMISSION_NAMES = {4: "r", 2: "w", 6: "rw"}
@@ -41,6 +48,7 @@ def create(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Create a topic on every master, or change its queues; returns when every nameserver routes it.
@@ -49,7 +57,7 @@ def create(
     """
     spec = _spec_of(name, queues, read_queues, write_queues, perm, order)
     check_spec(spec)
-    target = choose_target(cluster, nameserver, home)
+    target = choose_target(cluster, nameserver, home, remap)
 
     async def work(connection: ClusterConnection) -> dict[str, str]:
         return await Admin(connection).create_topic(spec, broker=broker, timeout_seconds=timeout)
@@ -81,6 +89,7 @@ def list_topics(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """List the topics of a cluster, one name a line."""
@@ -90,7 +99,7 @@ def list_topics(
         topology = await admin.topology()
         return await admin.topic_names(), {group.name for group in topology.groups} | set(topology.clusters)
 
-    names, reserved = run_session(choose_target(cluster, nameserver, home), work)
+    names, reserved = run_session(choose_target(cluster, nameserver, home, remap), work)
     kinds = {name: _kind_of(name, reserved) for name in names}
     shown = [name for name in names if show_all or kinds[name] == "user"]
     if json_output:
@@ -107,6 +116,7 @@ def route(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Show which brokers serve a topic, with how many queues, and where they listen."""
@@ -115,7 +125,7 @@ def route(
     async def work(connection: ClusterConnection) -> TopicRoute:
         return await Admin(connection).routes.refresh(name)
 
-    found = run_session(choose_target(cluster, nameserver, home), work)
+    found = run_session(choose_target(cluster, nameserver, home, remap), work)
     if json_output:
         print_json({"topic": name, "brokers": found.brokers, "order_conf": found.order_conf})
         return
@@ -130,6 +140,7 @@ def describe(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Show the queues of a topic: first offset, next offset, messages between, time of the last one."""
@@ -138,7 +149,7 @@ def describe(
     async def work(connection: ClusterConnection) -> list[QueueState]:
         return await Admin(connection).describe_topic(name)
 
-    states = run_session(choose_target(cluster, nameserver, home), work)
+    states = run_session(choose_target(cluster, nameserver, home, remap), work)
     if json_output:
         print_json({"topic": name, "queues": states})
         return
@@ -154,12 +165,13 @@ def delete(
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
+    remap: RemapOption = None,
     yes: YesOption = False,
     json_output: JsonOption = False,
 ) -> None:
     """Delete a topic, with all its messages, from its masters and from every nameserver."""
     check_own_topic(name)
-    target = choose_target(cluster, nameserver, home)
+    target = choose_target(cluster, nameserver, home, remap)
 
     async def find(connection: ClusterConnection) -> TopicRoute:
         return await Admin(connection).routes.refresh(name)

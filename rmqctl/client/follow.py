@@ -5,37 +5,29 @@
     └─ reader           one per queue: pull, deliver into the merge, wait until that was taken
 
 A reader whose broker does not answer keeps trying and holds nobody up, so brokers may restart, move and be added.
-Offsets live here only: nothing is committed.
+Offsets live here only: nothing is committed. With an end, a queue is left behind as soon as it is read up to there.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
 import trio
 
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import (
-    BrokerUnreachable,
-    ClientError,
-    NameserverUnreachable,
-    NoMaster,
-    NoQueue,
-    RequestRefused,
-    RequestTimedOut,
-    TopicNotFound,
-)
+from rmqctl.client.errors import ClientError, NameserverUnreachable, NoQueue, TopicNotFound
 from rmqctl.client.merge import QueueMerge
 from rmqctl.client.names import Subscription
 from rmqctl.client.offsets import QueueOffsets
 from rmqctl.client.parallel import in_parallel
-from rmqctl.client.pull import PullResult, PullStatus, pull
+from rmqctl.client.passing_errors import is_passing
+from rmqctl.client.pull import pull
+from rmqctl.client.queue_reader import QueueReader
 from rmqctl.client.routes import RouteTable, TopicRoute
-from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition
+from rmqctl.client.start_position import AsOfNow, Earliest, EndPosition, Latest, StartPosition, UntilTime
 from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.message import StoredMessage
 
 _ROUTE_INTERVAL_SECONDS: Final = 30.0
@@ -49,30 +41,11 @@ _PENDING_PER_QUEUE_MAX: Final = 32
 
 _TAKEN_AT_ONCE_MAX: Final = 256
 
-_PASSING_REFUSALS: Final = frozenset(
-    {
-        int(ResponseCode.SYSTEM_ERROR),
-        int(ResponseCode.SYSTEM_BUSY),
-        int(ResponseCode.SERVICE_NOT_AVAILABLE),
-        int(ResponseCode.TOPIC_NOT_EXIST),
-        int(ResponseCode.FLOW_CONTROL),
-    }
-)
-"""Codes of a broker that starts, stops, is busy, or lost a queue which the next route will not have any more."""
-
 Delivered = tuple[MessageQueue, StoredMessage]
 
 
-class _Reader(msgspec.Struct):
-    """One queue being read."""
-
-    queue: MessageQueue
-    start: StartPosition
-    next_offset: int | None = None
-    """None until the start position was turned into an offset."""
-    is_behind: bool = True
-    """Messages are known to be there, so the broker need not hold the next pull."""
-    scope: trio.CancelScope = msgspec.field(default_factory=trio.CancelScope)
+def _every_queue(queue: MessageQueue) -> bool:
+    return True
 
 
 class Follower:
@@ -84,6 +57,8 @@ class Follower:
         subscription: The topic and its tags.
         start: Where each queue is entered; queues that appear later are read from their first message.
         report: Takes sentences about gaps, and about brokers that went away and came back.
+        end: Where reading ends; None goes on for ever.
+        wants: Which queues are read; by default all.
 
     Entering raises TopicNotFound, NoQueue (no broker lets the topic be read), or what a broker or nameserver says.
     """
@@ -95,15 +70,21 @@ class Follower:
         subscription: Subscription,
         start: StartPosition,
         report: Callable[[str], None],
+        *,
+        end: EndPosition | None = None,
+        wants: Callable[[MessageQueue], bool] = _every_queue,
     ) -> None:
         self._connection = connection
         self._routes = routes
         self._subscription = subscription
         self._start = start
         self._report = report
+        self._end = end
+        self._end_is_due = isinstance(end, AsOfNow)
+        self._wants = wants
         self._route = TopicRoute(subscription.topic, ())
         self._merge: QueueMerge[MessageQueue, StoredMessage] = QueueMerge()
-        self._readers: dict[MessageQueue, _Reader] = {}
+        self._readers: dict[MessageQueue, QueueReader] = {}
         self._troubled: set[str] = set()
         self._failure: ClientError | None = None
         self._route_wanted = trio.Event()
@@ -119,19 +100,21 @@ class Follower:
 
     async def __aenter__(self) -> Self:
         self._route = route = await self._routes.refresh(self._subscription.topic)
-        queues = route.subscribe_queues()
+        queues = [queue for queue in _readable_queues(route) if self._wants(queue)]
         if not queues:
-            raise NoQueue(
-                f"no broker lets topic {route.topic} be read",
-                ", ".join(f"{part.broker} has permission {part.permission}" for part in route.brokers),
-                f"make it readable: rmqctl topic create {route.topic} --perm rw --queues N",
-            )
-        readers = [_Reader(queue, self._start) for queue in queues]
+            raise _no_such_queue(route)
+        wait_seconds = 0.0
+        if isinstance(self._end, UntilTime):
+            wait_seconds = self._end.timestamp_ms / 1000 - time.time()
+            self._end_is_due = wait_seconds <= 0
+        readers = [self._reader_of(queue, self._start) for queue in queues]
         await in_parallel([partial(self._enter, reader) for reader in readers])
         self._nursery = nursery = await self._nursery_manager.__aenter__()
         for reader in readers:
             self._add(reader, nursery)
         nursery.start_soon(self._watch_routes, nursery)
+        if wait_seconds > 0:
+            nursery.start_soon(self._end_later, wait_seconds)
         return self
 
     async def __aexit__(
@@ -143,7 +126,7 @@ class Follower:
         await self._nursery_manager.__aexit__(None, None, None)
 
     async def receive(self) -> list[Delivered]:
-        """Wait for messages and return those that are in order by now, at least one.
+        """Wait for messages and return those that are in order by now; none means that the end is reached.
 
         Raises:
             ClientError: A broker refuses to be read from for good, or answers what can't be read.
@@ -156,6 +139,8 @@ class Follower:
                 return messages
             if self._failure is not None:
                 raise self._failure
+            if self._end_is_due and not self._readers:
+                return []
             self._changed = trio.Event()
             await self._changed.wait()
 
@@ -163,25 +148,43 @@ class Follower:
         """Look the route up now instead of at the next interval."""
         self._route_wanted.set()
 
-    async def _enter(self, reader: _Reader) -> None:
+    async def _enter(self, reader: QueueReader) -> None:
         offsets = QueueOffsets(self._connection, self._route)
         reader.next_offset = await offsets.starting_at(reader.queue, reader.start)
         reader.is_behind = not isinstance(reader.start, Latest)
+        if self._end_is_due:
+            await self._find_end(reader)
 
-    def _add(self, reader: _Reader, nursery: trio.Nursery) -> None:
+    async def _find_end(self, reader: QueueReader) -> None:
+        reader.end_offset = await QueueOffsets(self._connection, self._route).next(reader.queue)
+
+    async def _end_later(self, wait_seconds: float) -> None:
+        await trio.sleep(wait_seconds)
+        self._end_is_due = True
+        for reader in self._readers.values():
+            # It may be held by the broker for messages that are not wanted any more.
+            reader.pull_scope.cancel()
+
+    def _reader_of(self, queue: MessageQueue, start: StartPosition) -> QueueReader:
+        until_ms = self._end.timestamp_ms if isinstance(self._end, UntilTime) else None
+        return QueueReader(queue, start, until_ms)
+
+    def _add(self, reader: QueueReader, nursery: trio.Nursery) -> None:
         self._readers[reader.queue] = reader
         self._merge.open(reader.queue, behind=reader.is_behind)
         nursery.start_soon(self._read, reader)
 
-    async def _read(self, reader: _Reader) -> None:
+    async def _read(self, reader: QueueReader) -> None:
         retry_seconds = _RETRY_SECONDS_MIN
         with reader.scope:
-            while True:
+            while not reader.is_done:
                 await self._wait_for_room(reader.queue)
+                is_progress = True
                 try:
-                    is_progress = await self._read_once(reader)
+                    with trio.CancelScope() as reader.pull_scope:
+                        is_progress = await self._read_once(reader)
                 except ClientError as error:
-                    if not _is_passing(error):
+                    if not is_passing(error):
                         return self._fail(error)
                     self._note_trouble(reader, error)
                     is_progress = False
@@ -190,15 +193,24 @@ class Follower:
                     continue
                 await trio.sleep(retry_seconds)
                 retry_seconds = min(_RETRY_SECONDS_MAX, retry_seconds * 2)
+            self._drop(reader.queue)
+
+    def _drop(self, queue: MessageQueue) -> None:
+        del self._readers[queue]
+        self._merge.close(queue)
+        self._changed.set()
 
     async def _wait_for_room(self, queue: MessageQueue) -> None:
         while self._merge.pending_count(queue) > _PENDING_PER_QUEUE_MAX:
             await self._taken.wait()
 
-    async def _read_once(self, reader: _Reader) -> bool:
+    async def _read_once(self, reader: QueueReader) -> bool:
         """Pull once and deliver; returns whether it is sensible to pull again without a pause."""
         if reader.next_offset is None:
             await self._enter(reader)
+            return True
+        if self._end_is_due and reader.end_offset is None:
+            await self._find_end(reader)
             return True
         queue = reader.queue
         asked_at = trio.current_time()
@@ -208,30 +220,15 @@ class Follower:
         if queue.broker_name in self._troubled:
             self._troubled.remove(queue.broker_name)
             self._report(f"{queue.broker_name} answers again")
-        is_moved = self._advance(reader, result)
-        # A broker that does not hold at the end of a queue is asked again only after a pause.
-        return is_moved or trio.current_time() - asked_at > _RETRY_SECONDS_MIN or not was_held
-
-    def _advance(self, reader: _Reader, result: PullResult) -> bool:
-        asked_offset = reader.next_offset or 0
-        next_offset = result.next_offset
-        if result.status is PullStatus.OFFSET_ILLEGAL:
-            # Beyond the end 4.5.2 says "from 0 on": that would repeat the whole queue.
-            next_offset = result.max_offset if asked_offset > result.max_offset else max(next_offset, result.min_offset)
-            self._report(
-                f"{reader.queue.broker_name} queue {reader.queue.queue_id} has no offset {asked_offset} any more"
-                f" (it holds {result.min_offset} to {result.max_offset}): reading goes on at {next_offset}"
-            )
-        reader.next_offset = next_offset
-        reader.is_behind = next_offset < result.max_offset and result.status is not PullStatus.NO_NEW_MESSAGE
-        messages = result.messages
-        if isinstance(reader.start, Since):
-            messages = [message for message in messages if message.store_timestamp >= reader.start.timestamp_ms]
-        self._merge.add(reader.queue, messages, behind=reader.is_behind)
+        advance = reader.advance(result)
+        if advance.gap is not None:
+            self._report(advance.gap)
+        self._merge.add(queue, advance.messages, behind=reader.is_behind and not reader.is_done)
         self._changed.set()
-        return next_offset != asked_offset
+        # A broker that does not hold at the end of a queue is asked again only after a pause.
+        return advance.is_moved or trio.current_time() - asked_at > _RETRY_SECONDS_MIN or not was_held
 
-    def _note_trouble(self, reader: _Reader, error: ClientError) -> None:
+    def _note_trouble(self, reader: QueueReader, error: ClientError) -> None:
         """Let the others go on without this queue, say so once per broker, and have the route looked up."""
         self._merge.mark(reader.queue, behind=False)
         self._changed.set()
@@ -267,17 +264,28 @@ class Follower:
 
     def _apply(self, route: TopicRoute, nursery: trio.Nursery) -> None:
         self._route = route
-        wanted = set(route.subscribe_queues())
+        wanted = {queue for queue in route.subscribe_queues() if self._wants(queue)}
         for queue in [queue for queue in self._readers if queue not in wanted]:
             # Queues of a broker that the route lacks come back with it; fewer queues of one that is there do not.
             if route.broker(queue.broker_name) is not None:
-                self._readers.pop(queue).scope.cancel()
-                self._merge.close(queue)
-        for queue in sorted(wanted - self._readers.keys()):
-            self._add(_Reader(queue, Earliest()), nursery)
+                self._readers[queue].scope.cancel()
+                self._drop(queue)
+        if not self._end_is_due:
+            for queue in sorted(wanted - self._readers.keys()):
+                self._add(self._reader_of(queue, Earliest()), nursery)
 
 
-def _is_passing(error: ClientError) -> bool:
-    if isinstance(error, RequestRefused):
-        return error.response_code in _PASSING_REFUSALS
-    return isinstance(error, (BrokerUnreachable, RequestTimedOut, NoMaster))
+def _readable_queues(route: TopicRoute) -> list[MessageQueue]:
+    queues = route.subscribe_queues()
+    if not queues:
+        raise NoQueue(
+            f"no broker lets topic {route.topic} be read",
+            ", ".join(f"{part.broker} has permission {part.permission}" for part in route.brokers),
+            f"make it readable: rmqctl topic create {route.topic} --perm rw --queues N",
+        )
+    return queues
+
+
+def _no_such_queue(route: TopicRoute) -> NoQueue:
+    known = ", ".join(f"{part.broker} 0 to {part.read_queues - 1}" for part in route.brokers if part.is_readable)
+    return NoQueue(f"topic {route.topic} has no such queue", f"queues are: {known}", "choose one of them")

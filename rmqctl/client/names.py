@@ -12,6 +12,9 @@ from rmqctl.client.errors import InvalidArgument
 TOPIC_LENGTH_MAX: Final = 127
 """The commit log has one byte for the length of a topic, signed in Java."""
 
+GROUP_LENGTH_MAX: Final = 255
+"""The longest name of a group that clients take; its retry topic is longer by a prefix."""
+
 AUTO_CREATE_TOPIC: Final = "TBW102"
 """The template of topics that a broker creates by itself (`defaultTopic` of a send)."""
 
@@ -45,15 +48,21 @@ class Destination(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """What is read: one topic, all its messages or those with one of the tags."""
+    """What is read: one topic, all its messages, those with one of the tags, or those that an SQL92 text wants."""
 
     topic: str
     tags: tuple[str, ...]
+    sql: str | None = None
 
     @property
     def expression(self) -> str:
-        """The form on the wire: `*`, or tags joined by `||`."""
-        return "||".join(self.tags) or "*"
+        """The form on the wire: `*`, tags joined by `||`, or the SQL92 expression."""
+        return self.sql or "||".join(self.tags) or "*"
+
+    @property
+    def expression_type(self) -> str:
+        """The language of the expression: `TAG` or `SQL92`."""
+        return "SQL92" if self.sql else "TAG"
 
 
 def check_topic(topic: str) -> str:
@@ -83,6 +92,21 @@ def check_own_topic(topic: str) -> str:
             f"{topic} is a system topic", "brokers create and use it themselves", "choose another name"
         )
     return topic
+
+
+def check_group(group: str) -> str:
+    """Return the name of a group if it is legal.
+
+    Raises:
+        InvalidArgument: It is empty, too long, or has a character that groups can't have.
+    """
+    if not group or len(group) > GROUP_LENGTH_MAX or not _LEGAL.fullmatch(group):
+        raise InvalidArgument(
+            f"{group[:32]!r} can't be the name of a group",
+            f"a name has 1 to {GROUP_LENGTH_MAX} characters: letters, digits, and % | _ -",
+            "choose another name, as in billing",
+        )
+    return group
 
 
 def is_system_topic(topic: str) -> bool:

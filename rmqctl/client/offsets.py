@@ -2,7 +2,7 @@
 
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.routes import TopicRoute
-from rmqctl.client.start_position import Earliest, Latest, StartPosition
+from rmqctl.client.start_position import Earliest, LastMessages, Latest, StartPosition
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.header_fields import Header
@@ -42,6 +42,8 @@ class QueueOffsets:
                 return await self.next(queue)
             case Earliest():
                 return await self.first(queue)
+            case LastMessages(count):
+                return max(await self.first(queue), await self.next(queue) - count)
             case _:
                 # A millisecond earlier, because the search may land in the middle of those of one millisecond.
                 return await self.nearest(queue, start.timestamp_ms - 1)

@@ -96,7 +96,7 @@ async def pull(
         suspend_timeout_millis=int(HOLD_SECONDS * 1000) if hold else 0,
         subscription=subscription.expression,
         sub_version=0,
-        expression_type="TAG",
+        expression_type=subscription.expression_type,
     )
     answer = await connection.ask_broker(
         queue.broker_name,

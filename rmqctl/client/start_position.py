@@ -1,4 +1,4 @@
-"""Where reading starts: the latest end of each queue, its first message, or a point in time.
+"""Where reading starts, and where it ends: at the ends of each queue, a few messages before, or at a point in time.
 
 Parsing needs only the clock that is handed in; turning a position into offsets is the reader's work.
 """
@@ -12,6 +12,7 @@ import msgspec
 from rmqctl.client.errors import InvalidArgument
 
 _AGO: Final = re.compile(r"-?(\d{1,9})(ms|s|m|h|d)")
+_AHEAD: Final = re.compile(r"\+(\d{1,9})(ms|s|m|h|d)")
 _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -38,7 +39,35 @@ class Since(msgspec.Struct, frozen=True):
         return format_time(self.timestamp_ms)
 
 
-StartPosition = Latest | Earliest | Since
+class LastMessages(msgspec.Struct, frozen=True):
+    """The last messages of each queue."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"the last {'message' if self.count == 1 else f'{self.count} messages'} of each queue"
+
+
+StartPosition = Latest | Earliest | Since | LastMessages
+
+
+class AsOfNow(msgspec.Struct, frozen=True):
+    """What is stored when reading begins, and nothing that comes later."""
+
+    def __str__(self) -> str:
+        return "now"
+
+
+class UntilTime(msgspec.Struct, frozen=True):
+    """Messages stored up to a time, in milliseconds of the epoch; a time to come is waited for."""
+
+    timestamp_ms: int
+
+    def __str__(self) -> str:
+        return format_time(self.timestamp_ms)
+
+
+EndPosition = AsOfNow | UntilTime
 
 
 def format_time(timestamp_ms: int) -> str:
@@ -80,11 +109,35 @@ def parse_start(text: str, now: datetime) -> StartPosition:
     return Since(int(moment.timestamp() * 1000))
 
 
+def parse_end(text: str, now: datetime) -> EndPosition:
+    """Read `now`, an age such as `-10m`, a wait such as `+10m`, or an ISO 8601 time, which may be to come.
+
+    Args:
+        text: A time without an offset is local time; a date alone is its midnight.
+        now: As for `parse_start`.
+
+    Raises:
+        InvalidArgument: It is none of these.
+    """
+    word = text.strip().lower()
+    if word == "now":
+        return AsOfNow()
+    moment = _parse_moment(word, now)
+    if moment is None:
+        raise InvalidArgument(
+            f"{text!r} is no place to end at",
+            cure="now, an age (-90s, -10m), a wait (+90s, +10m), or a time (2026-11-23T10:00, optionally +08:00)",
+        )
+    return UntilTime(int(moment.timestamp() * 1000))
+
+
 def _parse_moment(word: str, now: datetime) -> datetime | None:
-    ago = _AGO.fullmatch(word)
-    if ago is not None:
+    ago, ahead = _AGO.fullmatch(word), _AHEAD.fullmatch(word)
+    span = ago or ahead
+    if span is not None:
         try:
-            return now - timedelta(milliseconds=int(ago[1]) * _UNIT_MS[ago[2]])
+            distance = timedelta(milliseconds=int(span[1]) * _UNIT_MS[span[2]])
+            return now - distance if ago else now + distance
         except OverflowError:
             return None
     try:

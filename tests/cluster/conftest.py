@@ -136,6 +136,30 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     psutil.wait_procs(left, timeout=10)
 
 
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """Two masters for all tests of one file, which use topics of their own and leave the nodes alone."""
+    made = Cli(tmp_path_factory.mktemp("shared") / "a home")
+    try:
+        made.up("--profile", "2m-noslave")
+        yield made
+    finally:
+        made.run("down")
+        left = made.leftover()
+        for process in left:
+            process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(left, timeout=10)
+
+
+@pytest.fixture
+def topic(shared_cluster: Cli) -> str:
+    """A topic of two queues on each of the two masters of `shared_cluster`."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    done = shared_cluster.run("topic", "create", name, "--queues", "2")
+    assert done.returncode == 0, done.stderr
+    return name
+
+
 class WaitUntil(Protocol):
     def __call__(self, condition: Callable[[], object], what: str, timeout_seconds: float = 15) -> None: ...
 

@@ -129,21 +129,26 @@ def test_tail_goes_on_after_a_broker_was_killed_and_is_back(cluster: Any, wait_u
     tail.communicate()
 
 
-def test_a_pipe_gets_the_bytes_and_a_terminal_gets_escapes(cluster: Any, tmp_path: Path) -> None:
+def test_a_line_is_harmless_on_a_terminal_and_raw_gives_the_bytes(cluster: Any, tmp_path: Path) -> None:
     body = tmp_path / "body"
-    body.write_bytes(b"\x1b[31mred\xff\x07")
-    assert cluster.run("send", "orders", f"@{body}").returncode == 0
+    body.write_bytes("\x1b[31m红\x07".encode())
+    assert cluster.run("send", "orders:t", f"@{body}").returncode == 0
     command = [sys.executable, "-m", "rmqctl", "tail", "orders", "--from", "earliest", "-n", "1"]
-    piped = subprocess.run(command, env=cluster.environment, capture_output=True, timeout=30, check=True)
-    assert piped.stdout.endswith(b"  \x1b[31mred\xff\x07\n")
-    controller, terminal = pty.openpty()
-    environment = {**cluster.environment, "TERM": "xterm", "NO_COLOR": "1"}
-    subprocess.run(command, env=environment, stdout=terminal, stderr=subprocess.DEVNULL, timeout=30, check=True)
-    os.close(terminal)
-    shown = os.read(controller, 65_536)
-    os.close(controller)
-    assert shown.rstrip().endswith(rb"  \x1b[31mred\xff\x07")
-    assert b"\x1b" not in shown
+    raw = subprocess.run(
+        [*command, "--format", "raw"], env=cluster.environment, capture_output=True, timeout=30, check=True
+    )
+    assert raw.stdout == "\x1b[31m红\x07\n".encode()
+    shown = {}
+    for colours in ("", "no"):
+        controller, terminal = pty.openpty()
+        environment = {**cluster.environment, "TERM": "xterm", "NO_COLOR": colours}
+        subprocess.run(command, env=environment, stdout=terminal, stderr=subprocess.DEVNULL, timeout=30, check=True)
+        os.close(terminal)
+        shown[colours] = os.read(controller, 65_536).rstrip()
+        os.close(controller)
+        assert shown[colours].endswith(r"  \x1b[31m红\x07".encode())
+    assert b"\x1b" not in shown["no"]
+    assert shown[""].count(b"\x1b[0m") == 3
 
 
 def test_a_body_comes_from_standard_input_too_and_a_missing_one_at_a_terminal_is_an_error(cluster: Any) -> None:

@@ -1,6 +1,7 @@
 """Following a topic over real sockets: order, start positions, gaps, brokers that go away."""
 
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import trio.testing
 from rmqctl.client import ClusterConnection, Follower, NoQueue, RequestRefused, RouteTable, TopicNotFound
 from rmqctl.client.follow import Delivered
 from rmqctl.client.names import parse_subscription
-from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition
+from rmqctl.client.start_position import AsOfNow, Earliest, LastMessages, Latest, Since, StartPosition, UntilTime
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.header_fields import header_from_ext_fields
@@ -120,8 +121,9 @@ def reports() -> list[str]:
 
 @pytest.fixture
 def follow(reports: list[str]) -> Callable[..., Follower]:
-    def make(connection: ClusterConnection, start: StartPosition, source: str = "T") -> Follower:
-        return Follower(connection, RouteTable(connection), parse_subscription(source), start, reports.append)
+    def make(connection: ClusterConnection, start: StartPosition, source: str = "T", **options: Any) -> Follower:
+        routes = RouteTable(connection)
+        return Follower(connection, routes, parse_subscription(source), start, reports.append, **options)
 
     return make
 
@@ -299,6 +301,98 @@ async def test_a_broker_that_forbids_reading_ends_it_with_a_plain_error(toolbox:
     async with ClusterConnection([nameserver.address]) as connection, follow(connection, Earliest()) as follower:
         with pytest.raises(RequestRefused, match="NO_PERMISSION"):
             await take(follower, 1)
+
+
+async def take_all(follower: Follower) -> list[Delivered]:
+    taken: list[Delivered] = []
+    with trio.fail_after(5):
+        while delivered := await follower.receive():
+            taken += delivered
+    return taken
+
+
+async def test_an_end_as_of_now_leaves_out_what_comes_later(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(1, 3, 5), 1: messages(2), 2: []}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=3)
+    async with (
+        ClusterConnection([nameserver.address]) as connection,
+        follow(connection, Earliest(), end=AsOfNow()) as follower,
+    ):
+        broker.append(0, 6, b"later")
+        broker.append(2, 6, b"later")
+        assert bodies(await take_all(follower)) == [b"1", b"2", b"3", b"5"]
+        assert follower.queues == []
+    assert broker.held_count == 0
+
+
+async def test_nothing_to_read_ends_at_once(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(1)}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address})
+    async with (
+        ClusterConnection([nameserver.address]) as connection,
+        follow(connection, Latest(), end=AsOfNow()) as follower,
+    ):
+        assert await take_all(follower) == []
+    assert broker.pulls == []
+
+
+async def test_an_end_in_the_past_goes_by_store_time(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(10, 20, 30, 40), 1: messages(15, 35)}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=2)
+    async with (
+        ClusterConnection([nameserver.address]) as connection,
+        follow(connection, Earliest(), end=UntilTime(20)) as follower,
+    ):
+        assert bodies(await take_all(follower)) == [b"10", b"15", b"20"]
+
+
+async def test_an_end_to_come_is_waited_for_and_held_pulls_are_given_up(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: [], 1: []}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=2)
+    end = UntilTime(int((time.time() + 0.5) * 1000))
+    async with (
+        ClusterConnection([nameserver.address]) as connection,
+        follow(connection, Latest(), end=end) as follower,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_append_when_held, broker)
+        begun = trio.current_time()
+        assert bodies(await take_all(follower)) == [b"late"]
+        assert trio.current_time() - begun > 0.3
+
+
+async def test_the_last_messages_are_those_of_each_queue(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(1, 2, 5), 1: messages(3), 2: []}).start()
+    broker.first_offset = 100
+    nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=3)
+    async with (
+        ClusterConnection([nameserver.address]) as connection,
+        follow(connection, LastMessages(2), end=AsOfNow()) as follower,
+    ):
+        assert bodies(await take_all(follower)) == [b"2", b"3", b"5"]
+
+
+async def test_only_wanted_queues_are_read_and_one_that_is_not_there_is_named(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(1), 1: messages(2)}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=2)
+    async with ClusterConnection([nameserver.address]) as connection:
+        wanted = follow(connection, Earliest(), end=AsOfNow(), wants=lambda queue: queue.queue_id == 1)
+        async with wanted as follower:
+            assert bodies(await take_all(follower)) == [b"2"]
+        with pytest.raises(NoQueue, match="no such queue"):
+            await follow(connection, Earliest(), wants=lambda queue: False).__aenter__()
+    assert {pull.queue_id for pull in broker.pulls} == {1}
+
+
+async def test_an_sql_expression_travels_with_every_pull(toolbox: Any, follow: Any) -> None:
+    broker = await FakeBroker(toolbox, {0: messages(1)}).start()
+    nameserver = await toolbox.nameserver({"broker-a": broker.address})
+    async with ClusterConnection([nameserver.address]) as connection:
+        subscription = parse_subscription("T")._replace(sql="a > 1")
+        follower = Follower(connection, RouteTable(connection), subscription, Earliest(), [].append, end=AsOfNow())
+        async with follower:
+            await take_all(follower)
+    assert {(pull.subscription, pull.expression_type) for pull in broker.pulls} == {("a > 1", "SQL92")}
 
 
 async def _append_when_held(broker: FakeBroker) -> None:

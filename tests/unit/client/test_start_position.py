@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmqctl.client.errors import InvalidArgument
-from rmqctl.client.start_position import Earliest, Latest, Since, format_time, parse_start
+from rmqctl.client.start_position import (
+    AsOfNow,
+    Earliest,
+    Latest,
+    Since,
+    UntilTime,
+    format_time,
+    parse_end,
+    parse_start,
+)
 
 SHANGHAI = timezone(timedelta(hours=8))
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=SHANGHAI)
@@ -59,6 +68,28 @@ def test_a_time_without_an_offset_is_local(text: str, moment: datetime) -> None:
 def test_nonsense_and_the_future_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         parse_start(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("-10m", NOW - timedelta(minutes=10)),
+        ("+90s", NOW + timedelta(seconds=90)),
+        ("2027-01-01", datetime(2027, 1, 1, tzinfo=SHANGHAI)),
+    ],
+)
+def test_an_end_may_be_past_or_to_come(text: str, moment: datetime) -> None:
+    assert parse_end(text, NOW) == UntilTime(ms(moment))
+
+
+def test_an_end_as_of_now_is_no_time() -> None:
+    assert parse_end("Now", NOW) == AsOfNow()
+
+
+@pytest.mark.parametrize("text", ["", "latest", "earliest", "soon", "+10", "+999999999d"])
+def test_what_is_no_end_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="no place to end at"):
+        parse_end(text, NOW)
 
 
 @given(st.text(max_size=30))
