@@ -131,6 +131,10 @@ class ClientTable:
         """Return the members of a producer group, none when it is not online."""
         return self._producers.get(group, {})
 
+    def producer_groups(self) -> Mapping[str, Mapping[Connection, Member]]:
+        """Return all producer groups with their members."""
+        return self._producers
+
     def groups_subscribing(self, topic: str) -> list[str]:
         """Return the consumer groups online that subscribe a topic."""
         return [name for name, group in self._consumers.items() if topic in group.subscriptions]

@@ -4,7 +4,7 @@ Source: `ConsumerOffsetManager` (RocketMQ 4.5.2). Offsets are stored as committe
 groups that need not exist.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
@@ -37,10 +37,21 @@ class ConsumerOffsets(SavedTable):
 
     def groups_of(self, topic: str) -> Iterator[str]:
         """Yield the groups that have committed offsets for a topic."""
-        for key in self._table:
+        return (group for group, _ in self.of_topic(topic))
+
+    def clone(self, source: str, destination: str, topic: str) -> None:
+        """Let a group be in a topic where another one is; without offsets of the other nothing changes."""
+        offsets = self._table.get(f"{topic}@{source}")
+        if offsets is not None:
+            self._table[f"{topic}@{destination}"] = dict(offsets)
+            self._is_dirty = True
+
+    def of_topic(self, topic: str) -> Iterator[tuple[str, Mapping[int, int]]]:
+        """Yield each group that has offsets for a topic with its offsets by queue id."""
+        for key, offsets in self._table.items():
             name, _, group = key.partition("@")
             if name == topic:
-                yield group
+                yield group, offsets
 
     def forget_group(self, group: str) -> None:
         """Drop all offsets of a group."""

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from rmqnode.net.connection import Connection
+from rmqnode.net.errors import RemotingError
+from rmqnode.protocol.command import Command
 from rmqnode.protocol.routes import Reply
 
 
@@ -41,3 +44,19 @@ class AfterReplication(msgspec.Struct, gc=False):
 
     reply: Reply
     physical_offset: int
+
+
+class ClientCall(msgspec.Struct, gc=False):
+    """One request to a client, over the connection that it keeps."""
+
+    connection: Connection
+    command: Command
+    timeout_seconds: float
+
+
+class AfterClients(msgspec.Struct, gc=False):
+    """Answer once clients have answered, or did not in time."""
+
+    calls: list[ClientCall]
+    answer: Callable[[list[Command | RemotingError]], Reply]
+    """Gets the clients' responses in the order of the calls."""

@@ -62,7 +62,8 @@ class Registration:
         on_order_config: Callable[[list[str]], None],
         on_master: Callable[[RegisterBrokerResponseHeader], None],
     ) -> None:
-        self._config = config
+        self.config = config
+        """What the nameservers are told; replaced when the broker's changes."""
         self._on_order_config = on_order_config
         self._on_master = on_master
         self._awaits_master = config.is_slave
@@ -91,9 +92,9 @@ class Registration:
     async def register(self) -> None:
         """Register with all nameservers now; those that can't be reached are tried again by `keep_registered`."""
         self._period_end = trio.current_time() + self._period
-        order_configs = await self._register_with(self._config.namesrv_addr)
+        order_configs = await self._register_with(self.config.namesrv_addr)
         # One nameserver's word, and always the same one's: two that differ must not turn the flags for ever.
-        speaker = next((address for address in self._config.namesrv_addr if address in order_configs), None)
+        speaker = next((address for address in self.config.namesrv_addr if address in order_configs), None)
         if speaker is not None:
             self._on_order_config(order_configs[speaker])
 
@@ -115,7 +116,7 @@ class Registration:
         # Those that answer must hear of this broker each period, however long another one is away.
         if not self._changed.is_set() and trio.current_time() < self._period_end:
             # A slave that started together with its master looks for it again soon.
-            await self._register_with(self._config.namesrv_addr if self._awaits_master else tuple(self._failed))
+            await self._register_with(self.config.namesrv_addr if self._awaits_master else tuple(self._failed))
             return
         self._changed = trio.Event()
         waiting, self._waiting = self._waiting, []
@@ -130,19 +131,19 @@ class Registration:
         async with trio.open_nursery() as nursery:
             for address in addresses:
                 nursery.start_soon(self._register, address, body, order_configs)
-        if self._config.is_slave:
+        if self.config.is_slave:
             self._tell_master()
         return order_configs
 
     def _tell_master(self) -> None:
-        known = (self._masters[address] for address in self._config.namesrv_addr if address in self._masters)
+        known = (self._masters[address] for address in self.config.namesrv_addr if address in self._masters)
         master = next((master for master in known if master.master_addr is not None), None)
         if master is not None:
             self._awaits_master = False
             self._on_master(master)
 
     async def _register(self, address: str, body: bytes, order_configs: dict[str, list[str]]) -> None:
-        config = self._config
+        config = self.config
         header = RegisterBrokerRequestHeader(
             broker_name=config.broker_name,
             broker_addr=f"{config.broker_ip1}:{config.listen_port}",
@@ -174,7 +175,7 @@ class Registration:
     def _announced_topics(self) -> TopicConfigSerializeWrapper:
         """Return the topic table, with the broker's permission where the broker lacks read or write."""
         wrapper = self.topics.wrapper()
-        permission = self._config.broker_permission
+        permission = self.config.broker_permission
         if permission & Permission.READ and permission & Permission.WRITE:
             return wrapper
         table = {name: replace(topic, perm=permission) for name, topic in wrapper.topic_config_table.items()}
@@ -182,7 +183,7 @@ class Registration:
 
     async def unregister(self) -> None:
         """Tell all nameservers that the broker goes."""
-        config = self._config
+        config = self.config
         header = UnregisterBrokerRequestHeader(
             broker_name=config.broker_name,
             broker_addr=f"{config.broker_ip1}:{config.listen_port}",

@@ -5,7 +5,13 @@ Codes that are not here are answered with REQUEST_CODE_NOT_SUPPORTED.
 
 from typing import Final
 
-from rmqnode.broker.handlers.broker_info import get_broker_runtime_info
+from rmqnode.broker.handlers.access_control import (
+    delete_acl_config,
+    get_broker_cluster_acl,
+    update_and_create_acl_config,
+    update_global_white_addrs_config,
+)
+from rmqnode.broker.handlers.broker_info import get_broker_config, get_broker_runtime_info, update_broker_config
 from rmqnode.broker.handlers.cleaning import (
     clean_expired_consume_queue,
     clean_unused_topic,
@@ -13,6 +19,7 @@ from rmqnode.broker.handlers.cleaning import (
 )
 from rmqnode.broker.handlers.clients import (
     check_client_config,
+    get_all_producer_info,
     get_consumer_connection_list,
     get_consumer_list_by_group,
     get_producer_connection_list,
@@ -24,24 +31,37 @@ from rmqnode.broker.handlers.clients import (
 from rmqnode.broker.handlers.groups import (
     delete_subscription_group,
     get_all_subscription_group_config,
-    get_consume_stats,
     query_topic_consume_by_who,
     update_and_create_subscription_group,
 )
 from rmqnode.broker.handlers.offsets import (
+    clone_group_offset,
     get_all_consumer_offset,
     get_all_delay_offset,
     get_earliest_msg_storetime,
     get_max_offset,
     get_min_offset,
     query_consumer_offset,
+    query_correction_offset,
     search_offset_by_timestamp,
     update_consumer_offset,
 )
 from rmqnode.broker.handlers.pull import pull_message
-from rmqnode.broker.handlers.queries import query_message, view_message_by_id
+from rmqnode.broker.handlers.queries import query_consume_queue, query_message, view_message_by_id
+from rmqnode.broker.handlers.relays import (
+    consume_message_directly,
+    get_consumer_running_info,
+    invoke_broker_to_get_consumer_status,
+    invoke_broker_to_reset_offset,
+)
 from rmqnode.broker.handlers.send import send_message
 from rmqnode.broker.handlers.send_back import consumer_send_msg_back
+from rmqnode.broker.handlers.statistics import (
+    get_broker_consume_stats,
+    get_consume_stats,
+    query_consume_time_span,
+    view_broker_stats_data,
+)
 from rmqnode.broker.handlers.topics import (
     delete_topic,
     get_all_topic_config,
@@ -51,6 +71,22 @@ from rmqnode.broker.handlers.topics import (
     update_and_create_topic,
 )
 from rmqnode.broker.handlers.transactions import end_transaction, resume_check_half_message
+from rmqnode.protocol.admin_headers import (
+    CloneGroupOffsetRequestHeader,
+    ConsumeMessageDirectlyRequestHeader,
+    CreateAccessConfigRequestHeader,
+    DeleteAccessConfigRequestHeader,
+    GetBrokerConfigResponseHeader,
+    GetConsumerRunningInfoRequestHeader,
+    GetConsumerStatusRequestHeader,
+    GetConsumeStatsInBrokerRequestHeader,
+    QueryConsumeQueueRequestHeader,
+    QueryConsumeTimeSpanRequestHeader,
+    QueryCorrectionOffsetRequestHeader,
+    ResetOffsetRequestHeader,
+    UpdateGlobalWhiteAddrsConfigRequestHeader,
+    ViewBrokerStatsDataRequestHeader,
+)
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.headers import (
     ConsumerSendMsgBackRequestHeader,
@@ -115,6 +151,7 @@ ROUTES: Final = (
     Route(RequestCode.QUERY_MESSAGE, QueryMessageRequestHeader, QueryMessageResponseHeader, query_message),
     Route(RequestCode.VIEW_MESSAGE_BY_ID, ViewMessageRequestHeader, None, view_message_by_id),
     Route(RequestCode.RESUME_CHECK_HALF_MESSAGE, ResumeCheckHalfMessageRequestHeader, None, resume_check_half_message),
+    Route(RequestCode.QUERY_CONSUME_QUEUE, QueryConsumeQueueRequestHeader, None, query_consume_queue),
     # Topics.
     Route(RequestCode.UPDATE_AND_CREATE_TOPIC, CreateTopicRequestHeader, None, update_and_create_topic),
     Route(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader, None, delete_topic),
@@ -132,11 +169,30 @@ ROUTES: Final = (
     Route(RequestCode.DELETE_SUBSCRIPTIONGROUP, DeleteSubscriptionGroupRequestHeader, None, delete_subscription_group),
     Route(RequestCode.GET_CONSUMER_CONNECTION_LIST, GetConsumerListByGroupRequestHeader, None, get_consumer_connection_list),
     Route(RequestCode.GET_PRODUCER_CONNECTION_LIST, GetProducerConnectionListRequestHeader, None, get_producer_connection_list),
+    Route(RequestCode.GET_ALL_PRODUCER_INFO, NoHeader, None, get_all_producer_info),
     Route(RequestCode.GET_CONSUME_STATS, GetConsumeStatsRequestHeader, None, get_consume_stats),
     Route(RequestCode.QUERY_TOPIC_CONSUME_BY_WHO, TopicRequestHeader, None, query_topic_consume_by_who),
+    Route(RequestCode.QUERY_CONSUME_TIME_SPAN, QueryConsumeTimeSpanRequestHeader, None, query_consume_time_span),
+    Route(RequestCode.GET_BROKER_CONSUME_STATS, GetConsumeStatsInBrokerRequestHeader, None, get_broker_consume_stats),
+    Route(RequestCode.CLONE_GROUP_OFFSET, CloneGroupOffsetRequestHeader, None, clone_group_offset),
+    Route(RequestCode.QUERY_CORRECTION_OFFSET, QueryCorrectionOffsetRequestHeader, None, query_correction_offset),
     Route(RequestCode.GET_ALL_CONSUMER_OFFSET, NoHeader, None, get_all_consumer_offset),
     Route(RequestCode.GET_ALL_DELAY_OFFSET, NoHeader, None, get_all_delay_offset),
+    # Relayed to clients.
+    Route(RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, ResetOffsetRequestHeader, None, invoke_broker_to_reset_offset),
+    Route(RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS, GetConsumerStatusRequestHeader, None, invoke_broker_to_get_consumer_status),
+    Route(RequestCode.GET_CONSUMER_RUNNING_INFO, GetConsumerRunningInfoRequestHeader, None, get_consumer_running_info),
+    Route(RequestCode.CONSUME_MESSAGE_DIRECTLY, ConsumeMessageDirectlyRequestHeader, None, consume_message_directly),
+    # Access control.
+    Route(RequestCode.UPDATE_AND_CREATE_ACL_CONFIG, CreateAccessConfigRequestHeader, None, update_and_create_acl_config),
+    Route(RequestCode.DELETE_ACL_CONFIG, DeleteAccessConfigRequestHeader, None, delete_acl_config),
+    Route(RequestCode.UPDATE_GLOBAL_WHITE_ADDRS_CONFIG, UpdateGlobalWhiteAddrsConfigRequestHeader, None, update_global_white_addrs_config),
+    Route(RequestCode.GET_BROKER_CLUSTER_ACL_INFO, NoHeader, None, get_broker_cluster_acl),
+    Route(RequestCode.GET_BROKER_CLUSTER_ACL_CONFIG, NoHeader, None, get_broker_cluster_acl),
     # The broker itself.
+    Route(RequestCode.GET_BROKER_CONFIG, NoHeader, GetBrokerConfigResponseHeader, get_broker_config),
+    Route(RequestCode.UPDATE_BROKER_CONFIG, NoHeader, None, update_broker_config),
+    Route(RequestCode.VIEW_BROKER_STATS_DATA, ViewBrokerStatsDataRequestHeader, None, view_broker_stats_data),
     Route(RequestCode.GET_BROKER_RUNTIME_INFO, NoHeader, None, get_broker_runtime_info),
 )
 # fmt: on

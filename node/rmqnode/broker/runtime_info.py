@@ -1,57 +1,67 @@
 """What a broker says about itself in GET_BROKER_RUNTIME_INFO: Apache's keys, then those of replication.
 
-Java's tools (clusterList, brokerStatus) and consoles parse Apache's keys and fail without them. Rates, daily totals,
-put times and waiting times are not measured here and say 0.
-Source: AdminBrokerProcessor#prepareRuntimeInfo, StoreStatsService#getRuntimeInfo (RocketMQ 4.5.2).
+Java's tools (clusterList, brokerStatus) and consoles parse Apache's keys and fail without them; those of 5.x read some
+that are not in 4.5.2.
+Source: AdminBrokerProcessor#prepareRuntimeInfo, StoreStatsService#getRuntimeInfo (RocketMQ 4.5.2, 5.3.3).
 """
 
 import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from rmqnode.broker import system_topics
+from rmqnode.broker.statistics import Totals
+from rmqnode.store.disk import used_ratio
+from rmqnode.store.put_times import SPANS
 
 if TYPE_CHECKING:
     from rmqnode.broker.state import Broker
 
-_NOT_MEASURED: Final = (
-    "putMessageEntireTimeMax", "getMessageEntireTimeMax", "putMessageSizeTotal", "dispatchMaxBuffer",
-    "pageCacheLockTimeMills", "msgPutTotalYesterdayMorning", "msgPutTotalTodayMorning", "msgPutTotalTodayNow",
-    "msgGetTotalYesterdayMorning", "msgGetTotalTodayMorning", "msgGetTotalTodayNow", "sendThreadPoolQueueSize",
-    "pullThreadPoolQueueSize", "queryThreadPoolQueueSize", "EndTransactionQueueSize",
-    "sendThreadPoolQueueHeadWaitTimeMills", "pullThreadPoolQueueHeadWaitTimeMills",
-    "queryThreadPoolQueueHeadWaitTimeMills",
-)  # fmt: skip
-_TPS: Final = ("putTps", "getFoundTps", "getMissTps", "getTotalTps", "getTransferedTps", "getTransferredTps")
-"""The one before the last is 4.x's spelling, the last 5.x's; tools of either fail without theirs."""
+_NO_QUEUES: Final = tuple(
+    f"{queue}{figure}"
+    for queue, figures in (
+        ("sendThreadPoolQueue", ("Size", "HeadWaitTimeMills")),
+        ("pullThreadPoolQueue", ("Size", "HeadWaitTimeMills")),
+        ("queryThreadPoolQueue", ("Size", "HeadWaitTimeMills")),
+        ("litePullThreadPoolQueue", ("Size", "HeadWaitTimeMills")),
+        ("ackThreadPoolQueue", ("Size", "HeadWaitTimeMills")),
+        ("EndTransactionQueue", ("Size",)),
+    )
+    for figure in figures
+)
+"""Queues between threads: requests are handled where they are read, none ever waits."""
 _CONSTANT: Final = {
     "brokerVersionDesc": "V4_5_2",
     "brokerVersion": "317",
-    # Java says 1 when nothing was put, so that nobody divides by 0.
-    "putMessageTimesTotal": "1",
-    "putMessageAverageSize": "0.0",
-    "putMessageDistributeTime": "".join(
-        f"[{span}]:0 "
-        for span in (
-            "<=0ms", "0~10ms", "10~50ms", "50~100ms", "100~200ms", "200~500ms", "500ms~1s", "1~2s", "2~3s", "3~4s",
-            "4~5s", "5~10s", "10s~",
-        )
-    ),
+    "brokerActive": "true",
     "sendThreadPoolQueueCapacity": "10000",
     "pullThreadPoolQueueCapacity": "100000",
     "queryThreadPoolQueueCapacity": "20000",
+    "litePullThreadPoolQueueCapacity": "100000",
+    "ackThreadPoolQueueCapacity": "100000",
     "EndTransactionThreadPoolQueueCapacity": "100000",
     "remainTransientStoreBufferNumbs": "2147483647",
-}  # fmt: skip
+    # There is no lock around puts, no queue of dispatched ones and no timer wheel.
+    "pageCacheLockTimeMills": "0",
+    "dispatchMaxBuffer": "0",
+    "timerReadBehind": "0",
+    "timerOffsetBehind": "0",
+    "timerCongestNum": "0",
+    "timerEnqueueTps": "0.0",
+    "timerDequeueTps": "0.0",
+}
 
 
 def runtime_info(broker: "Broker") -> dict[str, str]:
     """Return the table of a broker as it is now; every value is text."""
+    totals = broker.statistics.totals()
     return {
-        **dict.fromkeys(_NOT_MEASURED, "0"),
-        **dict.fromkeys(_TPS, "0.0 0.0 0.0"),
+        **dict.fromkeys(_NO_QUEUES, "0"),
         **_CONSTANT,
         **_life(broker),
+        **_puts(broker, totals),
+        **_rates(broker, totals),
+        **_days(broker, totals),
         **_log(broker),
         **_disk(broker),
         **_delayed(broker),
@@ -69,6 +79,48 @@ def _life(broker: "Broker") -> dict[str, str]:
     }
 
 
+def _puts(broker: "Broker", totals: Totals) -> dict[str, str]:
+    statistics = broker.statistics
+    # Java says 1 when nothing was put, so that nobody divides by 0.
+    puts = totals.puts or 1
+    times = zip(SPANS, statistics.put_time_counts(totals), strict=True)
+    return {
+        "putMessageEntireTimeMax": str(broker.store.put_times.max_ms),
+        "getMessageEntireTimeMax": str(int(statistics.get_seconds_max * 1000)),
+        "putMessageTimesTotal": str(puts),
+        "putMessageSizeTotal": str(statistics.put_bytes),
+        "putMessageAverageSize": repr(statistics.put_bytes / puts),
+        "putMessageDistributeTime": "".join(f"[{span}]:{count} " for span, count in times),
+    }
+
+
+def _rates(broker: "Broker", totals: Totals) -> dict[str, str]:
+    def rates(count: Callable[[Totals], int]) -> str:
+        return broker.statistics.rates(totals, count)
+
+    transferred = rates(lambda each: each.gets)
+    return {
+        "putTps": rates(lambda each: each.puts),
+        "getFoundTps": rates(lambda each: each.gets_found),
+        "getMissTps": rates(lambda each: each.gets_missed),
+        "getTotalTps": rates(lambda each: each.gets_found + each.gets_missed),
+        # 4.x's spelling, then 5.x's; tools of either fail without theirs.
+        "getTransferedTps": transferred,
+        "getTransferredTps": transferred,
+    }
+
+
+def _days(broker: "Broker", totals: Totals) -> dict[str, str]:
+    statistics = broker.statistics
+    mornings = {
+        "YesterdayMorning": statistics.yesterday_morning,
+        "TodayMorning": statistics.today_morning,
+        "TodayNow": totals,
+    }
+    puts = {f"msgPutTotal{when}": str(each.puts) for when, each in mornings.items()}
+    return puts | {f"msgGetTotal{when}": str(each.gets) for when, each in mornings.items()}
+
+
 def _log(broker: "Broker") -> dict[str, str]:
     store = broker.store
     return {
@@ -84,20 +136,12 @@ def _log(broker: "Broker") -> dict[str, str]:
 def _disk(broker: "Broker") -> dict[str, str]:
     config = broker.config
     disk = os.statvfs(config.store_path_root_dir)
-    total, free = disk.f_frsize * disk.f_blocks, disk.f_frsize * disk.f_bavail
+    total, free = disk.f_frsize * disk.f_blocks, disk.f_frsize * disk.f_bfree
     return {
-        "commitLogDiskRatio": _disk_ratio(config.store_path_commit_log),
-        "consumeQueueDiskRatio": _disk_ratio(config.store_path_root_dir),
+        "commitLogDiskRatio": repr(used_ratio(config.store_path_commit_log)),
+        "consumeQueueDiskRatio": repr(used_ratio(config.store_path_root_dir / "consumequeue")),
         "commitLogDirCapacity": f"Total : {_readable_size(total)}, Free : {_readable_size(free)}.",
     }
-
-
-def _disk_ratio(folder: Path) -> str:
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return "-1.0"
-    return repr(1 - disk.f_bavail / max(1, disk.f_blocks))
 
 
 def _delayed(broker: "Broker") -> dict[str, str]:

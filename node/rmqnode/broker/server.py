@@ -128,6 +128,8 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.indexer.build)
     services.start_soon(broker.indexer.sync)
     services.start_soon(broker.cleaning.run)
+    services.start_soon(broker.statistics.run)
+    services.start_soon(broker.client_calls.run)
     services.start_soon(broker.held_pulls.answer_due_pulls)
     services.start_soon(broker.held_pulls.watch_timeouts)
     services.start_soon(_close_silent_clients, broker)

@@ -7,11 +7,13 @@ it, so that an outcome of a handler finds the one that finishes it.
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rmqnode.broker.cleaning import CleaningService
+from rmqnode.broker.client_calls import ClientCalls
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
+from rmqnode.broker.config_changes import ConfigChanges
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.delayed_delivery import DelayedDelivery
@@ -19,17 +21,19 @@ from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
 from rmqnode.broker.messages import MessageWriter
-from rmqnode.broker.outcome import AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
+from rmqnode.broker.outcome import AfterClients, AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
 from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
 from rmqnode.broker.replication import Replication
 from rmqnode.broker.slave_commits import SlaveCommits
 from rmqnode.broker.slave_sync import SlaveSync
+from rmqnode.broker.statistics import BrokerStatistics
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.broker.transactions import CheckBack, TransactionLedger, Transactions
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
 from rmqnode.net.dispatch import call_handler
+from rmqnode.protocol.bodies import DataVersion
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
@@ -68,6 +72,8 @@ class Broker:
     ) -> None:
         folder = config.store_path_root_dir / "config"
         self.config = config
+        self._changes = ConfigChanges(config)
+        self.config_version = DataVersion(timestamp=clock_ms())
         self.store = store
         self.clock_ms = clock_ms
         self.boot_timestamp_ms = clock_ms()
@@ -78,13 +84,15 @@ class Broker:
         self.registration.topics = self.topics
         self.groups = SubscriptionGroups(
             ConfigFile(folder / "subscriptionGroup.json"),
-            auto_create=config.auto_create_subscription_group,
+            may_auto_create=config.auto_create_subscription_group,
             clock_ms=clock_ms,
         )
         self.offsets = ConsumerOffsets(ConfigFile(folder / "consumerOffset.json"))
         self.clients = ClientTable(clock, self._notify_members)
+        self.client_calls = ClientCalls()
         self.clock = clock
         self.locks = QueueLocks(clock_ms)
+        self.statistics = BrokerStatistics(store, config.broker_cluster_name, clock_ms, clock)
         self.indexer = Indexer(store, lambda: self.flusher.expect_write())
         self.cleaning = CleaningService(store, config)
         self.flusher = Flusher(store, config, self.indexer.wake, self._flushed)
@@ -108,6 +116,32 @@ class Broker:
         sync = SlaveSync(client, self.topics, self.groups, self.offsets, self.slave_commits, self.delayed_delivery)
         self.replication = Replication(config, store, self.writer, self.flusher, self.held_pulls, client, sync)
 
+    def change_config(self, changes: Mapping[str, str]) -> None:
+        """Change keys of the configuration, all or none; see `config_changes`.
+
+        Raises:
+            ConfigError: An unknown key or a bad value.
+            NotChangeable: A key that never changes.
+            OSError: The change can't be kept.
+        """
+        before = self.config
+        config = self.config = self._changes.apply(before, changes)
+        self.config_version = self.config_version.next_version(self.clock_ms())
+        self.registration.config = config
+        self.topics.allow_auto_creation(config.auto_create_topic_enable)
+        self.groups.may_auto_create = config.auto_create_subscription_group
+        self.store.cleaner.use(
+            config.file_reserved_time_hours,
+            config.delete_when,
+            config.disk_max_used_space_ratio,
+            clean_file_forcibly_enable=config.clean_file_forcibly_enable,
+            disk_space_clean_forcibly_ratio=config.disk_space_clean_forcibly_ratio,
+            disk_space_warning_level_ratio=config.disk_space_warning_level_ratio,
+        )
+        if config.broker_permission != before.broker_permission:
+            # What nameservers are told of every topic is another table now.
+            self.topics.touch()
+
     def finish_later(self, outcome: object, request: Request[Any]) -> None:
         """Hand an outcome that is not a reply to the service that will answer it."""
         if isinstance(outcome, Hold):
@@ -120,6 +154,8 @@ class Broker:
             self.replication.answer_after_replication(outcome, request)
         elif isinstance(outcome, AfterRegistration):
             self.registration.answer_after_registration(outcome, request)
+        elif isinstance(outcome, AfterClients):
+            self.client_calls.answer_after_clients(outcome, request)
         else:
             raise AssertionError(f"no service finishes {outcome!r}")
 

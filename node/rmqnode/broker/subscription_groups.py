@@ -15,9 +15,10 @@ from rmqnode.store.config_file import ConfigFile
 class SubscriptionGroups:
     """Group name to `SubscriptionGroupConfig`, kept in `config/subscriptionGroup.json`."""
 
-    def __init__(self, file: ConfigFile, *, auto_create: bool, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, file: ConfigFile, *, may_auto_create: bool, clock_ms: Callable[[], int]) -> None:
         self._file = file
-        self._auto_create = auto_create
+        self.may_auto_create = may_auto_create
+        """Whether unknown groups are created when first seen."""
         self._clock_ms = clock_ms
         self._groups = {name: SubscriptionGroupConfig(group_name=name) for name in system_topics.BUILT_IN_GROUPS}
         self.data_version = DataVersion()
@@ -33,7 +34,7 @@ class SubscriptionGroups:
     def find(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group, created with defaults when that is allowed; None when it is not."""
         found = self._groups.get(group)
-        may_create = self._auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
+        may_create = self.may_auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
         if found is None and may_create and is_legal_group(group):
             found = SubscriptionGroupConfig(group_name=group)
             self.put(found)

@@ -38,6 +38,10 @@ class TopicTable:
         self._file = file
         self._clock_ms = clock_ms
         self._on_change = on_change
+        self._template = _topic(
+            system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, config.default_topic_queue_nums, perm=_TEMPLATE
+        )
+        self._may_auto_create = config.auto_create_topic_enable
         self._topics = {topic.topic_name: topic for topic in _built_in_topics(config)}
         self.system_topic_names = frozenset(self._topics)
         self.data_version = DataVersion(timestamp=clock_ms())
@@ -74,7 +78,7 @@ class TopicTable:
         The template (normally `TBW102`) gives permission and the upper limit of queues; one without the inherit
         bit allows nothing, and None is returned. A retry topic needs no template.
         """
-        template = self._topics.get(default_topic)
+        template = self._template_named(default_topic)
         if template is not None and template.perm & Permission.INHERIT:
             queue_nums = max(0, min(default_topic_queue_nums, template.write_queue_nums))
             created = TopicConfig(
@@ -91,6 +95,21 @@ class TopicTable:
             return None
         self.put(created)
         return created
+
+    def _template_named(self, name: str) -> TopicConfig | None:
+        if name != system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
+            return self._topics.get(name)
+        return self._topics.get(name) if self._may_auto_create else None
+
+    def allow_auto_creation(self, is_allowed: bool) -> None:
+        """Let sends create topics by the template `TBW102` from now on, or not."""
+        self._may_auto_create = is_allowed
+        if is_allowed and self._template.topic_name not in self._topics:
+            self.put(self._template)
+
+    def touch(self) -> None:
+        """Let the nameservers be told everything again, under a new version."""
+        self._changed()
 
     def create_if_absent(self, topic: str, queue_nums: int, perm: int = _READ_WRITE) -> TopicConfig:
         """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""

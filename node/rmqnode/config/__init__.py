@@ -5,6 +5,7 @@ from rmqnode.config.check import Loaded, check_properties, config_properties
 from rmqnode.config.errors import ConfigError
 from rmqnode.config.load import load_broker_config, load_nameserver_config
 from rmqnode.config.nameserver import NameserverConfig
+from rmqnode.config.overlay import overlay_path, read_overlay
 from rmqnode.config.properties import PropertiesText, Property, parse_properties, render_properties
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "config_properties",
     "load_broker_config",
     "load_nameserver_config",
+    "overlay_path",
     "parse_properties",
+    "read_overlay",
     "render_properties",
 ]

@@ -60,6 +60,8 @@ class BrokerConfig:
     """Master (confirming alone or with a slave) or slave."""
     broker_permission: int = prop("brokerPermission", 6, kinds.integer(0, 15))
     """Permission of the whole broker: 4 read, 2 write, 6 both."""
+    broker_config_path: Path | None = prop("brokerConfigPath", None, kinds.path())
+    """File that the broker was started with; changes of a running broker are kept beside it."""
     region_id: str = prop("regionId", "DefaultRegion", kinds.text())
     """`MSG_REGION` of send responses."""
 

@@ -9,7 +9,8 @@ from rmqnode.config.broker import BrokerConfig
 from rmqnode.config.check import Loaded, NodeKind, check_entries, entries_of
 from rmqnode.config.errors import ConfigError
 from rmqnode.config.nameserver import NameserverConfig
-from rmqnode.config.properties import scan_properties
+from rmqnode.config.overlay import overlay_path
+from rmqnode.config.properties import PropertiesText, scan_properties
 
 FILE_SIZE_BYTES_MAX = 1024 * 1024
 """A configuration file is a few hundred lines; anything larger is the wrong file."""
@@ -18,7 +19,7 @@ FILE_SIZE_BYTES_MAX = 1024 * 1024
 def load_broker_config(
     path: Path, overrides: Mapping[str, str] = {}, *, environment: Mapping[str, str] = {}
 ) -> Loaded[BrokerConfig]:
-    """Load a `broker.conf`.
+    """Load a `broker.conf` with its overlay; its own path becomes `broker_config_path`.
 
     Args:
         path: The file.
@@ -29,7 +30,12 @@ def load_broker_config(
         ConfigError: With every problem of file and overrides.
     """
     fallback = environment.get("NAMESRV_ADDR")
-    return _load("broker", path, overrides, {"namesrvAddr": fallback} if fallback else {})
+    overlay = overlay_path(path)
+    changes = scan_properties(_read(overlay), str(overlay)) if overlay.exists() else PropertiesText()
+    loaded = _load("broker", path, overrides, {"namesrvAddr": fallback} if fallback else {}, changes, str(overlay))
+    changed = ", ".join(f"{each.key}={each.value}" for each in changes.properties)
+    notices = [f"{overlay}: changed while the broker ran, and kept: {changed}"] if changed else []
+    return Loaded(replace(loaded.config, broker_config_path=path), [*loaded.notices, *notices])
 
 
 def load_nameserver_config(path: Path, overrides: Mapping[str, str] = {}) -> Loaded[NameserverConfig]:
@@ -38,24 +44,33 @@ def load_nameserver_config(path: Path, overrides: Mapping[str, str] = {}) -> Loa
     Raises:
         ConfigError: With every problem of file and overrides.
     """
-    loaded = _load("nameserver", path, overrides, {})
+    loaded = _load("nameserver", path, overrides, {}, PropertiesText(), "")
     return Loaded(replace(loaded.config, config_store_path=path), loaded.notices)
 
 
-def _load(kind: NodeKind, path: Path, overrides: Mapping[str, str], fallbacks: Mapping[str, str]) -> Loaded[Any]:
+def _load(
+    kind: NodeKind,
+    path: Path,
+    overrides: Mapping[str, str],
+    fallbacks: Mapping[str, str],
+    overlay: PropertiesText,
+    overlay_name: str,
+) -> Loaded[Any]:
     text = scan_properties(_read(path), str(path))
+    unreadable = [*text.problems, *overlay.problems]
     entries = [
         *entries_of(fallbacks, "environment"),
         *entries_of(text.properties, str(path)),
+        *entries_of(overlay.properties, overlay_name),
         *entries_of(overrides, "command line"),
     ]
     try:
         loaded = check_entries(kind, entries)
     except ConfigError as error:
-        raise ConfigError([*text.problems, *error.problems]) from None
-    if text.problems:
-        raise ConfigError(text.problems)
-    return Loaded(loaded.config, [*text.notices, *loaded.notices])
+        raise ConfigError([*unreadable, *error.problems]) from None
+    if unreadable:
+        raise ConfigError(unreadable)
+    return Loaded(loaded.config, [*text.notices, *overlay.notices, *loaded.notices])
 
 
 def _read(path: Path) -> bytes:

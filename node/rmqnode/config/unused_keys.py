@@ -123,7 +123,7 @@ _BROKER_DOUBLES = """
 _BROKER_TEXTS = """
     authConfigPath authenticationMetadataProvider authenticationProvider authenticationStrategy
     authenticationWhitelist authorizationMetadataProvider authorizationProvider authorizationStrategy
-    authorizationWhitelist bottomMostCompressionTypeForConsumeQueueStore brokerConfigPath clusterName
+    authorizationWhitelist bottomMostCompressionTypeForConsumeQueueStore clusterName
     configBlackList configManagerVersion configName controllerAddr dLegerGroup dLegerPeers dLegerSelfId
     defaultMessageRequestMode initAuthenticationUser innerClientAuthenticationCredentials
     metricsExporterType metricsGrpcExporterHeader metricsGrpcExporterTarget metricsLabel

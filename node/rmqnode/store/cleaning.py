@@ -16,6 +16,7 @@ judged for itself; in 4.5.2 the consume queues' disk, when it has space, calls o
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,27 @@ class Cleaner:
         self._takes_any = False
         self.full_folder: Path | None = None
         """Folder whose disk is so full that messages are refused."""
+
+    def use(
+        self,
+        file_reserved_time_hours: int,
+        delete_when: tuple[int, ...],
+        disk_max_used_space_ratio: int,
+        *,
+        clean_file_forcibly_enable: bool,
+        disk_space_clean_forcibly_ratio: int,
+        disk_space_warning_level_ratio: int,
+    ) -> None:
+        """Clean by other limits from now on; see `StoreOptions`."""
+        self._options = replace(
+            self._options,
+            file_reserved_time_hours=file_reserved_time_hours,
+            delete_when=delete_when,
+            disk_max_used_space_ratio=disk_max_used_space_ratio,
+            clean_file_forcibly_enable=clean_file_forcibly_enable,
+            disk_space_clean_forcibly_ratio=disk_space_clean_forcibly_ratio,
+            disk_space_warning_level_ratio=disk_space_warning_level_ratio,
+        )
 
     def clean_soon(self) -> None:
         """Let the next rounds delete expired commit log files at any hour of the day."""

@@ -10,6 +10,7 @@ Source: DefaultMessageStore, CommitLog#putMessage (RocketMQ 4.5.2).
 import errno
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Final
 from zlib import crc32
@@ -24,6 +25,7 @@ from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.reading import query_messages, read_messages, search_by_time, store_time_of_unit
 from rmqnode.store.record import (
@@ -71,6 +73,8 @@ class MessageStore:
         self._checkpointing = Checkpointing(self._log, self._table, self.index, self._checkpoint)
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
+        self.put_times = PutTimes()
+        """Of the puts that had to make a file."""
         self._replica: Replica | None = None
         self._is_open = False
         self._out_of_space: Path | None = None
@@ -270,6 +274,7 @@ class MessageStore:
         if size > self._size_max:
             return PutStatus.MESSAGE_ILLEGAL
         folder = self._options.commit_log_dir
+        begin = perf_counter()
         try:
             # The queue last: the log may let the budget unmap the queue that has been mapped longest.
             if self._log.wrote_offset + size > self._log.limit:
@@ -286,6 +291,7 @@ class MessageStore:
             return PutStatus.SERVICE_NOT_AVAILABLE
         self._out_of_space = None
         self._queues[queue.topic, queue.queue_id] = queue
+        self.put_times.note(perf_counter() - begin)
         return PutStatus.OK
 
     @property

@@ -16,6 +16,7 @@ from rmqnode.protocol.bodies import (
     MessageModel,
     MessageQueue,
     ProducerConnection,
+    ProducerTableInfo,
     SubscriptionData,
     SubscriptionGroupConfig,
     UnlockBatchRequestBody,
@@ -269,3 +270,17 @@ def test_locks_outlive_a_connection(rig: Any) -> None:
 def test_a_lock_request_without_queues_locks_nothing(rig: Any) -> None:
     assert lock(rig, "c1") == set()
     assert rig.ask(RequestCode.LOCK_BATCH_MQ, body=b"{}").code == ResponseCode.SUCCESS
+
+
+def test_all_producers_are_named_by_group(rig: Any, new_connection: Connect) -> None:
+    rig.heartbeat(producers=("p", "q"), client_id="c1")
+    rig.clock.now_ms += 3000
+    rig.heartbeat(producers=("p",), client_id="c2", connection=new_connection("10.0.0.9:1"))
+    table = ProducerTableInfo.decode(rig.ask(RequestCode.GET_ALL_PRODUCER_INFO).body).data
+    assert {group: [each.client_id for each in members] for group, members in table.items()} == {
+        "p": ["c1", "c2"],
+        "q": ["c1"],
+    }
+    first, second = table["p"]
+    assert (first.remote_ip, first.language, first.version) == ("10.1.2.3:4567", LanguageCode.JAVA, 317)
+    assert (first.last_update_timestamp, second.last_update_timestamp) == (rig.clock.now_ms - 3000, rig.clock.now_ms)

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper, DelayOffsetSerializeWrapper
+from rmqnode.protocol.admin_headers import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
+from rmqnode.protocol.bodies import (
+    ConsumerOffsetSerializeWrapper,
+    DelayOffsetSerializeWrapper,
+    QueryCorrectionOffsetBody,
+)
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import (
     QueryConsumerOffsetRequestHeader,
@@ -153,3 +158,44 @@ def test_where_no_message_begins_none_is_found(rig: Any, offset: int) -> None:
     reply = rig.ask(RequestCode.VIEW_MESSAGE_BY_ID, ViewMessageRequestHeader(offset))
     remark = f"can not find message by the offset, {offset}"
     assert (reply.code, reply.remark) == (ResponseCode.SYSTEM_ERROR, remark)
+
+
+# --- offsets of whole groups ---
+
+
+def test_a_group_is_cloned_topic_by_topic(rig: Any) -> None:
+    for topic in ("t", "u"):
+        rig.create_topic(topic)
+        rig.broker.offsets.commit("g", topic, 0, 5)
+    rig.broker.offsets.commit("g", "gone", 0, 5)
+    rig.broker.offsets.commit("h", "t", 1, 9)
+    clone = RequestCode.CLONE_GROUP_OFFSET
+    assert rig.ask(clone, CloneGroupOffsetRequestHeader("g", "h", "t")).code == 0
+    assert [rig.broker.offsets.find("h", "t", queue_id) for queue_id in (0, 1)] == [5, None]
+    assert list(rig.broker.offsets.topics_of("h")) == ["t"]
+    assert rig.ask(clone, CloneGroupOffsetRequestHeader("g", "h", "missing")).code == 0
+    rig.heartbeat("g", topics={"t": "*"})
+    rig.ask(clone, CloneGroupOffsetRequestHeader("g", "i"))
+    assert set(rig.broker.offsets.topics_of("i")) == {"t"}
+    rig.ask(clone, CloneGroupOffsetRequestHeader("g", "i", offline=True))
+    assert set(rig.broker.offsets.topics_of("i")) == {"t", "u"}
+    rig.broker.offsets.commit("g", "t", 0, 6)
+    assert rig.broker.offsets.find("h", "t", 0) == 5
+
+
+def test_the_correction_of_a_group_is_the_least_offset_of_the_others(rig: Any) -> None:
+    rig.create_topic("t")
+    for group, offset in (("a", 7), ("b", 3), ("slow", 1), ("me", 5)):
+        rig.broker.offsets.commit(group, "t", 0, offset)
+    rig.broker.offsets.commit("a", "t", 1, 4)
+    rig.broker.offsets.commit("a", "other", 2, 4)
+
+    def ask(compare: str, filtered: str | None) -> dict[int, int]:
+        header = QueryCorrectionOffsetRequestHeader(compare, "t", filtered)
+        reply = rig.ask(RequestCode.QUERY_CORRECTION_OFFSET, header)
+        return QueryCorrectionOffsetBody.decode(reply.body).correction_offsets
+
+    assert ask("nobody", None) == {0: 1, 1: 4}
+    assert ask("me", "slow,me") == {0: 3, 1: 4}
+    assert ask("b", "slow,b") == {0: 2**63 - 1, 1: 4}
+    assert rig.broker.offsets.find("slow", "t", 0) == 1

@@ -8,6 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
+from rmqnode.protocol.bodies import QueryConsumeQueueResponseBody
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import QueryMessageRequestHeader
 
@@ -82,3 +84,44 @@ async def test_messages_are_indexed_without_being_asked_for(rig: Any, nursery: t
             while rig.store.index.is_behind:
                 await trio.testing.wait_all_tasks_blocked(0.001)
     nursery.cancel_scope.cancel()
+
+
+# --- units of a queue ---
+
+
+def units(rig: Any, index: int, count: int = 10, **fields: Any) -> tuple[Any, QueryConsumeQueueResponseBody]:
+    header = QueryConsumeQueueRequestHeader(topic="t", queue_id=0, index=index, count=count, **fields)
+    reply = rig.ask(RequestCode.QUERY_CONSUME_QUEUE, header)
+    return reply, QueryConsumeQueueResponseBody.decode(reply.body)
+
+
+def test_the_units_of_a_queue_are_shown_as_they_are(rig: Any) -> None:
+    for tag in ("a", "b", "c"):
+        rig.send(properties={"TAGS": tag})
+    reply, body = units(rig, 1, 1)
+    assert (reply.code, reply.remark) == (0, None)
+    assert (body.min_queue_index, body.max_queue_index) == (0, 3)
+    (unit,) = body.queue_data or []
+    assert (unit.physic_offset, unit.physic_size, unit.tags_code) == rig.store.unit("t", 0, 1)
+    assert len(units(rig, 0, 2**31 - 1)[1].queue_data or []) == 3
+    assert units(rig, 0, -5)[1].queue_data == []
+
+
+def test_units_that_are_not_there_are_told_of(rig: Any) -> None:
+    header = QueryConsumeQueueRequestHeader(topic="t", queue_id=0, index=0, count=1)
+    reply = rig.ask(RequestCode.QUERY_CONSUME_QUEUE, header)
+    assert (reply.code, reply.remark) == (ResponseCode.SYSTEM_ERROR, "0@t is not exist!")
+    rig.send()
+    for index in (-1, 1, 2**62):
+        reply, body = units(rig, index)
+        assert (reply.code, reply.remark) == (0, f"Index {index} of 0@t is not exist!")
+        assert (body.queue_data, body.max_queue_index) == (None, 1)
+
+
+def test_the_subscription_of_a_group_comes_with_the_units(rig: Any) -> None:
+    rig.send()
+    assert units(rig, 0, consumer_group="g")[1].filter_data == "g@t is not online!"
+    rig.heartbeat("g", topics={"t": "a || b"})
+    body = units(rig, 0, consumer_group="g")[1]
+    assert body.subscription_data is not None
+    assert (body.subscription_data.sub_string, body.filter_data) == ("a || b", "null")

@@ -327,7 +327,7 @@ async def test_runtime_info_has_every_key_that_java_tools_read(world: World) -> 
     assert int(info["commitLogMaxOffset"]) > 0
     assert int(info["earliestMessageTimeStamp"]) == int(info["lastStoreTimestamp"]) > 0
     assert 0 <= float(info["commitLogDiskRatio"]) <= 1
-    assert info["putTps"].split(" ") == ["0.0"] * 3
+    assert all(0 < float(rate) <= 1 for rate in info["putTps"].split(" "))
     assert info["runtime"].startswith("[ 0 days, 0 hours, 0 minutes, ")
     assert info["commitLogDirCapacity"].startswith("Total : ")
     wanted = """

@@ -19,10 +19,11 @@ from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.server import VIP_PORT_DISTANCE, serve_broker
 from rmqnode.config import BrokerConfig, FlushDiskType
 from rmqnode.net.client import RemotingClient
+from rmqnode.net.connection import Connection
 from rmqnode.net.listening import BindError
 from rmqnode.protocol.bodies import ConsumerData, HeartbeatData, SubscriptionData
 from rmqnode.protocol.codes import RequestCode, ResponseCode
-from rmqnode.protocol.command import Command
+from rmqnode.protocol.command import FLAG_RESPONSE, Command
 from rmqnode.protocol.message import decode_records
 from rmqnode.store import StoreError
 from tests.ports import free_port
@@ -253,3 +254,43 @@ async def test_no_request_of_the_table_brings_the_broker_down(config: BrokerConf
     async with running(config) as ask:
         assert (await ask(RequestCode.PULL_MESSAGE, untouched)).code == ResponseCode.SUCCESS
     assert {entry.name for entry in config.store_path_root_dir.parent.iterdir()} == {"store"}
+
+
+async def test_a_tool_reaches_a_consumer_through_the_broker(config: BrokerConfig) -> None:
+    """The consumer answers over its own connection; one that leaves or is silent is told of."""
+    address = f"127.0.0.1:{config.listen_port}"
+    told: list[Command] = []
+
+    def answer(connection: Connection, command: Command) -> None:
+        told.append(command)
+        if (command.ext_fields or {}).get("jstackEnable") == "true":
+            connection.close("enough")
+        else:
+            connection.send(Command(code=0, opaque=command.opaque, flag=FLAG_RESPONSE, body=b'{"said":1}'))
+
+    heartbeat = HeartbeatData(client_id="c1", consumer_data_set=[ConsumerData(group_name="g")])
+    async with running(config) as ask, RemotingClient(on_request=answer) as consumer:
+        await consumer.request(address, Command(code=RequestCode.HEART_BEAT, body=heartbeat.encode(), language="JAVA"))
+        fields = {"consumerGroup": "g", "clientId": "c1"}
+        reply = await ask(RequestCode.GET_CONSUMER_RUNNING_INFO, fields)
+        assert (reply.code, reply.body) == (0, b'{"said":1}')
+        info = [each for each in told if each.code == RequestCode.GET_CONSUMER_RUNNING_INFO]
+        assert info[0].ext_fields == fields | {"jstackEnable": "false"}
+        reply = await ask(RequestCode.GET_CONSUMER_RUNNING_INFO, fields | {"jstackEnable": "true"})
+        assert reply.code == ResponseCode.SYSTEM_ERROR
+        assert (reply.remark or "").startswith("invoke consumer <g> <c1> Exception: ")
+        reply = await ask(RequestCode.GET_CONSUMER_RUNNING_INFO, fields)
+        assert reply.remark == "The Consumer <g> <c1> not online"
+
+
+async def test_a_consumer_that_does_not_answer_costs_the_tool_a_timeout(
+    config: BrokerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmqnode.broker.handlers.relays._CALL_TIMEOUT_SECONDS", 0.2)
+    heartbeat = HeartbeatData(client_id="c1", consumer_data_set=[ConsumerData(group_name="g")])
+    async with running(config) as ask, RemotingClient() as consumer:
+        command = Command(code=RequestCode.HEART_BEAT, body=heartbeat.encode(), language="JAVA")
+        await consumer.request(f"127.0.0.1:{config.listen_port}", command)
+        reply = await ask(RequestCode.GET_CONSUMER_RUNNING_INFO, {"consumerGroup": "g", "clientId": "c1"})
+        assert reply.code == ResponseCode.CONSUME_MSG_TIMEOUT
+        assert (reply.remark or "").startswith("consumer <g> <c1> Timeout: ")

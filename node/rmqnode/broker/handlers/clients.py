@@ -17,6 +17,8 @@ from rmqnode.protocol.bodies import (
     LockBatchRequestBody,
     LockBatchResponseBody,
     ProducerConnection,
+    ProducerInfo,
+    ProducerTableInfo,
     UnlockBatchRequestBody,
 )
 from rmqnode.protocol.codes import LanguageCode, ResponseCode
@@ -98,6 +100,26 @@ def get_producer_connection_list(broker: Broker, request: Request[GetProducerCon
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     connections = [_connection(connection.peer, member) for connection, member in members.items()]
     return Reply(body=ProducerConnection(connection_set=connections).encode())
+
+
+def get_all_producer_info(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Answer the members of all producer groups (since 4.9)."""
+    table = {
+        group: [_producer(broker, connection.peer, member) for connection, member in members.items()]
+        for group, members in broker.clients.producer_groups().items()
+    }
+    return Reply(body=ProducerTableInfo(data=table).encode())
+
+
+def _producer(broker: Broker, peer: str, member: Member) -> ProducerInfo:
+    silent_ms = int((broker.clock() - member.last_heartbeat) * 1000)
+    return ProducerInfo(
+        client_id=member.client_id,
+        remote_ip=peer,
+        language=LanguageCode[member.language],
+        version=member.version,
+        last_update_timestamp=broker.clock_ms() - silent_ms,
+    )
 
 
 def lock_batch_mq(broker: Broker, request: Request[NoHeader]) -> Reply:

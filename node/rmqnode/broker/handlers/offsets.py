@@ -1,10 +1,15 @@
 """Offsets: what a group committed, where queues begin and end, which message was stored at a time.
 
-Source: `ConsumerManageProcessor`, `AdminBrokerProcessor` (RocketMQ 4.5.2).
+Source: `ConsumerManageProcessor`, `AdminBrokerProcessor` (RocketMQ 4.5.2). Differs: QUERY_CORRECTION_OFFSET only leaves
+the groups out that are to be filtered, where 4.5.2 deletes their offsets of all topics.
 """
+
+from typing import Final
 
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol.admin_headers import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
+from rmqnode.protocol.bodies import QueryCorrectionOffsetBody
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
     GetEarliestMsgStoretimeResponseHeader,
@@ -18,6 +23,9 @@ from rmqnode.protocol.headers import (
     UpdateConsumerOffsetResponseHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
+
+_BEHIND_ALL: Final = 2**63 - 1
+"""What QUERY_CORRECTION_OFFSET says of a queue in which the compared group is behind every other: no correction."""
 
 
 def query_consumer_offset(broker: Broker, request: Request[QueryConsumerOffsetRequestHeader]) -> Reply:
@@ -86,3 +94,31 @@ def get_all_consumer_offset(broker: Broker, request: Request[NoHeader]) -> Reply
 def get_all_delay_offset(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Answer how far delayed delivery is; slaves ask for it."""
     return Reply(body=broker.delayed_delivery.encode())
+
+
+def clone_group_offset(broker: Broker, request: Request[CloneGroupOffsetRequestHeader]) -> Reply:
+    """Let a group be where another one is, in one topic or in all of the other's."""
+    header = request.header
+    source = broker.clients.consumer_group(header.src_group)
+    for topic in [header.topic] if header.topic else list(broker.offsets.topics_of(header.src_group)):
+        is_abandoned = source is not None and bool(source.subscriptions) and topic not in source.subscriptions
+        if broker.topics.get(topic) is not None and (header.offline or not is_abandoned):
+            broker.offsets.clone(header.src_group, header.dest_group, topic)
+    return Reply()
+
+
+def query_correction_offset(broker: Broker, request: Request[QueryCorrectionOffsetRequestHeader]) -> Reply:
+    """Answer the least offset of all groups in each queue, for a group that is to be moved there."""
+    header = request.header
+    left_out = set((header.filter_groups or "").split(","))
+    least: dict[int, int] = {}
+    for group, offsets in broker.offsets.of_topic(header.topic):
+        if group not in left_out:
+            for queue_id, offset in offsets.items():
+                if offset >= broker.store.min_offset(header.topic, queue_id):
+                    least[queue_id] = min(offset, least.get(queue_id, offset))
+    for queue_id in least:
+        compared = broker.offsets.find(header.compare_group, header.topic, queue_id)
+        if compared is not None and least[queue_id] > compared:
+            least[queue_id] = _BEHIND_ALL
+    return Reply(body=QueryCorrectionOffsetBody(correction_offsets=least).encode())

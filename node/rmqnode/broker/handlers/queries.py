@@ -1,6 +1,8 @@
-"""Single messages: by key or unique key over the index, by the physical offset in their id.
+"""Single messages: by key or unique key over the index, by the physical offset in their id, by their queue's units.
 
-Source: `QueryMessageProcessor` (RocketMQ 4.5.2). Differs: a query sees every message that was sent before it.
+Source: `QueryMessageProcessor`, `AdminBrokerProcessor#queryConsumeQueue` (RocketMQ 4.5.2). Differs: a query by key sees
+every message that was sent before it; QUERY_CONSUME_QUEUE answers what it found, as since 4.6, where 4.5.2 writes the
+body before it looks.
 """
 
 from typing import Final
@@ -8,6 +10,8 @@ from typing import Final
 from rmqnode.broker.outcome import AfterIndexing
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
+from rmqnode.protocol.bodies import ConsumeQueueData, QueryConsumeQueueResponseBody, SubscriptionData
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
     QueryMessageRequestHeader,
@@ -15,6 +19,10 @@ from rmqnode.protocol.headers import (
     ViewMessageRequestHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
+from rmqnode.store.consume_queue import UNIT
+
+_UNITS_MAX: Final = 10_000
+"""Units that one QUERY_CONSUME_QUEUE answers at most."""
 
 _NOT_FOUND: Final = "can not find message, maybe time range not correct"
 
@@ -47,3 +55,39 @@ def view_message_by_id(broker: Broker, request: Request[ViewMessageRequestHeader
         remark = f"can not find message by the offset, {request.header.offset}"
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     return Reply(body=[record])
+
+
+def query_consume_queue(broker: Broker, request: Request[QueryConsumeQueueRequestHeader]) -> Reply:
+    """Answer units of a queue as they are, with a group's subscription if one is named."""
+    header = request.header
+    queue = broker.store.queues().get((header.topic, header.queue_id))
+    if queue is None:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"{header.queue_id}@{header.topic} is not exist!")
+    is_there = queue.min_queue_offset <= header.index
+    units = queue.units(header.index, max(0, min(header.count, _UNITS_MAX))) if is_there else None
+    remark = f"Index {header.index} of {header.queue_id}@{header.topic} is not exist!" if units is None else None
+    subscription, filter_data = _filter_of(broker, header)
+    body = QueryConsumeQueueResponseBody(
+        subscription_data=subscription,
+        filter_data=filter_data,
+        queue_data=None
+        if units is None
+        else [
+            ConsumeQueueData(physic_offset=physical_offset, physic_size=size, tags_code=tags_code)
+            for physical_offset, size, tags_code in UNIT.iter_unpack(units)
+        ],
+        max_queue_index=queue.max_queue_offset,
+        min_queue_index=queue.min_queue_offset,
+    )
+    return Reply(remark=remark, body=body.encode())
+
+
+def _filter_of(broker: Broker, header: QueryConsumeQueueRequestHeader) -> tuple[SubscriptionData | None, str | None]:
+    """Return a group's subscription of the topic, and what Apache's says about its filter."""
+    if header.consumer_group is None:
+        return None, None
+    group = broker.clients.consumer_group(header.consumer_group)
+    subscription = None if group is None else group.subscriptions.get(header.topic)
+    if subscription is None:
+        return None, f"{header.consumer_group}@{header.topic} is not online!"
+    return subscription, "null"

@@ -56,6 +56,7 @@ def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackR
     result = broker.writer.put(_copy(stored, topic.topic_name, queue_id, properties))
     if result.status is not PutStatus.OK:
         raise RequestError(ResponseCode.SYSTEM_ERROR, result.status.name)
+    broker.statistics.sent_back(header.group, properties[PropertyName.RETRY_TOPIC])
     return Reply()
 
 

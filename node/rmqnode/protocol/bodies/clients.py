@@ -124,6 +124,24 @@ class ProducerConnection(Body, frozen=True):
     connection_set: list[Connection] = field(default_factory=list)
 
 
+class ProducerInfo(Body, frozen=True):
+    """One connected producer, as GET_ALL_PRODUCER_INFO names it."""
+
+    client_id: str = ""
+    remote_ip: str = field(name="remoteIP", default="")
+    """`ip:port` as the broker sees it."""
+    language: LanguageCode | None = None
+    version: I32 = 0
+    last_update_timestamp: I64 = 0
+    """Its last heartbeat, ms since the epoch."""
+
+
+class ProducerTableInfo(Body, frozen=True):
+    """Reply of GET_ALL_PRODUCER_INFO (since 4.9): producer group to its members."""
+
+    data: dict[str, list[ProducerInfo]] = field(default_factory=dict)
+
+
 class ConsumerConnection(Body, frozen=True):
     """Reply of GET_CONSUMER_CONNECTION_LIST."""
 
