@@ -8,6 +8,7 @@ from rmqctl.cli.output import narrate, print_json, print_result, print_table
 from rmqctl.client.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.model import ClusterModel, Role
 from rmqctl.profile.stored import load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
@@ -30,6 +31,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     problems: list[str]
     nodes: list[NodeReport]
     replication: list[ReplicaStatus] = []
+    drift: list[Drift] = []
 
 
 def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: JsonOption = False) -> int:
@@ -41,10 +43,14 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
     report = ask_status(chosen) if chosen.is_supervised() else _unsupervised(chosen, stored.model)
     model = stored.model
     replication = _replication(model) if report.state != "stopped" else []
+    drift = find_drift(model, chosen)
     if json_output:
-        print_json(ClusterStatus(chosen.name, model.engine, report.state, report.problems, report.nodes, replication))
+        print_json(
+            ClusterStatus(chosen.name, model.engine, report.state, report.problems, report.nodes, replication, drift)
+        )
     else:
         _print_status(chosen, model, report, replication)
+        narrate_drift(drift)
     return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
 
 
@@ -112,6 +118,14 @@ def _print_status(
                 print_result(f"  {line}")
     if report.state == "unsupervised":
         narrate("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
+
+
+def narrate_drift(drift: list[Drift]) -> None:
+    """Say which brokers keep a configuration that is not the profile's."""
+    if drift:
+        narrate("changed while brokers ran (updateBrokerConfig), and kept in broker.overlay.conf beside broker.conf:")
+    for each in drift:
+        narrate(f"  {each}")
 
 
 def _row(node: NodeReport) -> list[str]:

@@ -16,9 +16,11 @@ from rmqctl.cli.options import (
 )
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
+from rmqctl.cli.status import narrate_drift
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.changes import describe_changes
+from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan, UpOptions, cluster_home, plan_cluster
@@ -85,7 +87,8 @@ def up(
             start_seconds = timeout or (_JAVA_TIMEOUT_SECONDS if plan.model.has_java_nodes else _TIMEOUT_SECONDS)
             start = ClusterStart(launcher, plan, foreground, start_seconds)
             start.run()
-        _print_up(plan.model, start.changes, time.monotonic() - early.begun, json_output)
+        drift = find_drift(plan.model, chosen)
+        _print_up(plan.model, start.changes, drift, time.monotonic() - early.begun, json_output)
         return start.stay() if foreground else ExitCode.DONE
 
 
@@ -135,7 +138,9 @@ def _report_running(plan: ClusterPlan, options: UpOptions, json_output: bool) ->
     return ExitCode.REFUSED if options.asks_for_change else ExitCode.DONE
 
 
-def _print_up(model: ClusterModel, changes: dict[str, NodeChanged], seconds: float, json_output: bool) -> None:
+def _print_up(
+    model: ClusterModel, changes: dict[str, NodeChanged], drift: list[Drift], seconds: float, json_output: bool
+) -> None:
     nameserver = ";".join(model.nameserver_addresses)
     if json_output:
         nodes = [
@@ -158,11 +163,13 @@ def _print_up(model: ClusterModel, changes: dict[str, NodeChanged], seconds: flo
                 "nameserver": nameserver,
                 "seconds": round(seconds, 3),
                 "nodes": nodes,
+                "drift": drift,
             }
         )
         return
     narrate(f"cluster {model.name} ({model.profile}) is up: {len(model.nodes)} nodes ready in {seconds:.2f} s")
     narrate(f"clients are told {model.broker_ip}: {model.broker_ip_reason}")
+    narrate_drift(drift)
     print_result(f"nameserver: {nameserver}")
     named = "" if model.name == DEFAULT_CLUSTER else f" --cluster {model.name}"
     narrate("next:")

@@ -22,7 +22,7 @@ def test_up_status_down(cli: Any) -> None:
     assert up["started"] is True
     assert up["nameserver"] == ";".join(f"127.0.0.1:{port + cli.port_offset}" for port in (9876, 9877))
     status = cli.status()
-    assert list(status) == ["cluster", "engine", "state", "problems", "nodes", "replication"]
+    assert list(status) == ["cluster", "engine", "state", "problems", "nodes", "replication", "drift"]
     assert (status["cluster"], status["engine"], status["state"]) == ("rmqctl", "embedded", "running")
     assert [(node["name"], node["role"]) for node in status["nodes"]] == [
         ("nameserver-0", "nameserver"),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from rmqctl.engine.apache.cache import Distribution
 from rmqctl.engine.apache.configuration import known_keys, render_configuration, system_properties
 from rmqctl.engine.apache.java import Java
@@ -10,6 +12,7 @@ from rmqctl.engine.apache.jvm import jvm_options
 from rmqctl.engine.apache.log_config import log_config
 from rmqctl.engine.start import StartSpec
 from rmqctl.home import ClusterHome
+from rmqctl.profile.drift import changed_properties
 from rmqctl.profile.model import Node, NodeKind
 from rmqnode.config import render_properties
 
@@ -46,7 +49,9 @@ class ApacheEngine:
         """The configuration, as this version reads it, and where its log goes; raises UsageError for unknown keys."""
         if node.kind not in self._keys:
             self._keys[node.kind] = known_keys(self.distribution, node.kind)
-        properties = render_configuration(node, self.distribution, self._keys[node.kind])
+        # What was changed on our own engine counts here too, as far as this version knows it.
+        told = msgspec.structs.replace(node, properties=node.properties | changed_properties(node, home))
+        properties = render_configuration(told, self.distribution, self._keys[node.kind])
         header = f"# Written by rmqctl up for {node.name}, RocketMQ {self.distribution.version}.\n"
         return {
             node.conf_name: header + render_properties(properties),

@@ -126,6 +126,7 @@ def test_commands_on_a_home_without_a_cluster_say_so(capsys: pytest.CaptureFixtu
         "problems": [],
         "nodes": [],
         "replication": [],
+        "drift": [],
     }
     assert run(["logs", *home]) == ExitCode.REFUSED
     assert "never brought up" in capsys.readouterr().err

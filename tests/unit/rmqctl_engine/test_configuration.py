@@ -131,3 +131,15 @@ def test_unpacked_distribution_has_the_version_of_its_jar(jars: Path) -> None:
     assert unpacked_distribution(str(jars.parent)) == Distribution("4.5.0", jars)
     with pytest.raises(UsageError, match="not an unpacked distribution"):
         unpacked_distribution(str(jars))
+
+
+def test_what_was_changed_on_our_engine_counts_on_apaches_as_far_as_the_version_knows_it(
+    jars: Path, tmp_path: Path
+) -> None:
+    broker = model_of(tmp_path).brokers[0]
+    folder = ClusterHome(tmp_path, "rmqctl").node_folder(broker.name)
+    folder.mkdir(parents=True)
+    (folder / "broker.overlay.conf").write_text("mappedFileSizeCommitLog=2097152\nskipPreOnline=true\n")
+    conf = conf_of(broker, ApacheEngine(Distribution("4.5.0", jars), JAVA), tmp_path)
+    assert conf["mapedFileSizeCommitLog"] == "2097152"
+    assert "skipPreOnline" not in conf
