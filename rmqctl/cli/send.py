@@ -7,15 +7,19 @@ import typer
 from rmqctl.cli.message_body import BodyFormat, read_body
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
 from rmqctl.cli.output import narrate, print_json_line, print_result
-from rmqctl.cli.session import choose_target, run_session
+from rmqctl.cli.session import choose_target, run_client_session
 from rmqctl.client.admin import Admin, TopicSpec
-from rmqctl.client.connection import ClusterConnection
+from rmqctl.client.client import Client
 from rmqctl.client.errors import TopicNotFound
-from rmqctl.client.message import Message, SendResult, SendStatus, check_message
+from rmqctl.client.message import BODY_SIZE_BYTES_MAX, Message, SendResult, SendStatus, check_message
 from rmqctl.client.names import check_own_topic, parse_destination
-from rmqctl.client.producer import DEFAULT_QUEUE_COUNT, Producer, choose_queue
+from rmqctl.client.producer import Producer
+from rmqctl.client.queue_choice import choose_queue
+from rmqctl.client.send_request import DEFAULT_QUEUE_COUNT
 from rmqctl.errors import ExitCode, UsageError
 from rmqnode.protocol.bodies import MessageQueue
+
+_PRODUCER_GROUP = "rmqctl"
 
 _NOT_OK_MEANS = {
     SendStatus.FLUSH_DISK_TIMEOUT.name: "stored, but not on disk in time",
@@ -69,18 +73,21 @@ def send(
     message = check_message(Message(topic, read_body(body, body_format), tag, tuple(key or ()), properties))
     statuses: set[str] = set()
 
-    async def work(connection: ClusterConnection) -> None:
-        admin = Admin(connection)
+    async def work(client: Client) -> None:
+        admin = Admin(client.connection)
         if create:
             await _create_if_unknown(admin, topic, timeout)
         chosen = await _choose_queue(admin, topic, wanted_queue)
-        producer = Producer(connection, admin.routes)
-        for _ in range(count):
-            result = await producer.send(message, chosen)
-            statuses.add(result.status)
-            _print(result, json_output)
+        # What may be stored is not sent again: a person sees the error and decides.
+        async with Producer(
+            _PRODUCER_GROUP, client=client, may_duplicate=False, message_size_bytes_max=BODY_SIZE_BYTES_MAX
+        ) as producer:
+            for _ in range(count):
+                result = await producer.send(message, queue=chosen)
+                statuses.add(result.status)
+                _print(result, json_output)
 
-    run_session(target, work, request_timeout_seconds=timeout)
+    run_client_session(target, work, request_timeout_seconds=timeout)
     statuses.discard(SendStatus.SEND_OK.name)
     for status in sorted(statuses):
         narrate(f"{status}: {_NOT_OK_MEANS[status]}")

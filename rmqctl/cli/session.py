@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from rmqctl.client.addresses import parse_remap
+from rmqctl.client.client import Client
 from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
 from rmqctl.target import Target, resolve_target
 
@@ -37,12 +38,22 @@ def run_session(
         ClientError: What the work raised, as it is.
         KeyboardInterrupt: Ctrl-C.
     """
+    return run_client_session(
+        target, lambda client: work(client.connection), request_timeout_seconds=request_timeout_seconds
+    )
+
+
+def run_client_session(
+    target: Target,
+    work: Callable[[Client], Awaitable[T]],
+    *,
+    request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+) -> T:
+    """As `run_session`, for work that needs producers or consumers."""
 
     async def connect_and_work() -> T:
-        async with ClusterConnection(
-            target.nameservers, timeout_seconds=request_timeout_seconds, remap=target.remap
-        ) as connection:
-            return await work(connection)
+        async with Client(target.nameservers, timeout_seconds=request_timeout_seconds, remap=target.remap) as client:
+            return await work(client)
 
     try:
         return trio.run(connect_and_work)

@@ -1,13 +1,11 @@
 """The client of rmqctl: trio-native, typed, for any RocketMQ 4.5 or later cluster, ours or Apache's.
 
-    async with ClusterConnection(["127.0.0.1:9876"]) as connection:
-        admin = Admin(connection)
-        await admin.create_topic(TopicSpec("orders", read_queues=4, write_queues=4), broker=None, timeout_seconds=10)
-        producer = Producer(connection, admin.routes)
-        result = await producer.send(Message("orders", b"hello", tag="paid"))
+    async with Producer("shop", nameserver="127.0.0.1:9876") as producer:
+        result = await producer.send("orders:paid", {"id": 7}, key="7")
 
-Topics: `Admin`. Sending: `Producer`. Reading without a group: `Follower`, or `pull` for a single queue. All errors
-are `ClientError`s. Nothing here prints, reads a terminal or knows which cluster a user means.
+Sending: `Producer`. Topics: `Admin`. Reading without a group: `Follower`, or `pull` for a single queue. They share
+connections when they share a `Client`. All errors are `ClientError`s. Nothing here prints, reads a terminal or knows
+which cluster a user means.
 """
 
 from rmqctl.client.admin import Admin, QueueState, TopicSpec
@@ -29,6 +27,7 @@ from rmqctl.client.errors import (
 from rmqctl.client.follow import Follower
 from rmqctl.client.message import Message, SendResult, SendStatus
 from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
+from rmqctl.client.pending_sends import PendingSend
 from rmqctl.client.producer import Producer
 from rmqctl.client.pull import PullResult, PullStatus, pull
 from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
@@ -53,6 +52,7 @@ __all__ = [
     "NoMaster",
     "NoQueue",
     "NotRoutedInTime",
+    "PendingSend",
     "Producer",
     "PullResult",
     "PullStatus",

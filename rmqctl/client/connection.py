@@ -7,72 +7,35 @@ taken in its order, and a nameserver that does not answer in time is passed over
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
+from functools import partial
 from ssl import SSLContext
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import trio
 
 from rmqctl.client.addresses import AddressMap
+from rmqctl.client.answers import Answer as Answer
+from rmqctl.client.answers import Submission
 from rmqctl.client.dialing import Dialer
-from rmqctl.client.errors import BadReply, BrokerUnreachable, NameserverUnreachable, RequestRefused, RequestTimedOut
+from rmqctl.client.errors import (
+    BrokerUnreachable,
+    ClientError,
+    NameserverUnreachable,
+    RequestRefused,
+    RequestTimedOut,
+)
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.connection import Connection
 from rmqnode.net.errors import ConnectError, RemotingError, RequestTimeout
-from rmqnode.protocol.bodies import Body
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
-from rmqnode.protocol.errors import ProtocolError
-from rmqnode.protocol.header_fields import Header, header_from_ext_fields, header_to_ext_fields
+from rmqnode.protocol.header_fields import Header, header_to_ext_fields
 
 REQUEST_TIMEOUT_SECONDS: Final = 3.0
 """Java's default for a call, to nameservers and brokers alike."""
 
 SUCCESS: Final = frozenset({int(ResponseCode.SUCCESS)})
-
-H = TypeVar("H", bound=Header)
-B = TypeVar("B", bound=Body)
-
-
-class Answer:
-    """A response that counts as a success, and who gave it."""
-
-    def __init__(self, server: str, address: str, request_code: int, response: Command) -> None:
-        self.server = server
-        self.address = address
-        self.request_code = request_code
-        self.code = response.code
-        self.remark = response.remark
-        self.version = response.version
-        self.payload = response.body
-        self._ext_fields = response.ext_fields or {}
-
-    def header(self, header_type: type[H]) -> H:
-        """Read the response's custom header.
-
-        Raises:
-            BadReply: A required field is missing or malformed.
-        """
-        try:
-            return header_from_ext_fields(header_type, self._ext_fields)
-        except ProtocolError as error:
-            raise self.bad(str(error)) from None
-
-    def body(self, body_type: type[B]) -> B:
-        """Read the response's JSON body.
-
-        Raises:
-            BadReply: There is none, or it is not what it should be.
-        """
-        try:
-            return body_type.decode(self.payload)
-        except ProtocolError as error:
-            raise self.bad(str(error)) from None
-
-    def bad(self, problem: str) -> BadReply:
-        """Return the error that says what is wrong with this answer."""
-        return BadReply(self.server, self.address, self.request_code, problem)
 
 
 class ClusterConnection:
@@ -232,14 +195,57 @@ class ClusterConnection:
         try:
             response = await self._remoting.request(address, _request(code, header, body), timeout_seconds=limit)
         except RequestTimeout as error:
-            raise RequestTimedOut(broker, address, code, limit) from error
+            raise RequestTimedOut(broker, address, code, limit, topic) from error
         except RemotingError as error:
             maybe_done = not isinstance(error, ConnectError)
-            raise BrokerUnreachable(broker, address, code, str(error), maybe_done=maybe_done) from error
+            raise BrokerUnreachable(broker, address, code, str(error), topic, maybe_done=maybe_done) from error
         return _judge(broker, address, code, response, success, topic)
 
+    def submit_to_broker(
+        self,
+        broker: str,
+        address: str,
+        code: RequestCode,
+        header: Header,
+        take_outcome: Callable[[Answer | ClientError], None],
+        *,
+        body: bytes = b"",
+        success: frozenset[int] = SUCCESS,
+        topic: str | None = None,
+    ) -> Submission | None:
+        """Ask one broker without waiting, if there is a connection; requests in a row leave together.
+
+        `take_outcome` is called once with the answer, or with the error that `ask_broker` would raise except for the
+        time-out; it must not block or raise. Returns None when there is no open connection: nothing was sent.
+        """
+        connection = self._remoting.open_connection(address)
+        if connection is None:
+            return None
+
+        def take_response(response: Command | None) -> None:
+            if response is None:
+                reason = f"{address}: {connection.close_reason}"
+                take_outcome(BrokerUnreachable(broker, address, code, reason, topic, maybe_done=True))
+            elif response.code in success:
+                take_outcome(Answer(broker, address, code, response))
+            else:
+                take_outcome(RequestRefused(broker, address, code, response.code, response.remark, topic))
+
+        try:
+            opaque = connection.submit(_request(code, header, body), take_response)
+        except RemotingError:
+            return None
+        return Submission(broker, address, code, topic, partial(connection.withdraw, opaque))
+
     async def tell_broker(
-        self, broker: str, address: str, code: RequestCode, header: Header | None = None, *, body: bytes = b""
+        self,
+        broker: str,
+        address: str,
+        code: RequestCode,
+        header: Header | None = None,
+        *,
+        body: bytes = b"",
+        topic: str | None = None,
     ) -> None:
         """Send one broker a request that wants no answer; whether it arrives is not known.
 
@@ -249,20 +255,11 @@ class ClusterConnection:
         try:
             await self._remoting.oneway(address, _request(code, header, body))
         except RemotingError as error:
-            raise BrokerUnreachable(broker, address, code, str(error), maybe_done=False) from error
+            raise BrokerUnreachable(broker, address, code, str(error), topic, maybe_done=False) from error
 
-    async def local_ip(self) -> bytes:
-        """Return our own address as the nameservers see it, 4 or 16 bytes.
-
-        Raises:
-            NameserverUnreachable: The nameserver that answered last can't be reached any more.
-        """
-        address = self.nameservers[self._preferred]
-        try:
-            connection = await self._remoting.connect(address)
-        except RemotingError as error:
-            raise NameserverUnreachable({address: str(error)}) from error
-        return ip_address(connection.local_host.partition("%")[0]).packed
+    async def wait_sent(self) -> None:
+        """Wait until everything has left that was sent so far."""
+        await self._remoting.wait_sent()
 
 
 def _request(code: RequestCode, header: Header | None, body: bytes = b"") -> Command:

@@ -42,34 +42,61 @@ class NameserverUnreachable(ClientError):
 
 
 class BrokerUnreachable(ClientError):
-    """A connection to a broker's advertised address can't be made, or broke before the answer came."""
+    """A connection to a broker's advertised address can't be made, or broke before the answer came.
+
+    Args:
+        broker: Broker name.
+        address: `ip:port` that it advertises.
+        request_code: What was to be asked.
+        reason: What the system said.
+        topic: The topic that the request was about.
+        maybe_done: Whether the request had left, so that it may have been carried out.
+    """
 
     exit_code = ExitCode.UNREACHABLE
 
-    def __init__(self, broker: str, address: str, request_code: int, reason: str, *, maybe_done: bool) -> None:
+    def __init__(
+        self, broker: str, address: str, request_code: int, reason: str, topic: str | None = None, *, maybe_done: bool
+    ) -> None:
         self.broker = broker
         self.address = address
         self.request_code = request_code
+        self.topic = topic
         self.maybe_done = maybe_done
         cure = (
-            "check that the broker is up, and that the address which it advertises (brokerIP1) is reachable from here"
+            "check that the broker is up, and that the address which it advertises (brokerIP1) is reachable from here;"
+            " if it is reachable under another one, say so by remap"
         )
         if maybe_done:
-            cure += "; the request may have been carried out: look before you repeat it"
-        super().__init__(f"{broker} at {address} can't be reached for {request_name(request_code)}", reason, cure)
+            cure = "the request may have been carried out: look before you repeat it, once the broker is up"
+        super().__init__(
+            f"{broker} at {address} can't be reached for {request_name(request_code)}{_about(topic)}", reason, cure
+        )
 
 
 class RequestTimedOut(ClientError):
-    """A broker took the request and gave no answer in time; whether it was carried out is unknown."""
+    """A broker took the request and gave no answer in time; whether it was carried out is unknown.
+
+    Args:
+        server: Broker name.
+        address: `ip:port` that was asked.
+        request_code: What was asked.
+        timeout_seconds: How long the answer was waited for.
+        topic: The topic that the request was about.
+    """
 
     exit_code = ExitCode.TIMEOUT
 
-    def __init__(self, server: str, address: str, request_code: int, timeout_seconds: float) -> None:
+    def __init__(
+        self, server: str, address: str, request_code: int, timeout_seconds: float, topic: str | None = None
+    ) -> None:
         self.server = server
         self.address = address
         self.request_code = request_code
+        self.topic = topic
         super().__init__(
-            f"{server} at {address} did not answer {request_name(request_code)} within {timeout_seconds:g} s",
+            f"{server} at {address} did not answer {request_name(request_code)}{_about(topic)}"
+            f" within {timeout_seconds:g} s",
             "it is overloaded or frozen, or the path to its address is cut",
             "the request may have been carried out: look before you repeat it; the broker's log says more",
         )
@@ -103,11 +130,11 @@ class RequestRefused(ClientError):
         self.remark = remark
         self.topic = topic
         cause, cure = _LIKELY.get(response_code, (None, "the log of that node says more"))
-        about = f" for topic {topic}" if topic else ""
         said = None if response_code in _MISLEADING else first_line(remark)
         reasons = [reason for reason in (said, cause) if reason]
         super().__init__(
-            f"{server} at {address} answered {request_name(request_code)}{about} with {response_name(response_code)}",
+            f"{server} at {address} answered {request_name(request_code)}{_about(topic)}"
+            f" with {response_name(response_code)}",
             "; ".join(reasons) or None,
             cure,
         )
@@ -153,6 +180,10 @@ class BadReply(ClientError):
             problem,
             "check that the address is one of a RocketMQ 4.5 or later server",
         )
+
+
+def _about(topic: str | None) -> str:
+    return f" for topic {topic}" if topic else ""
 
 
 def first_line(remark: str | None) -> str | None:

@@ -5,40 +5,60 @@ blank separates keys (`MessageDecoder`, `Message` of 4.5.2); nothing is escaped 
 refused here.
 """
 
-from collections.abc import Mapping
-from enum import Enum
-from typing import Final
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final, TypedDict
 
 import msgspec
 
 from rmqctl.client.errors import InvalidArgument
-from rmqnode.protocol.codes import ResponseCode
+from rmqctl.client.names import check_topic, parse_destination
 from rmqnode.protocol.properties import NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, PropertyName
 
 BODY_SIZE_BYTES_MAX: Final = 15 * 1024 * 1024
 """A frame has at most 16 MiB. The broker's own limit, `maxMessageSize`, is 4 MiB unless it is configured."""
 
+PROPERTIES_SIZE_BYTES_MAX: Final = 32_767
+"""A record has two bytes for the length of the properties, signed in Java."""
+
 RESERVED_PROPERTIES: Final = frozenset(value for name, value in vars(PropertyName).items() if name.isupper())
 """Property names with a meaning of their own to brokers and clients; users can't set them as plain properties."""
 
 
-class SendStatus(Enum):
+class SendStatus(StrEnum):
     """What the broker had done when it answered. The message is stored in every case."""
 
-    SEND_OK = ResponseCode.SUCCESS
+    SEND_OK = "SEND_OK"
     """Stored, and flushed or replicated as the broker is configured."""
-    FLUSH_DISK_TIMEOUT = ResponseCode.FLUSH_DISK_TIMEOUT
+    FLUSH_DISK_TIMEOUT = "FLUSH_DISK_TIMEOUT"
     """Stored, but not on disk in time (flushDiskType=SYNC_FLUSH)."""
-    FLUSH_SLAVE_TIMEOUT = ResponseCode.FLUSH_SLAVE_TIMEOUT
+    FLUSH_SLAVE_TIMEOUT = "FLUSH_SLAVE_TIMEOUT"
     """Stored, but no slave confirmed it in time (brokerRole=SYNC_MASTER)."""
-    SLAVE_NOT_AVAILABLE = ResponseCode.SLAVE_NOT_AVAILABLE
+    SLAVE_NOT_AVAILABLE = "SLAVE_NOT_AVAILABLE"
     """Stored, but no slave is near enough to confirm it (brokerRole=SYNC_MASTER)."""
+
+
+class MessageOptions(TypedDict, total=False):
+    """Everything of a message but its destination and content; all of it may be left out."""
+
+    key: str
+    """One key to find the message by."""
+    keys: Sequence[str]
+    """Several keys."""
+    properties: Mapping[str, str]
+    """The user's own."""
+    delay_level: int
+    """Deliver later: a level of the broker's `messageDelayLevel`, from 1 (1 s, 5 s, 10 s, 30 s, 1 m … by default)."""
+    flag: int
+    """A number of the application's own."""
+    wait_stored: bool
+    """False: the broker answers without waiting for disk and slave."""
 
 
 class Message(msgspec.Struct, frozen=True):
     """One message to be sent.
 
-    `body` is what goes on the wire, 1 byte at least. `properties` are the user's own; keys and tag have fields.
+    `body` is what goes on the wire, 1 byte at least. `properties` are the user's own; keys, tag and delay have fields.
     """
 
     topic: str
@@ -46,15 +66,22 @@ class Message(msgspec.Struct, frozen=True):
     tag: str | None = None
     keys: tuple[str, ...] = ()
     properties: Mapping[str, str] = {}
+    delay_level: int = 0
+    """0 delivers at once; levels are the broker's `messageDelayLevel`."""
+    flag: int = 0
+    """A number of the application's own, 32 bits, carried unseen."""
+    wait_stored: bool = True
+    """Whether the broker answers only once disk and slave have it, as far as it is configured to wait."""
+    system_properties: Mapping[str, str] = {}
+    """Properties with a meaning to brokers and clients, set by clients themselves: no user's business, not checked."""
 
 
 class SendResult(msgspec.Struct, frozen=True):
     """Where a message was stored. Its members are the JSON of `rmqctl send --json`."""
 
-    status: str
-    """Name of a `SendStatus`."""
+    status: SendStatus
     message_id: str
-    """The unique key that the producer gave the message; a repeated send would keep it."""
+    """The unique key that the producer gave the message; a repeated send keeps it."""
     offset_message_id: str
     """The broker's id: its address and the message's physical offset."""
     topic: str
@@ -63,23 +90,63 @@ class SendResult(msgspec.Struct, frozen=True):
     queue_offset: int
 
 
-def check_message(message: Message) -> Message:
+def make_message(destination: str, content: object, options: MessageOptions) -> Message:
+    """Make a message for `topic` or `topic:tag`.
+
+    Args:
+        destination: One topic, at most one tag.
+        content: Bytes as they are, text as UTF-8, anything else as JSON.
+        options: See `MessageOptions`.
+
+    Raises:
+        InvalidArgument: The destination is none, or the content is not JSON.
+    """
+    topic, tag = parse_destination(destination)
+    key = options.get("key")
+    keys = tuple(options.get("keys", ()))
+    return Message(
+        topic=topic,
+        body=encode_content(content),
+        tag=tag,
+        keys=keys if key is None else (key, *keys),
+        properties=options.get("properties", {}),
+        delay_level=options.get("delay_level", 0),
+        flag=options.get("flag", 0),
+        wait_stored=options.get("wait_stored", True),
+    )
+
+
+def encode_content(content: object) -> bytes:
+    """Return the body for a content: bytes as they are, text in UTF-8, any other value as compact JSON in UTF-8.
+
+    Raises:
+        InvalidArgument: The value has no JSON form, or the text none in UTF-8.
+    """
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, (bytearray, memoryview)):
+        return bytes(content)
+    try:
+        return content.encode() if isinstance(content, str) else msgspec.json.encode(content)
+    except (TypeError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidArgument(
+            f"a body can't be made of this {type(content).__name__}",
+            str(error),
+            "give bytes, text, or a value of dicts, lists, texts, numbers, booleans and None",
+        ) from None
+
+
+def check_message(message: Message, body_size_bytes_max: int = BODY_SIZE_BYTES_MAX) -> Message:
     """Return the message if it can be carried as it is.
 
     Raises:
-        InvalidArgument: The body is empty or too large, or a key or property has characters that separate them.
+        InvalidArgument: The topic's name is illegal, the body is empty or too large, or a key or property has
+            characters that separate them.
     """
+    check_topic(message.topic)
     size = len(message.body)
-    if size == 0:
-        raise InvalidArgument(
-            "the message body is empty", "official clients refuse to send or receive such messages", "give a body"
-        )
-    if size > BODY_SIZE_BYTES_MAX:
-        raise InvalidArgument(
-            f"the message body has {size} bytes",
-            f"a frame carries at most {BODY_SIZE_BYTES_MAX}, and a broker takes 4 MiB unless maxMessageSize is raised",
-            "send less, for instance where the data can be found",
-        )
+    if not 0 < size <= body_size_bytes_max:
+        raise _wrong_size(size, body_size_bytes_max)
     for key in message.keys:
         if not key or any(character.isspace() for character in key):
             raise InvalidArgument(
@@ -90,6 +157,10 @@ def check_message(message: Message) -> Message:
         _check_text("message key", key)
     for name, value in message.properties.items():
         _check_property(name, value)
+    if message.delay_level < 0:
+        raise InvalidArgument(f"delay level {message.delay_level} does not exist", cure="levels count from 1")
+    if not -(2**31) <= message.flag < 2**31:
+        raise InvalidArgument(f"flag {message.flag} does not fit 32 bits")
     return message
 
 
@@ -99,10 +170,42 @@ def wire_properties(message: Message, unique_key: str) -> dict[str, str]:
     if message.keys:
         properties[PropertyName.KEYS] = " ".join(message.keys)
     properties[PropertyName.UNIQUE_KEY] = unique_key
-    properties[PropertyName.WAIT] = "true"
+    properties[PropertyName.WAIT] = "true" if message.wait_stored else "false"
     if message.tag is not None:
         properties[PropertyName.TAGS] = message.tag
+    if message.delay_level:
+        properties[PropertyName.DELAY] = str(message.delay_level)
+    properties |= message.system_properties
     return properties
+
+
+def check_properties_size(text: str) -> None:
+    """Check that properties in their form on the wire fit a message.
+
+    Raises:
+        InvalidArgument: They do not.
+    """
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > PROPERTIES_SIZE_BYTES_MAX:
+        raise InvalidArgument(
+            f"the properties of the message have {size} bytes",
+            f"a message carries at most {PROPERTIES_SIZE_BYTES_MAX}, keys, tag and the message id included",
+            "put large data into the body",
+        )
+
+
+def _wrong_size(size: int, limit: int) -> InvalidArgument:
+    if size == 0:
+        return InvalidArgument(
+            "the message body is empty", "official clients refuse to send or receive such messages", "give a body"
+        )
+    return InvalidArgument(
+        f"the message body has {size} bytes",
+        f"a frame carries at most {BODY_SIZE_BYTES_MAX}, and a broker takes 4 MiB unless maxMessageSize is raised"
+        if limit == BODY_SIZE_BYTES_MAX
+        else f"this producer sends at most {limit}; a broker takes 4 MiB unless maxMessageSize is raised",
+        "send less, for instance where the data can be found",
+    )
 
 
 def _check_property(name: str, value: str) -> None:

@@ -1,7 +1,10 @@
 """What producers, consumers and admins have in common: a client that is their own, or one that they share."""
 
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
+
+import trio
 
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.errors import InvalidArgument
@@ -27,15 +30,40 @@ class Participant:
             )
         self._owns_client = client is None
         self.client = Client(**options) if client is None else client
+        self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._tasks: trio.Nursery | None = None
+
+    @property
+    def tasks(self) -> trio.Nursery:
+        """Owns the tasks of this participant; they are cancelled after `_close`.
+
+        Raises:
+            InvalidArgument: It is not open.
+        """
+        self.check_open()
+        assert self._tasks is not None
+        return self._tasks
+
+    def check_open(self) -> None:
+        """Check that this is used inside its context.
+
+        Raises:
+            InvalidArgument: It was not entered yet, or left already.
+        """
+        if self._tasks is None:
+            raise InvalidArgument(
+                f"this {type(self).__name__} is not open", cure=f"async with {type(self).__name__}(…) as name: …"
+            )
 
     async def __aenter__(self) -> Self:
         if self._owns_client:
             await self.client.__aenter__()
+        self._nursery_manager = trio.open_nursery()
+        self._tasks = await self._nursery_manager.__aenter__()
         try:
             await self._open()
         except BaseException:
-            if self._owns_client:
-                await self.client.__aexit__(None, None, None)
+            await self._end()
             raise
         return self
 
@@ -45,8 +73,18 @@ class Participant:
         try:
             await self._close()
         finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        assert self._nursery_manager is not None
+        self.tasks.cancel_scope.cancel()
+        try:
+            # Without the body's exception the nursery has none to wrap into a group: callers see it as it is.
+            await self._nursery_manager.__aexit__(None, None, None)
+        finally:
+            self._tasks = None
             if self._owns_client:
-                await self.client.__aexit__(kind, error, traceback)
+                await self.client.__aexit__(None, None, None)
 
     async def _open(self) -> None:
         """Do what has to be done before use; the client is open."""

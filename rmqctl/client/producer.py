@@ -1,170 +1,292 @@
-"""Sending messages, one at a time and each with its answer.
+"""Sending messages: one by one with their results, many at a time, without an answer, in batches.
 
-A send is tried on another broker only when it is certain that the first one stored nothing: then a message can't
-be there twice. Source: `DefaultMQProducerImpl#sendDefaultImpl` (RocketMQ 4.5.2), differs: no second try after a
-time-out or a lost connection, because nobody knows what became of the first.
+This module is what a user sees; `delivery` gets requests to brokers, `send_request` makes them.
+Source: `DefaultMQProducer` (RocketMQ 4.5.2).
 """
 
+import math
 import os
 import random
 import time
-from typing import Final
+from collections.abc import Iterable
+from functools import partial
+from typing import Final, Unpack
 
-from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import BrokerUnreachable, InvalidArgument, NoQueue, RequestRefused
-from rmqctl.client.message import Message, SendResult, SendStatus, check_message, wire_properties
-from rmqctl.client.names import AUTO_CREATE_TOPIC
-from rmqctl.client.routes import RouteTable, TopicRoute
-from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.codes import RequestCode, ResponseCode
-from rmqnode.protocol.header_fields import I32, I64, Header
-from rmqnode.protocol.headers import SendMessageRequestHeaderV2
-from rmqnode.protocol.message_id import UniqueIdGenerator
-from rmqnode.protocol.properties import encode_properties
+import trio
 
-PRODUCER_GROUP: Final = "rmqctl"
-
-DEFAULT_QUEUE_COUNT: Final = 4
-"""Queues that a broker gives a topic which it creates by itself (`defaultTopicQueueNums` of a producer)."""
-
-_STORED: Final = frozenset(int(status.value) for status in SendStatus)
-
-_SURELY_NOT_STORED: Final = frozenset(
-    {int(ResponseCode.SERVICE_NOT_AVAILABLE), int(ResponseCode.NO_PERMISSION), int(ResponseCode.TOPIC_NOT_EXIST)}
+from rmqctl.client.answers import Answer
+from rmqctl.client.client import Client, ClientOptions
+from rmqctl.client.compression import COMPRESS_OVER_BYTES
+from rmqctl.client.delivery import Delivery, DeliveryPolicy
+from rmqctl.client.errors import ClientError, InvalidArgument
+from rmqctl.client.message import Message, MessageOptions, SendResult, check_message, make_message
+from rmqctl.client.names import check_group
+from rmqctl.client.participant import Participant
+from rmqctl.client.pending_sends import PendingSend, PendingSends, SendCallback
+from rmqctl.client.queue_choice import ANYWHERE, Placement, QueueSelector
+from rmqctl.client.send_request import (
+    BATCH_SIZE_BYTES_MAX,
+    SendRequest,
+    batch_requests,
+    batch_results_of,
+    result_of,
+    single_request,
 )
-"""Refusals that concern this broker only: another one may take the message."""
+from rmqnode.protocol.bodies import MessageQueue
+from rmqnode.protocol.message_id import UniqueIdGenerator
+
+MESSAGE_SIZE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Java's and the broker's `maxMessageSize`."""
+
+_PENDING_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bodies of messages on their way: `send_async` waits for room beyond."""
+
+_CLOSE_SECONDS: Final = 1.0
+"""For what was sent without an answer to leave."""
 
 
-class _SendReplyHeader(Header):
-    """What a producer needs of the answer to a send; brokers other than 4.5.2 may leave the rest out."""
+class SendOptions(MessageOptions, total=False):
+    """What a send may be told, beside the message."""
 
-    msg_id: str
-    queue_id: I32
-    queue_offset: I64
+    queue: MessageQueue | None
+    """Send to this queue."""
+    order_key: str | int | None
+    """Send all messages with the same key to the same queue, as Java's `SelectMessageQueueByHash` does."""
+    select: QueueSelector | None
+    """Choose the queue: called with all that take messages."""
+    timeout_seconds: float | None
+    """For all attempts together; None takes the client's."""
 
 
-class Producer:
-    """Sends messages to the queues of their topics in turn, or to a given one.
+class Producer(Participant):
+    """Sends messages. An async context manager.
 
     Args:
-        connection: Open as long as the producer is used.
-        routes: May be shared with others that use the same connection.
-        group: Producer group in the requests; it matters for transactions only.
+        group: Producer group: brokers ask its members about transactions.
+        client: A client to share; None makes one of `options`.
+        retries: How often a send is tried again, on another broker if there is one. A send to a chosen queue is not.
+        may_duplicate: Whether a message that may be stored already is sent again when its connection broke.
+        compress_over_bytes: Bodies from this size on are compressed; None compresses none.
+        message_size_bytes_max: Larger bodies are refused before they are sent.
+        pending_max: How many messages may be on their way before `send_async` waits.
+        avoid_slow_brokers: Leave brokers alone for a while that were slow or failed (Java's `sendLatencyFaultEnable`).
+        auto_create_topic: Send messages of an unknown topic to the brokers that create topics by themselves.
+        options: See `ClientOptions`.
+
+    Raises:
+        InvalidArgument: The group's name is illegal, or an option is.
     """
 
-    def __init__(self, connection: ClusterConnection, routes: RouteTable, *, group: str = PRODUCER_GROUP) -> None:
-        self._connection = connection
-        self._routes = routes
-        self._group = group
-        self._turn = random.randrange(1 << 16)
-        self._ids: UniqueIdGenerator | None = None
+    def __init__(
+        self,
+        group: str,
+        *,
+        client: Client | None = None,
+        retries: int = 2,
+        may_duplicate: bool = True,
+        compress_over_bytes: int | None = COMPRESS_OVER_BYTES,
+        message_size_bytes_max: int = MESSAGE_SIZE_BYTES_MAX,
+        pending_max: int = 1000,
+        avoid_slow_brokers: bool = False,
+        auto_create_topic: bool = False,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        super().__init__(client, options)
+        self.group = check_group(group)
+        policy = DeliveryPolicy(retries, may_duplicate, auto_create_topic)
+        self._delivery = Delivery(self.client, group, policy, avoid_slow_brokers=avoid_slow_brokers)
+        self._compress_over_bytes = compress_over_bytes
+        self._message_size_bytes_max = message_size_bytes_max
+        self._pending = PendingSends(pending_max, _PENDING_BYTES_MAX)
+        # Java puts a hash there that tells class loaders apart; a random number tells producers apart.
+        self._ids = UniqueIdGenerator(self.client.local_ip, os.getpid(), random.getrandbits(32), _now_ms)
 
-    async def send(self, message: Message, queue: MessageQueue | None = None) -> SendResult:
+    async def _open(self) -> None:
+        self.client.members.add_producer(self.group)
+        self.tasks.start_soon(self._pending.expire, self._time_out)
+
+    async def _close(self) -> None:
+        try:
+            await self._pending.wait_empty()
+            with trio.move_on_after(_CLOSE_SECONDS):
+                await self.client.connection.wait_sent()
+        finally:
+            self._pending.finish_all(_closed(self.group))
+            await self.client.members.remove_producer(self.group)
+
+    async def send(
+        self, destination: str | Message, content: object = b"", **options: Unpack[SendOptions]
+    ) -> SendResult:
         """Send a message and wait until the broker has stored it.
 
         Args:
-            message: Checked before anything is sent.
-            queue: Where to; None takes the topic's queues in turn.
+            destination: `topic` or `topic:tag`; or a whole `Message`, without content and message options then.
+            content: Bytes as they are, text as UTF-8, anything else as JSON.
+            options: See `SendOptions`.
 
         Raises:
             InvalidArgument: The message can't be carried as it is.
             TopicNotFound: No nameserver routes the topic.
-            NoQueue: No broker of the topic takes messages now, or not in that queue.
+            NoQueue: No broker of the topic takes messages now.
             RequestTimedOut: The message may be stored or not.
             ClientError: A broker can't be reached or refuses.
         """
-        check_message(message)
-        route = await self._routes.get(message.topic)
-        queues = [queue] if queue is not None else route.publish_queues()
-        if not queues:
-            raise _no_queue(route)
-        self._turn += 1
-        unique_key = await self._next_id()
-        while True:
-            chosen = queues[self._turn % len(queues)]
-            try:
-                return await self._send_to(chosen, route, message, unique_key)
-            except (BrokerUnreachable, RequestRefused) as error:
-                self._routes.forget(message.topic)
-                queues = [other for other in queues if other.broker_name != chosen.broker_name]
-                if not queues or not _is_surely_not_stored(error):
-                    raise
+        request = self._request_of(destination, content, options)
+        answer, queue = await self._delivery.deliver(request, _placement(options), self._timeout(options))
+        return result_of(answer, request, queue)
 
-    async def _send_to(self, queue: MessageQueue, route: TopicRoute, message: Message, unique_key: str) -> SendResult:
-        header = SendMessageRequestHeaderV2(
-            producer_group=self._group,
-            topic=message.topic,
-            default_topic=AUTO_CREATE_TOPIC,
-            default_topic_queue_nums=DEFAULT_QUEUE_COUNT,
-            queue_id=queue.queue_id,
-            sys_flag=0,
-            born_timestamp=_now_ms(),
-            flag=0,
-            properties=encode_properties(wire_properties(message, unique_key)),
-            reconsume_times=0,
-        )
-        answer = await self._connection.ask_broker(
-            queue.broker_name,
-            route.master_address(queue.broker_name),
-            RequestCode.SEND_MESSAGE_V2,
-            header,
-            body=message.body,
-            success=_STORED,
-            topic=message.topic,
-        )
-        stored = answer.header(_SendReplyHeader)
-        return SendResult(
-            status=SendStatus(answer.code).name,
-            message_id=unique_key,
-            offset_message_id=stored.msg_id,
-            topic=message.topic,
-            broker=queue.broker_name,
-            queue_id=stored.queue_id,
-            queue_offset=stored.queue_offset,
-        )
+    async def send_async(
+        self,
+        destination: str | Message,
+        content: object = b"",
+        *,
+        callback: SendCallback | None = None,
+        **options: Unpack[SendOptions],
+    ) -> PendingSend:
+        """Send a message and go on; waits only while `pending_max` messages are on their way.
 
-    async def _next_id(self) -> str:
-        if self._ids is None:
-            ip = await self._connection.local_ip()
-            # Java puts a hash there that tells class loaders apart; a random number tells producers apart.
-            self._ids = UniqueIdGenerator(ip, os.getpid(), random.getrandbits(32), _now_ms)
-        return self._ids.create()
+        Args:
+            destination: As for `send`.
+            content: As for `send`.
+            callback: Called with the `SendResult`, or with the ClientError that `send` would have raised.
+            options: See `SendOptions`.
+
+        Returns:
+            What to wait for the result with, now or later.
+
+        Raises:
+            InvalidArgument: The message can't be carried as it is.
+        """
+        request = self._request_of(destination, content, options)
+        placement = _placement(options)
+        pending = PendingSend(callback, len(request.body), self._timeout(options))
+        await self._pending.add(pending)
+        pending.timer_end = trio.current_time() + pending.timeout_seconds
+        take_outcome = partial(self._take_outcome, pending, request, placement)
+        pending.submission = self._delivery.submit(request, placement, take_outcome)
+        if pending.submission is None:
+            if placement.is_free:
+                self.tasks.start_soon(self._deliver_pending, pending, request, placement, None)
+            else:
+                # Order counts: what follows must not overtake it while there is no connection.
+                await self._deliver_pending(pending, request, placement, None)
+        return pending
+
+    async def send_oneway(
+        self, destination: str | Message, content: object = b"", **options: Unpack[SendOptions]
+    ) -> None:
+        """Send a message that is not answered: fast, and nobody knows whether it arrives. Arguments as for `send`.
+
+        Raises:
+            InvalidArgument: The message can't be carried as it is.
+            ClientError: No broker can be found or connected to.
+        """
+        request = self._request_of(destination, content, options)
+        await self._delivery.tell(request, _placement(options))
+        await trio.lowlevel.checkpoint()
+
+    async def flush(self) -> None:
+        """Wait until every message of `send_async` has its result or error."""
+        await self._pending.wait_empty()
+
+    async def send_batch(
+        self,
+        messages: Iterable[Message],
+        *,
+        size_bytes_max: int = BATCH_SIZE_BYTES_MAX,
+        queue: MessageQueue | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[SendResult]:
+        """Send messages of one topic in as few requests as possible, one after the other.
+
+        Args:
+            messages: Of one topic and without delay.
+            size_bytes_max: Of one request.
+            queue: Send all to this queue; None chooses one for each request.
+            timeout_seconds: For each request; None takes the client's.
+
+        Returns:
+            The result of each message, in order.
+
+        Raises:
+            ClientError: As `send`; requests before the one that failed are stored.
+        """
+        named = [(check_message(message, self._message_size_bytes_max), self._ids.create()) for message in messages]
+        placement = Placement(queue) if queue is not None else ANYWHERE
+        limit = self._timeout({"timeout_seconds": timeout_seconds})
+        results: list[SendResult] = []
+        for request in batch_requests(named, size_bytes_max):
+            answer, stored_in = await self._delivery.deliver(request, placement, limit)
+            results += batch_results_of(answer, request, stored_in)
+        return results
+
+    def _request_of(self, destination: str | Message, content: object, options: SendOptions) -> SendRequest:
+        self.check_open()
+        message = destination if isinstance(destination, Message) else make_message(destination, content, options)
+        check_message(message, self._message_size_bytes_max)
+        return single_request(message, self._ids.create(), self._compress_over_bytes)
+
+    def _timeout(self, options: SendOptions) -> float:
+        timeout_seconds = options.get("timeout_seconds")
+        return self.client.connection.timeout_seconds if timeout_seconds is None else timeout_seconds
+
+    def _take_outcome(
+        self,
+        pending: PendingSend,
+        request: SendRequest,
+        placement: Placement,
+        outcome: Answer | ClientError,
+        queue: MessageQueue,
+    ) -> None:
+        if isinstance(outcome, Answer):
+            self._pending.finish(pending, _result_or_error(outcome, request, queue))
+        elif placement.is_free and self._delivery.can_repeat(outcome, request.topic):
+            self.tasks.start_soon(self._deliver_pending, pending, request, placement, queue.broker_name)
+        else:
+            self._pending.finish(pending, outcome)
+
+    async def _deliver_pending(
+        self, pending: PendingSend, request: SendRequest, placement: Placement, tried_broker: str | None
+    ) -> None:
+        seconds_left = pending.timer_end - trio.current_time()
+        pending.timer_end, pending.submission = math.inf, None
+        try:
+            answer, queue = await self._delivery.deliver(request, placement, seconds_left, tried_broker)
+            self._pending.finish(pending, _result_or_error(answer, request, queue))
+        except ClientError as error:
+            self._pending.finish(pending, error)
+        except trio.Cancelled:
+            self._pending.finish(pending, _closed(self.group))
+            raise
+
+    def _time_out(self, pending: PendingSend) -> None:
+        submission = pending.submission
+        if submission is not None:
+            self._delivery.note_time_out(submission.broker)
+            self._pending.finish(pending, submission.time_out(pending.timeout_seconds))
 
 
-def choose_queue(route: TopicRoute, broker: str | None, queue_id: int) -> MessageQueue:
-    """Return the queue with an id that producers may send to: of a broker, or of the first one that has it.
-
-    Raises:
-        InvalidArgument: No broker that takes messages has such a queue.
-    """
-    queues = route.publish_queues()
-    for queue in queues:
-        if queue.queue_id == queue_id and broker in (None, queue.broker_name):
-            return queue
-    if not queues:
-        raise _no_queue(route)
-    known = ", ".join(f"{part.broker} 0 to {part.write_queues - 1}" for part in route.brokers if part.is_writable)
-    where = f" on {broker}" if broker is not None else ""
-    raise InvalidArgument(f"topic {route.topic} has no queue {queue_id}{where} to send to", f"queues are: {known}")
+def _placement(options: SendOptions) -> Placement:
+    queue, order_key, select = options.get("queue"), options.get("order_key"), options.get("select")
+    if queue is None and order_key is None and select is None:
+        return ANYWHERE
+    if (queue is not None) + (order_key is not None) + (select is not None) > 1:
+        raise InvalidArgument("queue, order_key and select are given together", "each of them says which queue to take")
+    return Placement(queue, order_key, select)
 
 
-def _is_surely_not_stored(error: BrokerUnreachable | RequestRefused) -> bool:
-    if isinstance(error, BrokerUnreachable):
-        return not error.maybe_done
-    return error.response_code in _SURELY_NOT_STORED
+def _result_or_error(answer: Answer, request: SendRequest, queue: MessageQueue) -> SendResult | ClientError:
+    try:
+        return result_of(answer, request, queue)
+    except ClientError as error:
+        return error
 
 
-def _no_queue(route: TopicRoute) -> NoQueue:
-    reasons = [
-        f"{part.broker} has no master"
-        if part.master_address is None
-        else f"{part.broker} has permission {part.permission}"
-        for part in route.brokers
-    ]
-    return NoQueue(
-        f"no broker takes messages for topic {route.topic} now",
-        ", ".join(reasons),
-        f"start the masters, or make it writable: rmqctl topic create {route.topic} --perm rw --queues N",
+def _closed(group: str) -> ClientError:
+    return ClientError(
+        f"the producer of group {group} was closed before a message had its result",
+        "it may be stored or not",
+        "wait for results, or for flush(), before leaving the producer",
     )
 
 

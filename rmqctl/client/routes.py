@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
+import trio
 
 from rmqctl.client.connection import Answer, ClusterConnection
 from rmqctl.client.errors import ClientError, NameserverUnreachable, NoMaster, TopicNotFound
@@ -111,30 +112,50 @@ class RouteTable:
         self._connection = connection
         self._on_change = on_change
         self._routes: dict[str, TopicRoute] = {}
+        self._doubted: set[str] = set()
+        self._looking_up: dict[str, trio.Lock] = {}
 
     @property
     def known(self) -> tuple[TopicRoute, ...]:
         """All routes that are kept at present."""
         return tuple(self._routes.values())
 
+    def current(self, topic: str) -> TopicRoute | None:
+        """Return the route that is kept, None when it has to be looked up (again)."""
+        return None if topic in self._doubted else self._routes.get(topic)
+
     async def get(self, topic: str) -> TopicRoute:
-        """Return the known route of a topic, or look it up.
+        """Return the known route of a topic, or look it up; one that is in doubt is better than none.
 
         Raises:
             TopicNotFound: No nameserver routes it.
-            NameserverUnreachable: None answers.
+            NameserverUnreachable: None answers, and no route is known.
         """
-        route = self._routes.get(topic)
-        return route if route is not None else await self.refresh(topic)
+        route = self.current(topic)
+        if route is not None:
+            return route
+        # Many senders may miss it at the same time: one of them asks.
+        async with self._looking_up.setdefault(topic, trio.Lock()):
+            route = self.current(topic)
+            if route is not None:
+                return route
+            try:
+                return await self.refresh(topic)
+            except NameserverUnreachable:
+                if topic in self._routes:
+                    return self._routes[topic]
+                raise
 
     async def refresh(self, topic: str) -> TopicRoute:
         """Look the route of a topic up, and keep it. Errors as `get`; a known route stays when nobody answers."""
         route = await self._look_up(topic)
         if route is None:
             self._routes.pop(topic, None)
+            self._doubted.discard(topic)
             raise TopicNotFound(topic, self._connection.nameservers)
         is_change = self._routes.get(topic) != route
         self._routes[topic] = route
+        self._doubted.discard(topic)
         if is_change and self._on_change is not None:
             self._on_change(route)
         return route
@@ -145,9 +166,10 @@ class RouteTable:
             with suppress(ClientError):
                 await self.refresh(route.topic)
 
-    def forget(self, topic: str) -> None:
-        """Look the route of a topic up again when it is needed next: it led to a server that can't serve it."""
-        self._routes.pop(topic, None)
+    def doubt(self, route: TopicRoute) -> None:
+        """Look a topic up again when its route is needed next: this one led to a server that can't serve it."""
+        if self._routes.get(route.topic) is route:
+            self._doubted.add(route.topic)
 
     async def look_up_at(self, nameserver: str, topic: str) -> TopicRoute | None:
         """Return the route that one nameserver gives, None when it has none; nothing is kept.

@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from rmqctl.client import ClientError, ClusterConnection, Message, Producer, RouteTable
+from rmqctl.client import ClientError, Producer
 from rmqnode.protocol.bodies import MessageQueue
 
 QUEUES = 4
@@ -28,11 +28,9 @@ class Load:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        async with ClusterConnection([self._nameserver]) as connection:
-            producer = Producer(connection, RouteTable(connection))
-            async with trio.open_nursery() as nursery:
-                for queue_id in range(QUEUES):
-                    nursery.start_soon(self._fill, producer, queue_id)
+        async with Producer("load", nameserver=self._nameserver) as producer, trio.open_nursery() as nursery:
+            for queue_id in range(QUEUES):
+                nursery.start_soon(self._fill, producer, queue_id)
 
     async def wait_for_more(self, count: int) -> None:
         """Wait until so many more messages were acknowledged."""
@@ -49,7 +47,7 @@ class Load:
             number += 1
             self.sent += 1
             try:
-                result = await producer.send(Message("orders", body.encode()), queue)
+                result = await producer.send("orders", body, queue=queue)
             except ClientError:
                 await trio.sleep(0.02)  # the broker is down: do not ask all the time whether it is back
             else:

@@ -86,6 +86,12 @@ class RemotingClient:
         connection = await self.connect(address)
         command.flag |= FLAG_ONEWAY
         connection.send(command)
+        await connection.wait_sent()
+
+    def open_connection(self, address: str) -> Connection | None:
+        """Return the connection to an address if there is one; makes none."""
+        connection = self._connections.get(address)
+        return None if connection is None or connection.is_closed else connection
 
     async def connect(self, address: str, timeout_seconds: float = CONNECT_TIMEOUT_SECONDS) -> Connection:
         """Return the open connection to an address, or make one.
@@ -106,6 +112,11 @@ class RemotingClient:
         except trio.TooSlowError:
             raise ConnectError(address, f"no connection within {timeout_seconds:g} s") from None
         return connection
+
+    async def wait_sent(self) -> None:
+        """Wait until what was sent so far has left, on every connection."""
+        for connection in tuple(self._connections.values()):
+            await connection.wait_sent()
 
     def close(self, address: str, reason: str = "not needed any more") -> None:
         """Close the connection to an address, if there is one."""

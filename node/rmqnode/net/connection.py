@@ -40,6 +40,9 @@ _BACKLOG_BYTES_PAUSE: Final = 8 * 1024 * 1024
 _BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
 """With more than this unsent (a peer that does not read its long polls' answers), the peer is dropped."""
 
+_GATHERED_BYTES_MAX: Final = 16_384
+"""So much of requests submitted in a row leaves at once: the peer can begin to work on them."""
+
 _PENDING_REQUESTS_MAX: Final = 65_535
 """As many requests in flight as Java's client permits itself."""
 
@@ -77,6 +80,10 @@ class _Pending:
         self.done = trio.Event()
         self.response: Command | None = None
 
+    def take(self, response: Command | None) -> None:
+        self.response = response
+        self.done.set()
+
 
 class Connection:
     """A connected socket and everything in flight on it. `run` owns it; all other methods need no await.
@@ -104,8 +111,9 @@ class Connection:
         self._backlog_bytes = 0
         self._drained = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Callable[[Command | None], None]] = {}
         self._next_opaque = 0
+        self._is_flush_planned = False
 
     @property
     def is_closed(self) -> bool:
@@ -123,8 +131,8 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             self.close(self.close_reason or "cancelled")
-            for pending in self._pending.values():
-                pending.done.set()
+            while self._pending:
+                self._pending.popitem()[1](None)
 
     async def _read_until_closed(self) -> None:
         decoder = FrameDecoder()
@@ -236,29 +244,65 @@ class Connection:
             RequestTimeout: No response in time; a late one is dropped.
             ConnectionLost: The connection is or gets closed.
         """
-        if self.is_closed or len(self._pending) >= _PENDING_REQUESTS_MAX:
-            raise ConnectionLost(self.peer, self.close_reason or "too many requests are in flight")
-        opaque = self._next_opaque = (self._next_opaque + 1) & 0x7FFFFFFF
-        command.opaque = opaque
-        pending = self._pending[opaque] = _Pending()
+        pending = _Pending()
+        opaque = self._expect(command, pending.take)
         try:
             self._write(encode_command(command))
             with trio.move_on_after(timeout_seconds):
                 await pending.done.wait()
         finally:
-            del self._pending[opaque]
+            self.withdraw(opaque)
         if pending.response is not None:
             return pending.response
         if self.is_closed:
             raise ConnectionLost(self.peer, self.close_reason)
         raise RequestTimeout(self.peer, f"no answer within {timeout_seconds:g} s")
 
+    def submit(self, command: Command, take_response: Callable[[Command | None], None]) -> int:
+        """Send a request and go on; returns the `opaque` that `withdraw` takes.
+
+        Requests that are submitted in a row leave together, when the loop is yielded to or when they are many.
+
+        Args:
+            command: `opaque` is chosen here.
+            take_response: Called once with the response, or with None when the connection ends before it. Must not
+                block or raise.
+
+        Raises:
+            ConnectionLost: The connection is closed, or carries too many requests.
+        """
+        opaque = self._expect(command, take_response)
+        frame = encode_command(command)
+        self._out.append(frame)
+        self._out_bytes += len(frame)
+        if self._nursery is None or self._out_bytes > _GATHERED_BYTES_MAX:
+            self._flush()
+        elif not self._is_flush_planned:
+            self._is_flush_planned = True
+            self._nursery.start_soon(self._flush_gathered)
+        return opaque
+
+    def withdraw(self, opaque: int) -> None:
+        """Wait no longer for a response; a late one is dropped."""
+        self._pending.pop(opaque, None)
+
     def resolve(self, response: Command) -> None:
-        """Hand a response to the `call` that waits for it; one that nobody waits for is dropped."""
-        pending = self._pending.get(response.opaque)
-        if pending is not None:
-            pending.response = response
-            pending.done.set()
+        """Hand a response to who waits for it; one that nobody waits for is dropped."""
+        take_response = self._pending.pop(response.opaque, None)
+        if take_response is not None:
+            take_response(response)
+
+    def _expect(self, command: Command, take_response: Callable[[Command | None], None]) -> int:
+        if self.is_closed or len(self._pending) >= _PENDING_REQUESTS_MAX:
+            raise ConnectionLost(self.peer, self.close_reason or "too many requests are in flight")
+        opaque = command.opaque = self._next_opaque = (self._next_opaque + 1) & 0x7FFFFFFF
+        self._pending[opaque] = take_response
+        return opaque
+
+    async def _flush_gathered(self) -> None:
+        self._is_flush_planned = False
+        if not self._in_batch:
+            self._flush()
 
     async def wait_sent(self) -> None:
         """Wait until everything that was written has left, or the connection is closed."""

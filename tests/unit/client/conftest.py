@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -76,7 +77,8 @@ class FakeServer:
         answer.opaque = request.opaque
         answer.flag = FLAG_RESPONSE
         async with lock:
-            await stream.send_all(encode_command(answer))
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await stream.send_all(encode_command(answer))
 
 
 def reply(

@@ -116,18 +116,25 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         """The producer's unique id, or the offset message id of a message without one."""
         return self.properties.get(PropertyName.UNIQUE_KEY) or self.offset_message_id
 
+    @property
+    def compression(self) -> str | None:
+        """How the body is compressed: `ZLIB`, `LZ4`, `ZSTD` or `type N`; None when it is not."""
+        if not self.sys_flag & SysFlag.COMPRESSED:
+            return None
+        compression_type = self.sys_flag & _COMPRESSION_TYPE_MASK
+        return _COMPRESSION_TYPES.get(compression_type, f"type {compression_type >> 8}")
+
     def decompressed_body(self) -> bytes:
         """Return the body as the producer gave it.
 
         Raises:
             MalformedMessage: It is LZ4 or ZSTD, no whole zlib stream, or above 64 MiB.
         """
-        if not self.sys_flag & SysFlag.COMPRESSED:
+        compression = self.compression
+        if compression is None:
             return self.body
-        compression_type = self.sys_flag & _COMPRESSION_TYPE_MASK
-        if _COMPRESSION_TYPES.get(compression_type) != "ZLIB":
-            name = _COMPRESSION_TYPES.get(compression_type, f"type {compression_type >> 8}")
-            raise MalformedMessage(f"body is compressed by {name}, only ZLIB can be read")
+        if compression != "ZLIB":
+            raise MalformedMessage(f"body is compressed by {compression}, only ZLIB can be read")
         return _inflate(self.body)
 
 
