@@ -13,6 +13,7 @@ import msgspec
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqctl.home import ClusterHome, all_cluster_homes, homes_root
 from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.systemd.record import load_installation
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -115,8 +116,15 @@ def _running_homes(root: Path) -> list[ClusterHome]:
 
 
 def _runs(home: ClusterHome) -> bool:
-    """Nodes go on serving when their supervisor is killed, so they count too."""
-    return home.is_supervised() or bool(find_orphans(home))
+    """Nodes go on serving when their supervisor is killed, and may be units of systemd, so they count too."""
+    if home.is_supervised() or find_orphans(home):
+        return True
+    installation = load_installation(home)
+    if installation is None or not installation.is_per_node:
+        return False
+    from rmqctl.systemd.systemctl import is_active
+
+    return is_active(installation)
 
 
 def _several_run(running: list[ClusterHome]) -> UsageError:

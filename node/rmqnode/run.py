@@ -18,6 +18,7 @@ from rmqnode.broker.server import serve_broker
 from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
+from rmqnode.service_manager import ServiceManager
 from rmqnode.store import StoreError
 
 logger = logging.getLogger(__name__)
@@ -64,16 +65,18 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _serve_until_signal(kind: NodeKind, config_path: Path) -> None:
+    manager = ServiceManager.take_from(os.environ)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
-            nursery.start_soon(_watch_signals, signals, stop)
+            nursery.start_soon(_watch_signals, signals, stop, manager)
+            nursery.start_soon(manager.keep_watchdog_calm)
             serve = _serve_broker if kind == "broker" else _serve_nameserver
-            await serve(config_path, stop)
+            await serve(config_path, stop, manager)
             nursery.cancel_scope.cancel()
 
 
-async def _serve_broker(config_path: Path, stop: trio.Event) -> None:
+async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceManager) -> None:
     loaded = load_broker_config(config_path, environment=os.environ)
     _log_notices(loaded.notices)
     async with trio.open_nursery() as nursery:
@@ -85,21 +88,24 @@ async def _serve_broker(config_path: Path, stop: trio.Event) -> None:
             f"serializeType=JSON{nameservers}",
             flush=True,
         )
+        manager.tell(READY=1)
 
 
-async def _serve_nameserver(config_path: Path, stop: trio.Event) -> None:
+async def _serve_nameserver(config_path: Path, stop: trio.Event, manager: ServiceManager) -> None:
     loaded = load_nameserver_config(config_path)
     _log_notices(loaded.notices)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_nameserver, loaded.config)
         print("The Name Server boot success. serializeType=JSON", flush=True)
+        manager.tell(READY=1)
         await stop.wait()
         nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(signals: AsyncIterator[int], stop: trio.Event) -> None:
+async def _watch_signals(signals: AsyncIterator[int], stop: trio.Event, manager: ServiceManager) -> None:
     async for number in signals:
         logger.info("stopping signal=%s", signal.Signals(number).name)
+        manager.tell(STOPPING=1)
         stop.set()
 
 

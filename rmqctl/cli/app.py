@@ -98,6 +98,14 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         {"show": CommandEntry("rmqctl.cli.conf:show", "Print the configuration file of a node.")},
         "Show the configuration of nodes.",
     ),
+    "systemd": GroupEntry(
+        {
+            "install": CommandEntry("rmqctl.cli.systemd:install", "Let systemd run a cluster."),
+            "uninstall": CommandEntry("rmqctl.cli.systemd:uninstall", "Take a cluster's units away."),
+            "print": CommandEntry("rmqctl.cli.systemd:print_units", "Print the units, and change nothing."),
+        },
+        "Clusters that systemd starts at boot and keeps running.",
+    ),
     "address": CommandEntry("rmqctl.cli.address:address", "Show which address clients will be told, and why."),
 }
 """Every command of rmqctl, in the order in which `--help` lists them."""

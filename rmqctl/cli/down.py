@@ -16,6 +16,7 @@ from rmqctl.profile.stored import StoredCluster, load_cluster, load_cluster_if_a
 from rmqctl.supervisor.control_client import request_stop
 from rmqctl.supervisor.messages import NodeChanged, Notice
 from rmqctl.supervisor.orphans import find_orphans, stop_orphans
+from rmqctl.systemd.record import refuse_if_installed
 from rmqctl.target import choose_local_home
 
 _SILENCE_SECONDS = 90.0
@@ -36,6 +37,7 @@ def down(
     With nothing running it says so and exits 0.
     """
     chosen = choose_local_home(cluster, home, DEFAULT_CLUSTER)
+    refuse_if_installed(chosen, "stop")
     stored = load_cluster_if_any(chosen)
     if purge and stored is not None and not _may_purge(chosen, yes):
         narrate("nothing was changed")

@@ -16,6 +16,7 @@ from rmqctl.supervisor.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.orphans import find_orphans
 from rmqctl.supervisor.states import NodeStatus
+from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
 
 _LOG_LINES = 5
@@ -40,8 +41,8 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
     stored = load_cluster_if_any(chosen)
     if stored is None:
         return _report_unknown(chosen, json_output)
-    report = ask_status(chosen) if chosen.is_supervised() else _unsupervised(chosen, stored.model)
     model = stored.model
+    report = _report(chosen, model)
     replication = _replication(model) if report.state != "stopped" else []
     drift = find_drift(model, chosen)
     if json_output:
@@ -52,6 +53,17 @@ def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: 
         _print_status(chosen, model, report, replication)
         narrate_drift(drift)
     return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
+
+
+def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
+    if home.is_supervised():
+        return ask_status(home)
+    installation = load_installation(home)
+    if installation is not None and installation.is_per_node:
+        from rmqctl.systemd.unit_states import units_report
+
+        return units_report(installation, model)
+    return _unsupervised(home, model)
 
 
 def _report_unknown(home: ClusterHome, json_output: bool) -> int:

@@ -28,6 +28,7 @@ from rmqctl.supervisor.control_client import ask_status
 from rmqctl.supervisor.early import EarlySupervisor, spawn_supervisor
 from rmqctl.supervisor.launcher import SupervisorLauncher
 from rmqctl.supervisor.messages import NodeChanged
+from rmqctl.systemd.record import refuse_if_installed
 
 _POLL_SECONDS = 0.01
 _TIMEOUT_SECONDS = 30.0
@@ -79,6 +80,7 @@ def up(
     )
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
+        refuse_if_installed(chosen, "start")
         with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
             _wait_until_stopped(chosen, timeout or _TIMEOUT_SECONDS)
             plan = plan_cluster(options)

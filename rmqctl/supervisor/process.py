@@ -20,6 +20,7 @@ from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.warm_up import warm_up
 from rmqctl.supervisor.zygote import RunNode
+from rmqnode.service_manager import ServiceManager
 
 _LOCK_SECONDS = 0.5
 """Whoever only looks whether the home is supervised holds the lock for a moment."""
@@ -31,6 +32,7 @@ def run_supervisor(run_node: RunNode) -> int:
     Args:
         run_node: What a forked node does.
     """
+    manager = ServiceManager.take_from(os.environ)
     warm_up()
     line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
     if not line:
@@ -45,12 +47,12 @@ def run_supervisor(run_node: RunNode) -> int:
     gc.freeze()
     zygote = fork_zygote(run_node)
     try:
-        return _supervise(launch, home, zygote)
+        return _supervise(launch, home, zygote, manager)
     finally:
         zygote.close()
 
 
-def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote) -> int:
+def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: ServiceManager) -> int:
     launcher = LauncherPipe()
     lock = _take_lock(home)
     if lock is None:
@@ -69,7 +71,7 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote) -> int:
         save_record(home.record_file, SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes))
 
     save_identities({})
-    service = Supervisor(launch, zygote, launcher, save_identities)
+    service = Supervisor(launch, zygote, launcher, save_identities, manager)
     try:
         code = trio.run(service.run, listener)
     finally:

@@ -4,6 +4,7 @@
 signals, the launcher; and the life of the cluster (bring up, wait for a stop, take down), whose end cancels the rest.
 """
 
+import os
 import random
 import signal
 import socket
@@ -41,6 +42,7 @@ from rmqctl.supervisor.report import Phase, status_report
 from rmqctl.supervisor.spawner import Zygote, ZygoteLost
 from rmqctl.supervisor.states import Exited, NodeStatus, Spawned, Start, Stop
 from rmqnode.net.client import RemotingClient
+from rmqnode.service_manager import ServiceManager
 
 _ORPHAN_POLL_SECONDS = 0.05
 _FAREWELL_SECONDS = 1.0
@@ -54,6 +56,7 @@ class Supervisor:
         zygote: Forks and reaps.
         launcher: The command that began all this.
         save_identities: Writes down which process each node is.
+        manager: Told when the cluster is ready, alive and stopping.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Supervisor:
         zygote: Zygote,
         launcher: LauncherPipe,
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
+        manager: ServiceManager,
     ) -> None:
         self._launch = launch
+        self._manager = manager
         self._plan = CurrentPlan(launch.model, launch.specs)
         self._zygote = zygote
         self._launcher = launcher
@@ -89,6 +94,7 @@ class Supervisor:
             nursery.start_soon(serve_control, listener, self._answer)
             nursery.start_soon(self._watch_signals)
             nursery.start_soon(self._watch_launcher)
+            nursery.start_soon(self._manager.keep_watchdog_calm)
             code = await self._live()
             nursery.cancel_scope.cancel()
         return code
@@ -101,6 +107,8 @@ class Supervisor:
             self._feed.publish(failure)
         elif not self._stop_requested:
             self._is_up = True
+            # Before the command that started all this hears of it and ends: from here on this process is the unit.
+            self._manager.tell(MAINPID=os.getpid(), READY=1)
             self._feed.publish(ClusterReady())
             if not self._launch.foreground:
                 self._launcher.detach()
@@ -149,6 +157,7 @@ class Supervisor:
     def _request_stop(self, asked_by: str) -> None:
         if not self._stop_requested:
             self._stop_asked_by = asked_by
+            self._manager.tell(STOPPING=1)
         self._stop_requested = True
         self._wake()
 

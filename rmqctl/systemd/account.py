@@ -1,0 +1,52 @@
+"""The account that system units run as: that it exists, may read the code, and owns the cluster's home."""
+
+import os
+import pwd
+import shutil
+import stat
+from pathlib import Path
+
+import rmqctl
+from rmqctl.errors import RmqctlError, UsageError
+from rmqctl.home import ClusterHome
+from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions
+
+
+def check_account(options: UnitOptions, home: ClusterHome) -> None:
+    """Raises RmqctlError for an account that cannot run the cluster."""
+    if options.run_as is None:
+        if home.root != SYSTEM_HOMES:
+            raise UsageError(
+                f"an account that systemd makes up cannot keep a cluster in {home.root}",
+                f"it only has {SYSTEM_HOMES}",
+                "name the account with --run-as, or leave out --home",
+            )
+        closed = _closed_to_others(options.python) or _closed_to_others(Path(rmqctl.__file__))
+        if closed is not None:
+            raise RmqctlError(
+                f"{closed} is closed to other accounts",
+                "rmqctl itself is in there, and the units would run it as an account that systemd makes up",
+                "install rmqctl in a place for everybody, /opt for instance, or name an account with --run-as",
+            )
+        return
+    try:
+        pwd.getpwnam(options.run_as)
+    except KeyError:
+        raise UsageError(f"there is no account {options.run_as}", cure="--run-as with one of this machine") from None
+
+
+def hand_over_home(home: ClusterHome, run_as: str | None) -> None:
+    """Give everything in the cluster's home to the account; systemd does that itself for one that it makes up."""
+    if run_as is None:
+        return
+    for folder, _, files in os.walk(home.folder):
+        for place in (folder, *(os.path.join(folder, name) for name in files)):
+            shutil.chown(place, run_as)
+
+
+def _closed_to_others(path: Path) -> Path | None:
+    """The first folder on the way to a file that only its owner and group may enter."""
+    for folder in reversed(path.absolute().parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
