@@ -11,6 +11,7 @@ which cluster a user means.
 from rmqctl.client.admin import Admin, QueueState, TopicSpec
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.connection import ClusterConnection
+from rmqctl.client.consumer import PushConsumer, QueueLimits, ReceivedMessage, Retry
 from rmqctl.client.errors import (
     BadReply,
     BrokerUnreachable,
@@ -56,9 +57,13 @@ __all__ = [
     "Producer",
     "PullResult",
     "PullStatus",
+    "PushConsumer",
+    "QueueLimits",
     "QueueState",
+    "ReceivedMessage",
     "RequestRefused",
     "RequestTimedOut",
+    "Retry",
     "RouteTable",
     "SendResult",
     "SendStatus",

@@ -4,7 +4,9 @@ The subscription travels in each request, so that no heartbeat is needed and no 
 Source: `PullAPIWrapper#pullKernelImpl`, `PullSysFlag` (RocketMQ 4.5.2).
 """
 
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -30,7 +32,7 @@ HELD_TIMEOUT_SECONDS: Final = 30.0
 _MESSAGE_COUNT_MAX: Final = 32
 _FLAG_SUSPEND: Final = 2
 _FLAG_SUBSCRIPTION: Final = 4
-_ANSWERS: Final = frozenset(
+PULL_ANSWERS: Final = frozenset(
     map(
         int,
         (
@@ -67,6 +69,8 @@ class PullResult(msgspec.Struct, frozen=True):
     min_offset: int
     max_offset: int
     """Queue offset that the next message will get."""
+    suggested_broker_id: int = 0
+    """From which broker of this name to pull next: 0 is the master; a slave, when the master is busy with new data."""
 
 
 async def pull(
@@ -103,20 +107,40 @@ async def pull(
         address,
         RequestCode.PULL_MESSAGE,
         header,
-        success=_ANSWERS,
+        success=PULL_ANSWERS,
         topic=queue.topic,
         timeout_seconds=HELD_TIMEOUT_SECONDS if hold else None,
     )
-    return _result_of(answer, subscription)
+    return pull_result(answer, partial(_wanted, subscription))
 
 
-def _result_of(answer: Answer, subscription: Subscription) -> PullResult:
+def pull_result(answer: Answer, wanted: Callable[[list[StoredMessage]], list[StoredMessage]]) -> PullResult:
+    """Read the answer to a pull.
+
+    Args:
+        answer: Its code is one of `PULL_ANSWERS`.
+        wanted: Leaves out what the broker let through though it is not subscribed.
+
+    Raises:
+        BadReply: It can't be read.
+    """
     header = answer.header(PullMessageResponseHeader)
     try:
         messages = decode_records(answer.payload)
     except ProtocolError as error:
         raise answer.bad(str(error)) from None
-    if subscription.tags:
-        # The broker compares hashes of tags; only the text decides.
-        messages = [message for message in messages if message.properties.get(PropertyName.TAGS) in subscription.tags]
-    return PullResult(PullStatus(answer.code), messages, header.next_begin_offset, header.min_offset, header.max_offset)
+    return PullResult(
+        PullStatus(answer.code),
+        wanted(messages),
+        header.next_begin_offset,
+        header.min_offset,
+        header.max_offset,
+        header.suggest_which_broker_id,
+    )
+
+
+def _wanted(subscription: Subscription, messages: list[StoredMessage]) -> list[StoredMessage]:
+    if not subscription.tags:
+        return messages
+    # The broker compares hashes of tags; only the text decides.
+    return [message for message in messages if message.properties.get(PropertyName.TAGS) in subscription.tags]

@@ -1,0 +1,13 @@
+"""Members of consumer groups: sharing queues, consuming, retrying, keeping offsets.
+
+push_consumer ─▶ rebalance ─▶ pulling ─▶ concurrent | orderly ─▶ handler_calls
+│            │             │
+allocation, queue_start     process_queue   retry            offset_store, group_requests ask brokers
+"""
+
+from rmqctl.client.consumer.process_queue import QueueLimits
+from rmqctl.client.consumer.push_consumer import PushConsumer
+from rmqctl.client.consumer.received import ReceivedMessage
+from rmqctl.client.consumer.retry import Retry
+
+__all__ = ["PushConsumer", "QueueLimits", "ReceivedMessage", "Retry"]

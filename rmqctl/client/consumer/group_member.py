@@ -1,0 +1,62 @@
+"""What the parts of one consumer share: who it is, what it wants, how far it is, and how it asks. No behaviour."""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from rmqctl.client.consumer.group_requests import GroupRequests
+from rmqctl.client.consumer.offset_store import OffsetStore
+from rmqctl.client.consumer.process_queue import QueueLimits
+from rmqctl.client.consumer.statistics import ConsumerStatistics
+from rmqctl.client.consumer.topics import Topics
+from rmqctl.client.start_position import StartPosition
+
+
+class GroupMember:
+    """One member of a consumer group.
+
+    Args:
+        group: Name of the group.
+        client_id: By which brokers and other members know this one.
+        topics: What is subscribed.
+        requests: Asks brokers in the name of the member.
+        offsets: How far each queue is consumed.
+        beat: Sends a heartbeat to all brokers and waits for the answers.
+        start: Where queues without an offset are entered.
+        limits: How much is held of each queue.
+        is_orderly: One message of a queue at a time.
+        is_broadcasting: Every member gets every message.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        client_id: str,
+        topics: Topics,
+        requests: GroupRequests,
+        offsets: OffsetStore,
+        beat: Callable[[], Awaitable[object]],
+        *,
+        start: StartPosition,
+        limits: QueueLimits,
+        is_orderly: bool = False,
+        is_broadcasting: bool = False,
+    ) -> None:
+        self.group = group
+        self.client_id = client_id
+        self.topics = topics
+        self.requests = requests
+        self.offsets = offsets
+        self.beat = beat
+        self.start = start
+        self.limits = limits
+        self.is_orderly = is_orderly
+        self.is_broadcasting = is_broadcasting
+        self.statistics = ConsumerStatistics()
+        self.may_pull = trio.Event()
+        self.may_pull.set()
+
+    @property
+    def needs_locks(self) -> bool:
+        """Whether brokers must keep queues for this member: it is orderly, and others of the group could take them."""
+        return self.is_orderly and not self.is_broadcasting

@@ -1,0 +1,92 @@
+"""Calling an application's handler: what its outcome means, how long it may take, and that closing lets it finish.
+
+closing     who runs a handler is shielded, and from the moment of closing has so many seconds to end
+timeout     a handler that takes longer than the consumer allows is cancelled and counts as failed
+exception   counts as failed and is logged: an application's bug ends no consumer
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from rmqctl.client.consumer.received import ReceivedMessage
+from rmqctl.client.consumer.retry import Retry
+from rmqctl.client.consumer.statistics import ConsumerStatistics
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[ReceivedMessage], Awaitable[Retry | None]]
+"""Takes one message. Returning None is having consumed it; `Retry` or an exception brings it again later."""
+
+_TIMEOUT_DELAY_LEVEL: Final = 3
+"""As Java's consumer sends back what takes too long: after 10 s."""
+
+
+class HandlerCalls:
+    """Calls one handler.
+
+    Args:
+        handler: The application's.
+        timeout_seconds: Limit of one call (Java's `consumeTimeout`, which can't interrupt there).
+        close_seconds: How long calls may go on once closing began.
+        statistics: Counts outcomes.
+    """
+
+    def __init__(
+        self, handler: Handler, *, timeout_seconds: float, close_seconds: float, statistics: ConsumerStatistics
+    ) -> None:
+        self._handler = handler
+        self._timeout_seconds = timeout_seconds
+        self._close_seconds = close_seconds
+        self._statistics = statistics
+        self._deadline = math.inf
+        self._shields: set[trio.CancelScope] = set()
+
+    async def guard(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Wait to be cancelled, then give the calls that run their last seconds."""
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._deadline = trio.current_time() + self._close_seconds
+            for shield in self._shields:
+                shield.deadline = self._deadline
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Let the block end though everything is being cancelled, within the time for closing."""
+        shield = trio.CancelScope(deadline=self._deadline, shield=True)
+        self._shields.add(shield)
+        try:
+            with shield:
+                yield
+        finally:
+            self._shields.discard(shield)
+
+    async def call(self, message: ReceivedMessage) -> Retry | None:
+        """Have the handler consume a message; returns None when it did."""
+        started_at = trio.current_time()
+        outcome: Retry | Exception | None = None
+        with trio.move_on_after(self._timeout_seconds) as scope:
+            outcome = await self.attempt(message)
+        if isinstance(outcome, Exception):
+            logger.error("handler failed message=%r", message, exc_info=outcome)
+            outcome = Retry()
+        if scope.cancelled_caught:
+            logger.warning("handler cancelled message=%r reason=no end within %g s", message, self._timeout_seconds)
+            outcome = Retry(_TIMEOUT_DELAY_LEVEL)
+        seconds = trio.current_time() - started_at
+        self._statistics.consumed(message.queue.topic, seconds, failed=outcome is not None)
+        return outcome
+
+    async def attempt(self, message: ReceivedMessage) -> Retry | Exception | None:
+        """Call the handler; returns what it returned or raised."""
+        try:
+            return await self._handler(message)
+        except Exception as error:
+            # An edge like the dispatch of requests: whatever the application raises is its way to say "again".
+            return error
