@@ -117,6 +117,23 @@ class ConsumeQueue:
         UNIT.pack_into(self.mapping, position, physical_offset, record_size, tags_code)
         self.max_queue_offset += 1
 
+    def append_all(self, units: bytes | bytearray) -> None:
+        """Write the next units, as they are on disk.
+
+        Raises:
+            OSError: As `make_room`; some units may be there.
+        """
+        done = 0
+        while done < len(units):
+            count = (len(units) - done) // UNIT_SIZE
+            if self.max_queue_offset >= self.limit:
+                self.make_room(count)
+            count = min(count, self.limit - self.max_queue_offset)
+            position = (self.max_queue_offset - self.base_queue_offset) * UNIT_SIZE
+            self.mapping[position : position + count * UNIT_SIZE] = units[done : done + count * UNIT_SIZE]
+            self.max_queue_offset += count
+            done += count * UNIT_SIZE
+
     def begin_at(self, queue_offset: int) -> None:
         """Let a queue without files begin in the middle: filler units stand in for what is not there.
 

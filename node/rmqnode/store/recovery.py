@@ -19,6 +19,7 @@ Source: CommitLog#recoverNormally, #recoverAbnormally, DefaultMessageStore#start
 walks the last three files after a clean stop, a whole file at least after a crash, and does not notice a lost queue.
 """
 
+from mmap import mmap
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,13 +28,9 @@ from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.dispatch import append_unit, queue_of_record
 from rmqnode.store.options import StoreOptions
-from rmqnode.store.queue_table import QueueTable
-from rmqnode.store.record import (
-    ScannedRecord,
-    is_blank,
-    next_record,
-    scan_record,
-)
+from rmqnode.store.queue_table import QueueKey, QueueTable
+from rmqnode.store.quick_walk import QuickWalk
+from rmqnode.store.record import ScannedRecord, is_blank, next_record, scan_record
 
 
 class RecoveryReport(NamedTuple):
@@ -46,20 +43,31 @@ class RecoveryReport(NamedTuple):
     bytes_cut: int
     bytes_damaged: int
     queues_rebuilt: int
+    queues_dropped: int
     index_files_dropped: int
+    index_lag_bytes: int
     seconds: float
 
     def __str__(self) -> str:
-        stop = "clean stop" if self.was_clean else "crash"
-        damage = f", {self.bytes_damaged} damaged bytes passed over" if self.bytes_damaged else ""
-        index = (
-            f", {self.index_files_dropped} index files dropped to be built again" if self.index_files_dropped else ""
+        opened = "store opened after a clean stop" if self.was_clean else "store recovered after a crash"
+        found = (
+            (self.records_scanned, f"{_counted(self.records_scanned, 'record')} checked from {self.start_offset}"),
+            (self.bytes_cut, f"{_counted(self.bytes_cut, 'byte')} behind the last whole record cut"),
+            (self.bytes_damaged, f"{_counted(self.bytes_damaged, 'damaged byte')} passed over"),
+            (self.queues_rebuilt, f"{_counted(self.queues_rebuilt, 'queue')} completed"),
+            (self.queues_dropped, f"{_counted(self.queues_dropped, 'queue')} without messages dropped"),
+            (self.index_files_dropped, f"{_counted(self.index_files_dropped, 'index file')} dropped"),
+            (self.index_lag_bytes, f"keys of the last {_counted(self.index_lag_bytes, 'byte')} to be indexed"),
         )
-        return (
-            f"store opened after a {stop}: log ends at {self.end_offset}, "
-            f"{self.records_scanned} records checked from {self.start_offset}, {self.bytes_cut} bytes cut, "
-            f"{self.queues_rebuilt} queues completed{damage}{index} ({self.seconds:.3f} s)"
-        )
+        done = ", ".join(text for count, text in found if count)
+        if not self.end_offset and not done:
+            return f"empty store opened ({self.seconds:.3f} s)"
+        done = done or "nothing to recover"
+        return f"{opened}: log ends at {self.end_offset}, {done} ({self.seconds:.3f} s)"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 class _UnitsMissing(Exception):
@@ -79,10 +87,12 @@ class Recovery:
         self._was_clean = was_clean
         self._complete_to = 0
         self._walks_all = False
-        self._records_scanned = 0
         self._bytes_damaged = 0
+        self._queues_dropped = 0
+        self._start_offset = 0
         self._dispatched_to: dict[ConsumeQueue, int] = {}
         self._rebuilt: set[ConsumeQueue] = set()
+        self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=True)
 
     def run(self) -> RecoveryReport:
         """Do it.
@@ -91,7 +101,6 @@ class Recovery:
             UnsupportedRecord: A later version's record; nothing was cut.
         """
         began = monotonic()
-        self._log.last_store_timestamp = self._checkpoint.physic_timestamp
         if not self._log.file_offsets():
             return self._without_log(began)
         start = self._choose_start()
@@ -101,22 +110,24 @@ class Recovery:
         # What was walked may have been in the page cache of a killed process only: the next flush takes it along.
         self._log.flushed_offset = min(start, end)
         self._settle_queues()
-        return self._report(began, start, end, bytes_cut)
+        return self._report(began, end, bytes_cut)
 
     def _without_log(self, began: float) -> RecoveryReport:
         for key in list(self._table.by_key):
-            self._table.by_key.pop(key).delete()
-        return self._report(began, 0, 0, 0)
+            self._drop(key)
+        return self._report(began, 0, 0)
 
-    def _report(self, began: float, start: int, end: int, bytes_cut: int) -> RecoveryReport:
+    def _report(self, began: float, end: int, bytes_cut: int) -> RecoveryReport:
         return RecoveryReport(
             self._was_clean,
-            start,
+            self._start_offset,
             end,
-            self._records_scanned,
+            self._quick.records,
             bytes_cut,
             self._bytes_damaged,
             len(self._rebuilt),
+            self._queues_dropped,
+            0,
             0,
             monotonic() - began,
         )
@@ -170,16 +181,24 @@ class Recovery:
         for queue in list(self._table.by_key.values()):
             if not self._was_clean or queue.end_physical_offset() > complete_to:
                 queue.cut(complete_to)
-            self._dispatched_to[queue] = queue.end_physical_offset()
         try:
             return self._walk(start)
         except _UnitsMissing:
-            self._dispatched_to = {queue: queue.end_physical_offset() for queue in self._table.by_key.values()}
             self._walks_all = True
             return self._walk(self._log.min_offset)
 
     def _walk(self, start: int) -> int:
         """Check and dispatch every record from an offset on; return where the log ends."""
+        self._start_offset = start
+        self._dispatched_to = {queue: queue.end_physical_offset() for queue in self._table.by_key.values()}
+        self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=self._options.check_crc_on_recover)
+        self._quick.last_store_timestamp = self._checkpoint.physic_timestamp
+        end = self._walk_files(start)
+        self._quick.write()
+        self._log.last_store_timestamp = self._quick.last_store_timestamp
+        return end
+
+    def _walk_files(self, start: int) -> int:
         physical_offset = start
         while (window := self._log.window(physical_offset)) is not None:
             view, base_offset, file_end = window
@@ -193,10 +212,15 @@ class Recovery:
     def _walk_file(self, view: memoryview, position: int, base_offset: int) -> int:
         """Walk one file; return the position of its blank, of its end, or of the first bad record."""
         check_crc = self._options.check_crc_on_recover
-        while position < len(view) and not is_blank(view, position):
+        mapping = view.obj
+        assert isinstance(mapping, mmap)  # its slices are bytes at once
+        while True:
+            position = self._quick.walk(mapping, position, base_offset, len(view))
+            if position >= len(view) or is_blank(view, position):
+                return position
             record = scan_record(view, position, base_offset, check_crc=check_crc)
             if record is not None:
-                self._records_scanned += 1
+                self._quick.records += 1
                 self._dispatch(record, base_offset + position)
                 position += record.size
             elif base_offset + position < self._complete_to:
@@ -205,19 +229,22 @@ class Recovery:
                 self._bytes_damaged += following - position
                 position = following
             else:
-                break
-        return position
+                return position
 
     def _dispatch(self, record: ScannedRecord, physical_offset: int) -> None:
         """Give a record its unit, unless its queue has it."""
-        self._log.last_store_timestamp = record.store_timestamp
+        self._quick.last_store_timestamp = record.store_timestamp
         queue = queue_of_record(self._table, record)
-        if queue is None or physical_offset < self._dispatched_to.get(queue, -1):
+        if queue is None:
             return
-        if 0 < queue.max_queue_offset < record.queue_offset and not self._walks_all:
-            raise _UnitsMissing
-        append_unit(self._table, queue, record, physical_offset, self._options.delay_levels_ms)
-        self._rebuilt.add(queue)
+        if physical_offset >= self._dispatched_to.get(queue, -1):
+            self._quick.write_of(queue)
+            if 0 < queue.max_queue_offset < record.queue_offset and not self._walks_all:
+                self._quick.write()
+                raise _UnitsMissing
+            append_unit(self._table, queue, record, physical_offset, self._options.delay_levels_ms)
+            self._rebuilt.add(queue)
+        self._quick.get_to_know(queue)
 
     def _settle_queues(self) -> None:
         """Correct where queues begin, drop empty ones, and give the mappings of the walk back."""
@@ -225,5 +252,9 @@ class Recovery:
             if queue.max_queue_offset:
                 queue.correct_min(self._log.min_offset)
             else:
-                self._table.by_key.pop(key).delete()
+                self._drop(key)
         self._table.unmap()
+
+    def _drop(self, key: QueueKey) -> None:
+        self._table.by_key.pop(key).delete()
+        self._queues_dropped += 1

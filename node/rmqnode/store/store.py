@@ -97,7 +97,9 @@ class MessageStore:
             # Before the first change, so that a crash from here on is met as one.
             self._abort_path.touch()
             report = Recovery(self._log, self._table, self._checkpoint, self._options, was_clean).run()
-            report = report._replace(index_files_dropped=self._open_index(was_clean))
+            report = report._replace(
+                index_files_dropped=self._open_index(was_clean), index_lag_bytes=self.index.lag_bytes
+            )
         except BaseException:
             self._lock.release()
             raise

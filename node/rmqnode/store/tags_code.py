@@ -9,7 +9,7 @@ from typing import Final
 from rmqnode.protocol.java_text import parse_int, tag_hash
 from rmqnode.protocol.properties import PropertyName, find_property
 
-_TAGS_START: Final = PropertyName.TAGS.encode() + b"\x01"
+TAGS_START: Final = PropertyName.TAGS.encode() + b"\x01"
 
 SCHEDULE_TOPIC: Final = "SCHEDULE_TOPIC_XXXX"
 
@@ -21,7 +21,7 @@ def tags_code_of(topic: str, properties: bytes, store_timestamp: int, delay_leve
         level = parse_int(delay.decode("utf-8", "replace")) if delay is not None else None
         if level is not None and level > 0:
             return delivery_time(level, store_timestamp, delay_levels_ms)
-    if _TAGS_START not in properties:
+    if TAGS_START not in properties:
         return 0
     tags = find_property(properties, PropertyName.TAGS)
     return tag_hash(tags.decode("utf-8", "replace")) if tags else 0

@@ -43,11 +43,39 @@ def test_a_clean_store_opens_without_walking_the_log(kit: Any) -> None:
     assert (report.was_clean, report.records_scanned, report.bytes_cut, report.queues_rebuilt) == (True, 0, 0, 0)
     assert (store.wrote_offset, store.flushed_offset, report.end_offset) == (end, end, end)
     assert all_bodies(kit, store) == before
-    assert str(report).startswith(f"store opened after a clean stop: log ends at {end}, 0 records checked")
+    assert str(report).startswith(f"store opened after a clean stop: log ends at {end}, nothing to recover (0.")
+
+
+def test_an_opening_says_in_one_line_what_it_did(kit: Any) -> None:
+    store = filled(kit)
+    end = store.wrote_offset
+    root = kit.crashed_copy("killed")
+    with kit.log_file(root, end - end % kit.log_file_size).open("r+b") as file:
+        file.seek(end % kit.log_file_size)
+        file.write(b"torn")
+    assert str(kit.make(root).open()).startswith(
+        f"store recovered after a crash: log ends at {end}, 300 records checked from 0, "
+        f"4 bytes behind the last whole record cut, 3 queues completed, keys of the last {end} bytes to be indexed ("
+    )
+    root = kit.crashed_copy("emptied")
+    shutil.rmtree(root / "commitlog")
+    assert str(kit.make(root).open()).startswith(
+        "store recovered after a crash: log ends at 0, 3 queues without messages dropped ("
+    )
+    store.close()
+    shutil.rmtree(kit.root / "consumequeue" / "T" / "1")
+    with kit.log_file(kit.root).open("r+b") as file:
+        file.seek(100)
+        file.write(b"?")
+    line = str(kit.make().open())
+    assert line.startswith(f"store opened after a clean stop: log ends at {end}, 299 records checked from 0, ")
+    assert "damaged bytes passed over, 1 queue completed (" in line
 
 
 def test_an_empty_store_can_be_closed_and_opened(kit: Any) -> None:
-    kit.open().close()
+    store = kit.make()
+    assert str(store.open()).startswith("empty store opened (")
+    store.close()
     store = kit.open()
     assert kit.put(store, "T", 0, b"x").physical_offset == 0
 
