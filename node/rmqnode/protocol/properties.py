@@ -12,6 +12,9 @@ from typing import Final
 NAME_VALUE_SEPARATOR: Final = "\x01"
 PROPERTY_SEPARATOR: Final = "\x02"
 
+_IRREGULAR: Final = NAME_VALUE_SEPARATOR + PROPERTY_SEPARATOR
+"""An empty value, which is no pair to Java."""
+
 _NAME_END: Final = NAME_VALUE_SEPARATOR.encode()
 _PAIR_END: Final = PROPERTY_SEPARATOR.encode()
 _PAIR_END_BYTE: Final = _PAIR_END[0]
@@ -88,6 +91,11 @@ def encode_properties(properties: Mapping[str, str]) -> str:
 
 def decode_properties(text: str) -> dict[str, str]:
     """Read properties; what is no pair is left out."""
+    if _IRREGULAR not in text and text.endswith(PROPERTY_SEPARATOR):
+        try:
+            return dict([pair.split(NAME_VALUE_SEPARATOR) for pair in text[:-1].split(PROPERTY_SEPARATOR)])
+        except ValueError:
+            pass  # not everything is a pair
     properties: dict[str, str] = {}
     for pair in text.split(PROPERTY_SEPARATOR):
         # Java's split forgets empty parts at the end.

@@ -28,8 +28,14 @@ def test_a_node_loads_no_heavy_standard_module_that_trio_does_not_load_anyway():
     assert not loaded_by("import rmqnode.run").difference(unavoidable).intersection(HEAVY_STANDARD_LIBRARY)
 
 
-@pytest.mark.parametrize("module", ["rmqnode.protocol", "rmqnode.store", "rmqnode.config"])
-def test_protocol_store_and_config_load_without_trio(module):
+@pytest.mark.parametrize("statement", ["import rmqnode.run", "import rmqnode.broker.server, rmqnode.filter"])
+def test_a_broker_without_sql_subscriptions_loads_no_parser(statement):
+    assert "lark" not in loaded_by(statement)
+    assert "lark" in loaded_by("import rmqnode.filter; rmqnode.filter.compile_filter('a = 1')")
+
+
+@pytest.mark.parametrize("module", ["rmqnode.protocol", "rmqnode.store", "rmqnode.filter", "rmqnode.config"])
+def test_protocol_store_filter_and_config_load_without_trio(module):
     assert "trio" not in loaded_by(f"import {module}")
 
 
