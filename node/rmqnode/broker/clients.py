@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from rmqnode.broker.subscriptions import Selection, tag_selection
 from rmqnode.net.connection import Connection
 from rmqnode.protocol.bodies import ConsumeFromWhere, ConsumerData, ConsumeType, MessageModel, SubscriptionData
 
@@ -36,8 +37,8 @@ class ConsumerGroup:
         self.consume_from_where: ConsumeFromWhere | None = None
         self.members: dict[Connection, Member] = {}
         self.subscriptions: dict[str, SubscriptionData] = {}
-        self.tags_codes: dict[str, frozenset[int] | None] = {}
-        """For each topic the hashes of the subscribed tags, None for all tags."""
+        self.selections: dict[str, Selection] = {}
+        """For each topic which messages the subscribed tags let pass."""
 
     def update(self, data: ConsumerData) -> bool:
         """Take over a heartbeat's view of the group; True when its set of topics changed."""
@@ -47,20 +48,13 @@ class ConsumerGroup:
         topics = {subscription.topic for subscription in data.subscription_data_set}
         is_changed = topics != self.subscriptions.keys()
         for gone in self.subscriptions.keys() - topics:
-            del self.subscriptions[gone], self.tags_codes[gone]
+            del self.subscriptions[gone], self.selections[gone]
         for subscription in data.subscription_data_set:
             known = self.subscriptions.get(subscription.topic)
             if known is None or subscription.sub_version > known.sub_version:
                 self.subscriptions[subscription.topic] = subscription
-                self.tags_codes[subscription.topic] = _tags_codes_of(subscription)
+                self.selections[subscription.topic] = tag_selection(subscription.sub_string, subscription.code_set)
         return is_changed
-
-
-def _tags_codes_of(subscription: SubscriptionData) -> frozenset[int] | None:
-    """Return the tag hashes that a subscription lets pass, None when it takes every message."""
-    if subscription.sub_string in (None, "", "*"):
-        return None
-    return frozenset(subscription.code_set)
 
 
 class ClientTable:

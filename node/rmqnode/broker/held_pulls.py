@@ -54,7 +54,9 @@ class HeldPulls:
         self._count += 1
         self._something_held.set()
 
-    def message_arrived(self, topic: str, queue_id: int, next_queue_offset: int, tags_code: int) -> None:
+    def message_arrived(
+        self, topic: str, queue_id: int, next_queue_offset: int, tags_code: int, properties: bytes
+    ) -> None:
         """Make those pulls of a queue due that wait for such a message. Called for every stored message."""
         waiting = self._by_queue.get((topic, queue_id))
         if waiting:
@@ -64,6 +66,7 @@ class HeldPulls:
                 lambda held: (
                     held.hold.queue_offset < next_queue_offset
                     and (held.hold.tags_codes is None or tags_code in held.hold.tags_codes)
+                    and (held.hold.accepts is None or held.hold.accepts(properties))
                 ),
             )
 

@@ -85,7 +85,8 @@ class MessageWriter:
         )
         if result.queue_offset >= 0:
             self.on_written()
-            self._held_pulls.message_arrived(message.topic, message.queue_id, result.queue_offset + 1, tags_code)
+            next_offset = result.queue_offset + 1
+            self._held_pulls.message_arrived(message.topic, message.queue_id, next_offset, tags_code, properties)
         return result
 
     def put_batch(self, message: Message, parts: list[BatchPart]) -> PutResult:
@@ -103,7 +104,7 @@ class MessageWriter:
             self.on_written()
             for index, part in enumerate(parts, 1):
                 self._held_pulls.message_arrived(
-                    message.topic, message.queue_id, result.queue_offset + index, part.tags_code
+                    message.topic, message.queue_id, result.queue_offset + index, part.tags_code, part.properties
                 )
         return result
 

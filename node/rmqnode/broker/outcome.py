@@ -18,6 +18,8 @@ class Hold(msgspec.Struct, gc=False):
     timeout_ms: int
     tags_codes: frozenset[int] | None
     """Only messages with one of these tags wake it; None: every message."""
+    accepts: Callable[[bytes], bool] | None = None
+    """Of those only messages whose properties, in wire form, it says yes to; None: all of them."""
 
 
 class AfterFlush(msgspec.Struct, gc=False):

@@ -18,6 +18,7 @@ from typing import Final
 
 import trio
 
+from rmqnode.broker.consumer_filters import PERSIST_INTERVAL_MS as FILTER_PERSIST_INTERVAL_MS
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.handlers.pull import pull_message_again
 from rmqnode.broker.routes import ROUTES
@@ -135,6 +136,7 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(_close_silent_clients, broker)
     config = broker.config
     services.start_soon(_persist, broker.offsets.take_changes, config.flush_consumer_offset_interval_ms)
+    services.start_soon(_persist, broker.filters.take_changes, FILTER_PERSIST_INTERVAL_MS)
     services.start_soon(_persist, broker.delayed_delivery.take_changes, config.flush_delay_offset_interval_ms)
     if not broker.config.is_slave:
         services.start_soon(broker.delayed_delivery.run)
@@ -149,7 +151,7 @@ async def _persist(take_changes: Callable[[], Callable[[], None] | None], interv
             try:
                 await trio.to_thread.run_sync(write)
             except OSError as error:
-                logger.error("offsets not written reason=%s", error)
+                logger.error("table not written reason=%s", error)
 
 
 async def _close_silent_clients(broker: Broker) -> None:

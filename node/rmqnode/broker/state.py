@@ -14,6 +14,7 @@ from rmqnode.broker.cleaning import CleaningService
 from rmqnode.broker.client_calls import ClientCalls
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
 from rmqnode.broker.config_changes import ConfigChanges
+from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.delayed_delivery import DelayedDelivery
@@ -88,8 +89,9 @@ class Broker:
             clock_ms=clock_ms,
         )
         self.offsets = ConsumerOffsets(ConfigFile(folder / "consumerOffset.json"))
-        self.clients = ClientTable(clock, self._notify_members)
         self.client_calls = ClientCalls()
+        self.filters = ConsumerFilters(ConfigFile(folder / "consumerFilter.json"), config, clock_ms)
+        self.clients = ClientTable(clock, self._members_changed)
         self.clock = clock
         self.locks = QueueLocks(clock_ms)
         self.statistics = BrokerStatistics(store, config.broker_cluster_name, clock_ms, clock)
@@ -162,7 +164,7 @@ class Broker:
     def take_changes(self) -> list[Callable[[], None]]:
         """Return what writes those tables that are not written at each change, as far as they changed; it blocks."""
         self.ledger.publish(is_stop=True)
-        tables = (self.offsets, self.slave_commits, self.delayed_delivery)
+        tables = (self.offsets, self.filters, self.slave_commits, self.delayed_delivery)
         changes = [table.take_changes() for table in tables]
         return [change for change in changes if change is not None]
 
@@ -178,6 +180,11 @@ class Broker:
 
     def _registered_order_config(self, ordered_topics: list[str]) -> None:
         self.topics.apply_order_config(ordered_topics)
+
+    def _members_changed(self, group: ConsumerGroup) -> None:
+        if not group.members:
+            self.filters.unregister(group.name)
+        self._notify_members(group)
 
     def _notify_members(self, group: ConsumerGroup) -> None:
         """Tell all members of a group to rebalance (NOTIFY_CONSUMER_IDS_CHANGED), where that is switched on."""

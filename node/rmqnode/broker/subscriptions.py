@@ -1,8 +1,25 @@
-"""Tag subscriptions as text. Source: `FilterAPI#buildSubscriptionData`, `ExpressionType` (RocketMQ 4.5.2)."""
+"""Which messages a consumer wants, and tag subscriptions as text.
 
+Source: `FilterAPI#buildSubscriptionData`, `ExpressionType` (RocketMQ 4.5.2).
+"""
+
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from rmqnode.protocol.java_text import tag_hash
+
+
+class Selection(NamedTuple):
+    """Which messages of a queue are delivered: those that pass both."""
+
+    tags_codes: frozenset[int] | None = None
+    """Hashes of the tags, None for all tags."""
+    accepts: Callable[[bytes], bool] | None = None
+    """Asked about the properties of each message, in wire form; None lets all pass."""
+
+
+EVERYTHING: Final = Selection()
 
 
 def is_tag_type(expression_type: str | None) -> bool:
@@ -11,8 +28,13 @@ def is_tag_type(expression_type: str | None) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def parse_tag_subscription(text: str | None) -> frozenset[int] | None:
-    """Return the hashes of the tags in `a || b`; None for `*` or nothing, which is every message."""
+def parse_tag_subscription(text: str | None) -> Selection:
+    """Read the tags in `a || b`; `*` or nothing is every message."""
     if text is None or text in ("", "*"):
-        return None
-    return frozenset(tag_hash(tag.strip()) for tag in text.split("||") if tag.strip())
+        return EVERYTHING
+    return Selection(frozenset(tag_hash(tag.strip()) for tag in text.split("||") if tag.strip()))
+
+
+def tag_selection(text: str | None, tags_codes: Iterable[int]) -> Selection:
+    """The same for tags that the client has hashed itself."""
+    return EVERYTHING if text in (None, "", "*") else Selection(frozenset(tags_codes))

@@ -142,6 +142,16 @@ class BrokerConfig:
     """Suggest to consumers that lag far behind to read from a slave."""
     enable_property_filter: bool = prop("enablePropertyFilter", False, kinds.boolean())
     """Allow SQL92 filters."""
+    filter_support_retry: bool = prop("filterSupportRetry", False, kinds.boolean())
+    """Filter redelivered messages too, by the expression of the topic that they were sent to."""
+    filter_data_clean_time_span_ms: int = prop(
+        "filterDataCleanTimeSpan", 24 * 3600 * 1000, kinds.duration_ms(kinds.LONG_MAX)
+    )
+    """How long the filter of a group that left is kept."""
+    max_error_rate_of_bloom_filter: int = prop("maxErrorRateOfBloomFilter", 20, kinds.integer(1, 99, "percent"))
+    """Error rate of the bloom filter whose bits are written for Apache's nodes."""
+    expect_consumer_num_use_filter: int = prop("expectConsumerNumUseFilter", 32, kinds.integer(1, 1 << 20))
+    """How many groups with a filter it is made for."""
     flush_consumer_offset_interval_ms: int = prop("flushConsumerOffsetInterval", 5000, kinds.duration_ms())
     """Time between two writes of the consumer offsets."""
     flush_delay_offset_interval_ms: int = prop("flushDelayOffsetInterval", 10_000, kinds.duration_ms(kinds.LONG_MAX))

@@ -27,7 +27,7 @@ _BROKER_BOOLEANS = """
     enableRemoteEscape enableRetryTopicV2 enableRocksDBLog enableScheduleAsyncDeliver
     enableScheduleMessageStats enableSingleTopicRegister enableSkipLongAwaitingAck enableSlaveActingMaster
     enableSplitRegistration estimateAccumulation fastFailIfNoBufferInStorePool
-    fetchControllerAddrByDnsLookup fetchNameSrvAddrByDnsLookup filterSupportRetry flushCommitLogTimed
+    fetchControllerAddrByDnsLookup fetchNameSrvAddrByDnsLookup flushCommitLogTimed
     haFlowControlEnable highSpeedMode inBrokerContainer initPopOffsetByCheckMsgInMem isBrokerContainer
     isEnableBatchPush isInBrokerContainer isolateLogEnable litePullMessageEnable lockInStrictMode
     mappedFileSwapEnable messageIndexSafe metricsInDelta migrateAuthFromV1Enabled
@@ -62,13 +62,13 @@ _BROKER_INTEGERS = """
     deleteConsumeQueueFilesInterval deleteFileBatchMax
     destroyMapedFileIntervalForcibly disappearTimeAfterStart
     dispatchCqCacheNum dispatchCqThreads endTransactionPoolQueueCapacity
-    endTransactionThreadPoolNums expectConsumerNumUseFilter filterServerNums flushConsumeQueueLeastPages
+    endTransactionThreadPoolNums filterServerNums flushConsumeQueueLeastPages
     flushConsumeQueueThoroughInterval flushConsumerOffsetHistoryInterval flushLeastPagesWhenWarmMapedFile
     haMaxGapNotInSync heartbeatThreadPoolNums heartbeatThreadPoolQueueCapacity
     litePullMessageThreadPoolNums litePullThreadPoolQueueCapacity loadBalanceProcessorThreadPoolNums
     loadBalanceThreadPoolQueueCapacity logicQueueSwapMapReserveFileNum mappedFileSizeConsumeQueueExt
     mappedFileSizeTimerLog mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests
-    maxBatchDeleteFilesNum maxConsumeQueueScan maxDelayTime maxErrorRateOfBloomFilter maxFilterMessageSize
+    maxBatchDeleteFilesNum maxConsumeQueueScan maxDelayTime maxFilterMessageSize
     maxLmqConsumeQueueNum maxOffsetMapSize
     maxRecoveryCommitlogFiles maxStatsIdleTimeInMinutes maxTopicLength metricsOtelCardinalityLimit
     metricsPromExporterPort popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime
@@ -100,7 +100,7 @@ _BROKER_LONGS = """
     cgColdReadThreshold channelExpiredTimeout checkSyncStateSetPeriod cleanRocksDBDirtyCQIntervalMin
     cleanSwapedMapInterval commitLogForceSwapMapInterval commitLogSwapMapInterval
     consumerFallbehindThreshold consumerOffsetUpdateVersionStep controllerHeartBeatTimeoutMills
-    delayOffsetUpdateVersionStep fetchNamesrvAddrInterval filterDataCleanTimeSpan forwardTimeout
+    delayOffsetUpdateVersionStep fetchNamesrvAddrInterval forwardTimeout
     globalColdReadThreshold haMaxTimeSlaveNotCatchup loadBalancePollNameServerInterval
     logicQueueForceSwapMapInterval logicQueueSwapMapInterval maxChecksumRange maxHaTransferByteInSecond
     maxPopPollingSize maxSlaveResendLength memTableFlushIntervalMs metricGrpcExporterIntervalInMills

@@ -6,6 +6,7 @@ units are passed over one by one, and the search by time looks at the whole queu
 mtime names.
 """
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -13,10 +14,14 @@ from rmqnode.store.commit_log import CommitLog, Window
 from rmqnode.store.consume_queue import BLANK_UNIT_SIZE_FIELD, UNIT, UNIT_SIZE, ConsumeQueue
 from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.record import record_properties
 from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 SCANNED_UNITS_MIN: Final = 16_000 // UNIT_SIZE
 """A filtered read looks at this many units at most, or at as many as messages were asked for."""
+
+Accepts = Callable[[bytes], bool]
+"""Whether a reader wants a message with these properties, in wire form."""
 
 _iter_units: Final = UNIT.iter_unpack
 _NO_WINDOW: Final[Window] = (memoryview(b""), 0, 0)
@@ -28,9 +33,10 @@ def read_messages(
     queue_offset: int,
     count_max: int,
     tags_codes: AbstractSet[int] | None,
+    accepts: Accepts | None,
     options: StoreOptions,
 ) -> GetResult:
-    """Read messages of a queue from an offset on; `tags_codes` None takes all."""
+    """Read messages of a queue from an offset on; `tags_codes` and `accepts` None take all."""
     end = queue.max_queue_offset
     if queue_offset >= end or queue_offset < queue.min_queue_offset:
         return _outside(queue, queue_offset)
@@ -38,6 +44,8 @@ def read_messages(
     if units is None:
         next_offset = queue.next_file_queue_offset(queue_offset)
         return GetResult(GetStatus.OFFSET_FOUND_NULL, next_offset, queue.min_queue_offset, end)
+    if accepts is not None:
+        return _scan_with_filter(log, queue, queue_offset, units, count_max, tags_codes, accepts, options)
     return _scan(log, queue, queue_offset, units, count_max, tags_codes, options)
 
 
@@ -101,6 +109,52 @@ def _scan(
         queue.max_queue_offset,
         buffers,
         count,
+        size_bytes,
+        physical_offset < memory_begin,
+    )
+
+
+def _scan_with_filter(
+    log: CommitLog,
+    queue: ConsumeQueue,
+    queue_offset: int,
+    units: memoryview,
+    count_max: int,
+    tags_codes: AbstractSet[int] | None,
+    accepts: Accepts,
+    options: StoreOptions,
+) -> GetResult:
+    """As `_scan`, for a filter that must see each message; apart, so that other readers do not pay for it."""
+    buffers: list[memoryview] = []
+    looked_at = size_bytes = 0
+    physical_offset = skip_below = -1
+    status = GetStatus.NO_MATCHED_MESSAGE
+    memory_begin = log.wrote_offset - options.in_memory_bytes_max
+    count_limit = min(count_max, options.max_transfer_count_in_memory)
+    for physical_offset, size, tags_code in _iter_units(units):
+        count, total = len(buffers), size_bytes + size
+        if count and (count >= count_limit or total > options.max_transfer_bytes_in_memory):
+            break
+        if physical_offset < memory_begin and count and _is_full_from_disk(count, total, options):
+            break
+        looked_at += 1
+        if tags_codes is not None and tags_code not in tags_codes:
+            continue
+        record = None if physical_offset < skip_below else log.slice(physical_offset, size)
+        if record is None:
+            if size != BLANK_UNIT_SIZE_FIELD:
+                skip_below = log.next_file_offset(physical_offset)
+                status = GetStatus.MESSAGE_WAS_REMOVING
+        elif accepts(record_properties(record)):
+            buffers.append(record)
+            size_bytes = total
+    return GetResult(
+        GetStatus.FOUND if buffers else status,
+        queue_offset + looked_at,
+        queue.min_queue_offset,
+        queue.max_queue_offset,
+        buffers,
+        len(buffers),
         size_bytes,
         physical_offset < memory_begin,
     )

@@ -132,6 +132,12 @@ def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[b
     return bytes(view[topic_at:topic_end]), bytes(view[topic_end + 2 : end])
 
 
+def record_properties(record: memoryview) -> bytes:
+    """Properties of a record in the log; empty when its lengths do not fit together."""
+    tail = _tail(record, 0, len(record), int.from_bytes(record[RECORD_HEAD_SIZE - 4 : RECORD_HEAD_SIZE], "big"))
+    return b"" if tail is None else tail[1]
+
+
 def _looks_torn(view: memoryview, end: int, topic: bytes, properties: bytes) -> bool:
     """Whether zeros stand where the last bytes of a record should be.
 

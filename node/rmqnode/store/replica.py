@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 _MAGIC_PATTERN: Final = re.compile(re.escape(MESSAGE_MAGIC.to_bytes(4, "big")))
 
-OnArrived = Callable[[str, int, int, int], None]
-"""Called for each dispatched message: topic, queue id, queue offset behind it, tags code."""
+OnArrived = Callable[[str, int, int, int, bytes], None]
+"""Called for each dispatched message: topic, queue id, queue offset behind it, tags code, properties."""
 
 
 class Replica:
@@ -100,7 +100,7 @@ class Replica:
             if queue is not None:
                 physical_offset = base_offset + position
                 tags_code = append_unit(self._table, queue, record, physical_offset, self._delay_levels_ms)
-                on_arrived(queue.topic, record.queue_id, queue.max_queue_offset, tags_code)
+                on_arrived(queue.topic, record.queue_id, queue.max_queue_offset, tags_code, record.properties)
             self._log.last_store_timestamp = record.store_timestamp
             position += record.size
             # Now, so that a full disk at the next record does not give this one a second unit.

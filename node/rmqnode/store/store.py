@@ -27,7 +27,7 @@ from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
-from rmqnode.store.reading import query_messages, read_messages, search_by_time, store_time_of_unit
+from rmqnode.store.reading import Accepts, query_messages, read_messages, search_by_time, store_time_of_unit
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,
@@ -324,6 +324,7 @@ class MessageStore:
         queue_offset: int,
         count_max: int,
         tags_codes: frozenset[int] | None = None,
+        accepts: Accepts | None = None,
     ) -> GetResult:
         """Read messages of a queue from an offset on.
 
@@ -333,11 +334,12 @@ class MessageStore:
             queue_offset: First message to look at.
             count_max: Most messages to return; the options bound it further. The first one always fits.
             tags_codes: Signed 32-bit tag hashes to let through; None lets all through.
+            accepts: Is asked about the properties of each message that the tags let through; None lets all through.
         """
         queue = self._queues.get((topic, queue_id))
         if queue is None:
             return GetResult(GetStatus.NO_MESSAGE_IN_QUEUE, 0, 0, 0)
-        return read_messages(self._log, queue, queue_offset, count_max, tags_codes, self._options)
+        return read_messages(self._log, queue, queue_offset, count_max, tags_codes, accepts, self._options)
 
     def query(self, topic: str, key: str, count_max: int, begin: int, end: int) -> QueryResult:
         """Find messages that may have a key, among those that the index knows; see `MessageIndex.query`."""

@@ -76,7 +76,7 @@ def test_a_message_is_readable_once_its_last_byte_is_there(kit: Any) -> None:
         slave.append_replicated(position, record[position : position + 1], lambda *what: told.append(what))
     assert slave.wrote_offset == result.end_offset
     assert kit.bodies(slave, "t", 2) == [b"hello"]
-    assert told == [("t", 2, 1, 2598919)]
+    assert told == [("t", 2, 1, 2598919, properties)]
 
 
 def test_zeros_at_the_end_of_properties_do_not_hold_a_message_back(kit: Any) -> None:

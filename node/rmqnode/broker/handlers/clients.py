@@ -4,9 +4,11 @@ Source: `ClientManageProcessor`, `ConsumerManageProcessor`, `AdminBrokerProcesso
 """
 
 from rmqnode.broker.clients import Member
+from rmqnode.broker.handlers.remarks import NO_SUCH_FILTER
 from rmqnode.broker.state import Broker
 from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.broker.system_topics import retry_topic
+from rmqnode.filter import FilterError
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
@@ -42,6 +44,8 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
         if group is not None:
             broker.topics.create_if_absent(retry_topic(consumer.group_name), group.retry_queue_nums)
         broker.clients.register_consumer(consumer, request.connection, member)
+        if broker.config.enable_property_filter:
+            broker.filters.register(consumer.group_name, consumer.subscription_data_set)
     for producer in heartbeat.producer_data_set:
         broker.clients.register_producer(producer.group_name, request.connection, member)
     return Reply()
@@ -60,9 +64,14 @@ def unregister_client(broker: Broker, request: Request[UnregisterClientRequestHe
 def check_client_config(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Say whether a subscription is one that this broker can filter by."""
     subscription = CheckClientRequestBody.decode(request.body).subscription_data
-    if subscription is not None and not is_tag_type(subscription.expression_type):
-        remark = f"The broker does not support consumer to filter message by {subscription.expression_type}"
-        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    if subscription is None or is_tag_type(subscription.expression_type):
+        return Reply()
+    if not broker.config.enable_property_filter:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, NO_SUCH_FILTER.format(subscription.expression_type))
+    try:
+        broker.filters.compile(subscription.expression_type, subscription.sub_string or "")
+    except FilterError as error:
+        raise RequestError(ResponseCode.SUBSCRIPTION_PARSE_FAILED, str(error)) from None
     return Reply()
 
 

@@ -7,12 +7,13 @@ queue the client is sent to the end, as since 4.9, where 4.5.2 may send it back 
 from time import perf_counter
 from typing import Any, Final
 
-from rmqnode.broker.handlers.remarks import FAQ
+from rmqnode.broker.handlers.remarks import FAQ, NO_SUCH_FILTER
 from rmqnode.broker.messages import Message
 from rmqnode.broker.outcome import Hold
 from rmqnode.broker.state import Broker
-from rmqnode.broker.subscriptions import is_tag_type, parse_tag_subscription
-from rmqnode.broker.system_topics import OFFSET_MOVED_EVENT
+from rmqnode.broker.subscriptions import Selection, is_tag_type, parse_tag_subscription
+from rmqnode.broker.system_topics import OFFSET_MOVED_EVENT, RETRY_GROUP_TOPIC_PREFIX
+from rmqnode.filter import FilterError
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
     MessageModel,
@@ -34,7 +35,6 @@ FLAG_SUBSCRIPTION: Final = 4
 
 _READ: Final = int(Permission.READ)
 
-_SQL_OFF: Final = "The broker does not support consumer to filter message by {}"
 
 _NEXT_PULL_AT_ONCE: Final = frozenset({GetStatus.NO_MATCHED_MESSAGE, GetStatus.MESSAGE_WAS_REMOVING})
 _NOTHING_YET: Final = frozenset({GetStatus.OFFSET_FOUND_NULL, GetStatus.OFFSET_OVERFLOW_ONE})
@@ -47,17 +47,18 @@ def pull_message(broker: Broker, request: PullRequest) -> Reply | Hold:
     """Answer a pull, or hold it when it found nothing and may wait."""
     header = request.header
     group = _check_group(broker, header)
-    tags_codes = _check_queue(broker, request, group)
+    tags_codes, accepts = _check_queue(broker, request, group)
     if header.sys_flag & FLAG_COMMIT_OFFSET and not broker.config.is_slave:
         broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
     begin = perf_counter()
-    found = broker.store.get(header.topic, header.queue_id, header.queue_offset, header.max_msg_nums, tags_codes)
+    offset, count_max = header.queue_offset, header.max_msg_nums
+    found = broker.store.get(header.topic, header.queue_id, offset, count_max, tags_codes, accepts)
     broker.statistics.pulled(header.consumer_group, header.topic, found, perf_counter() - begin)
     code = _code_of(found.status, header.queue_offset)
     if code is ResponseCode.PULL_NOT_FOUND and header.sys_flag & FLAG_SUSPEND:
         is_long = broker.config.long_polling_enable
         timeout_ms = header.suspend_timeout_millis if is_long else broker.config.short_polling_time_ms
-        return Hold(header.queue_offset, timeout_ms, tags_codes)
+        return Hold(header.queue_offset, timeout_ms, tags_codes, accepts)
     return _reply(broker, header, group, found, code)
 
 
@@ -82,8 +83,8 @@ def _check_group(broker: Broker, header: PullMessageRequestHeader) -> Subscripti
     return group
 
 
-def _check_queue(broker: Broker, request: PullRequest, group: SubscriptionGroupConfig) -> frozenset[int] | None:
-    """Check topic, queue id and subscription; return the tags to deliver, None for all."""
+def _check_queue(broker: Broker, request: PullRequest, group: SubscriptionGroupConfig) -> Selection:
+    """Check topic, queue id and subscription; return what to deliver."""
     header = request.header
     topic = broker.topics.get(header.topic)
     if topic is None:
@@ -98,15 +99,33 @@ def _check_queue(broker: Broker, request: PullRequest, group: SubscriptionGroupC
         )
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     if header.sys_flag & FLAG_SUBSCRIPTION:
-        if not is_tag_type(header.expression_type):
-            raise RequestError(ResponseCode.SYSTEM_ERROR, _SQL_OFF.format(header.expression_type))
+        selection = _selection_of_request(broker, header)
+    else:
+        selection = _selection_of_heartbeat(broker, header, group)
+    if broker.config.filter_support_retry and header.topic.startswith(RETRY_GROUP_TOPIC_PREFIX):
+        return Selection(selection.tags_codes, broker.filters.accepts_retried(header.consumer_group))
+    return selection
+
+
+def _selection_of_request(broker: Broker, header: PullMessageRequestHeader) -> Selection:
+    """The subscription that the pull brings itself.
+
+    Differs: with an expression that does not compile 4.5.2 delivers every message.
+    """
+    if is_tag_type(header.expression_type):
         return parse_tag_subscription(header.subscription)
-    return _tags_of_heartbeat(broker, header, group)
+    expression_type = str(header.expression_type)
+    _check_filters_are_on(broker, expression_type)
+    try:
+        return Selection(None, broker.filters.compile(expression_type, header.subscription or "").accepts)
+    except FilterError as error:
+        remark = f"parse the consumer's subscription failed: {error}"
+        raise RequestError(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark) from None
 
 
-def _tags_of_heartbeat(
+def _selection_of_heartbeat(
     broker: Broker, header: PullMessageRequestHeader, group_config: SubscriptionGroupConfig
-) -> frozenset[int] | None:
+) -> Selection:
     group = broker.clients.consumer_group(header.consumer_group)
     if group is None:
         remark = f"the consumer's group info not exist{FAQ}"
@@ -120,9 +139,27 @@ def _tags_of_heartbeat(
     if subscription.sub_version < header.sub_version:
         remark = "the consumer's subscription not latest"
         raise RequestError(ResponseCode.SUBSCRIPTION_NOT_LATEST, remark)
+    if subscription.class_filter_mode:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, NO_SUCH_FILTER.format("a class: there are no filter servers"))
     if not is_tag_type(subscription.expression_type):
-        raise RequestError(ResponseCode.SYSTEM_ERROR, _SQL_OFF.format(subscription.expression_type))
-    return group.tags_codes[header.topic]
+        return _selection_of_expression(broker, header, subscription.expression_type)
+    return group.selections[header.topic]
+
+
+def _selection_of_expression(broker: Broker, header: PullMessageRequestHeader, expression_type: str) -> Selection:
+    _check_filters_are_on(broker, expression_type)
+    found = broker.filters.find(header.topic, header.consumer_group)
+    if found is None or found.wants is None:
+        remark = "The broker's consumer filter data is not exist!Your expression may be wrong!"
+        raise RequestError(ResponseCode.FILTER_DATA_NOT_EXIST, remark)
+    if found.client_version < header.sub_version:
+        raise RequestError(ResponseCode.FILTER_DATA_NOT_LATEST, "the consumer's consumer filter data not latest")
+    return Selection(None, found.wants.accepts)
+
+
+def _check_filters_are_on(broker: Broker, expression_type: str) -> None:
+    if not broker.config.enable_property_filter:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, NO_SUCH_FILTER.format(expression_type))
 
 
 def _code_of(status: GetStatus, queue_offset: int) -> ResponseCode:

@@ -8,6 +8,9 @@ from rmqnode.store.disk import describe_full, used_ratio
 FAQ: Final = "\nSee http://rocketmq.apache.org/docs/faq/ for further details."
 """The end of many of Apache's remarks."""
 
+NO_SUCH_FILTER: Final = "The broker does not support consumer to filter message by {}"
+"""About a language of filters that is off."""
+
 
 def topic_not_exist(topic: str) -> str:
     """Remark of TOPIC_NOT_EXIST in administration."""

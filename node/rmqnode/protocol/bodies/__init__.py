@@ -32,6 +32,12 @@ from rmqnode.protocol.bodies.consumers import (
     DirectConsumption,
     ProcessQueueInfo,
 )
+from rmqnode.protocol.bodies.filters import (
+    BloomFilterData,
+    ConsumerFilterData,
+    ConsumerFilterWrapper,
+    FilterDataMapByTopic,
+)
 from rmqnode.protocol.bodies.groups import (
     ConsumerOffsetSerializeWrapper,
     ConsumeStats,
@@ -82,6 +88,7 @@ from rmqnode.protocol.bodies.topics import (
 )
 
 __all__ = [
+    "BloomFilterData",
     "Body",
     "BrokerData",
     "BrokerStatsData",
@@ -98,11 +105,14 @@ __all__ = [
     "ConsumeType",
     "ConsumerConnection",
     "ConsumerData",
+    "ConsumerFilterData",
+    "ConsumerFilterWrapper",
     "ConsumerOffsetSerializeWrapper",
     "ConsumerRunningInfo",
     "DataVersion",
     "DelayOffsetSerializeWrapper",
     "DirectConsumption",
+    "FilterDataMapByTopic",
     "GetConsumerListByGroupResponseBody",
     "GetConsumerStatusBody",
     "GroupList",
