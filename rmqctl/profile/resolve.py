@@ -184,6 +184,8 @@ def _broker_defaults(plan: _Plan, profile: Profile, circumstances: Circumstances
         "flushDiskType": "ASYNC_FLUSH",
         "deleteWhen": "04",
         "fileReservedTime": "48",
+        # Whoever subscribes by SQL92 expects it to work; Apache's default refuses it.
+        "enablePropertyFilter": "true",
     }
 
 

@@ -84,6 +84,14 @@ def test_port_offset_moves_every_port() -> None:
     assert moved.nameserver_addresses == ("10.1.2.3:10176", "10.1.2.3:10177")
 
 
+@pytest.mark.parametrize("engine", ["embedded", "apache"])
+def test_brokers_filter_by_sql_unless_told_otherwise(engine: str) -> None:
+    profile = parse_profile(f'[cluster]\nengine = "{engine}"\n[[brokers]]\nname = "a"\nslaves = 1\n'.encode(), "p")
+    assert {broker.properties["enablePropertyFilter"] for broker in resolved(profile).brokers} == {"true"}
+    model = resolved(profile, "masters:enablePropertyFilter=false")
+    assert [broker.properties["enablePropertyFilter"] for broker in model.brokers] == ["false", "true"]
+
+
 @pytest.mark.parametrize("offset", [50, -100, 1])
 def test_port_offset_that_is_no_multiple_of_100_is_refused(offset: int) -> None:
     with pytest.raises(UsageError, match="not a multiple of 100"):
