@@ -6,15 +6,32 @@ table goes to a terminal.
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final, TextIO
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TextIO
 
 import msgspec
 
 from rmqctl.errors import RmqctlError, UsageError
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
 _LAST_COLUMN_WIDTH_MIN: Final = 24
 """The last column, often prose, is folded into what a terminal leaves for it, but not narrower than this."""
+
+_STYLES: Final[Mapping[str, str]] = {
+    "ready": "green",
+    "starting": "cyan",
+    "stopping": "cyan",
+    "draining": "cyan",
+    "backoff": "yellow",
+    "exited": "yellow",
+    "unsupervised": "yellow",
+    "failed": "bold red",
+}
+"""Cells that are states, on a terminal."""
 
 
 def narrate(text: str) -> None:
@@ -68,6 +85,42 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+class TextTable(NamedTuple):
+    """Columns and rows of cells."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Screen(NamedTuple):
+    """What is drawn at once, from top to bottom."""
+
+    heading: Sequence[str]
+    tables: Sequence[TextTable]
+    notes: Sequence[str]
+
+
+def show_again_and_again(draw: Callable[[], Screen], interval_seconds: float) -> NoReturn:
+    """Show what `draw` returns on stdout again and again, in place on a terminal; ends with KeyboardInterrupt."""
+    if not is_terminal(sys.stdout):
+        while True:
+            screen = draw()
+            for line in screen.heading:
+                print(line)
+            for table in screen.tables:
+                print_table(table.columns, table.rows)
+            for line in screen.notes:
+                print(line)
+            print(flush=True)
+            time.sleep(interval_seconds)
+    from rich.live import Live
+
+    with Live(_drawn(draw()), auto_refresh=False, screen=True) as live:
+        while True:
+            time.sleep(interval_seconds)
+            live.update(_drawn(draw()), refresh=True)
+
+
 def confirm(question: str, *, yes: bool, refused: str) -> bool:
     """Ask before something is destroyed.
 
@@ -98,8 +151,19 @@ def _write_bytes(document: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
+def _drawn(screen: Screen) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(line, "bold") for line in screen.heading]
+    for table in screen.tables:
+        parts += ["", _rich_table(table.columns, table.rows)]
+    if screen.notes:
+        parts += ["", *(Text(line, "yellow") for line in screen.notes)]
+    return Group(*parts, "", Text("Ctrl-C ends", "dim"))
+
+
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -108,7 +172,14 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, _STYLES.get(cell.partition(",")[0], "")) for cell in row))
+    return table
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+
+    table = _rich_table(columns, rows)
     console = Console()
     # Better a line that the terminal breaks than an address broken inside its column: it could not be copied.
     widths = [max(len(row[i]) for row in [columns, *rows]) + len("  ") for i in range(len(columns))]

@@ -1,26 +1,38 @@
-"""`rmqctl status`: the nodes of a cluster and whether they serve."""
+"""`rmqctl status`: the nodes of a cluster and whether they serve; `--watch` goes on showing it."""
+
+import time
+from typing import Annotated
 
 import msgspec
 import trio
+import typer
 
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
-from rmqctl.cli.output import narrate, print_json, print_result, print_table
+from rmqctl.cli.output import (
+    Screen,
+    narrate,
+    print_json,
+    print_json_line,
+    print_result,
+    print_table,
+    show_again_and_again,
+)
+from rmqctl.cli.status_text import StatusText, describe_status
 from rmqctl.client.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.drift import Drift, find_drift
-from rmqctl.profile.model import ClusterModel, Role
-from rmqctl.profile.stored import load_cluster_if_any
+from rmqctl.profile.model import ClusterModel, Node, Role
+from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
-from rmqctl.supervisor.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.orphans import find_orphans
 from rmqctl.supervisor.states import NodeStatus
 from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
 
-_LOG_LINES = 5
-"""The end of the log of a node that was given up."""
+_WATCH_SECONDS = 1.0
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -35,24 +47,33 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     drift: list[Drift] = []
 
 
-def status(cluster: ClusterOption = None, home: HomeOption = None, json_output: JsonOption = False) -> int:
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again each second, until Ctrl-C.")] = False,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> int:
     """Show the nodes of a cluster. Exits 0 when all of them serve, 1 otherwise."""
     chosen = choose_local_home(cluster, home, DEFAULT_CLUSTER)
+    if watch:
+        return _watch(chosen, json_output)
     stored = load_cluster_if_any(chosen)
     if stored is None:
         return _report_unknown(chosen, json_output)
-    model = stored.model
-    report = _report(chosen, model)
-    replication = _replication(model) if report.state != "stopped" else []
-    drift = find_drift(model, chosen)
+    report, replication = _look(chosen, stored)
     if json_output:
-        print_json(
-            ClusterStatus(chosen.name, model.engine, report.state, report.problems, report.nodes, replication, drift)
-        )
+        print_json(_document(chosen, stored, report, replication))
+    elif report.state == "stopped":
+        narrate(_not_running(chosen))
     else:
-        _print_status(chosen, model, report, replication)
-        narrate_drift(drift)
+        _print_status(describe_status(chosen, stored.model, report, replication))
+        narrate_drift(find_drift(stored.model, chosen))
     return ExitCode.DONE if report.state == "running" else ExitCode.REFUSED
+
+
+def _look(home: ClusterHome, stored: StoredCluster) -> tuple[StatusReport, list[ReplicaStatus]]:
+    report = _report(home, stored.model)
+    return report, _replication(stored.model) if report.state != "stopped" else []
 
 
 def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
@@ -66,12 +87,59 @@ def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
     return _unsupervised(home, model)
 
 
+def _document(
+    home: ClusterHome, stored: StoredCluster, report: StatusReport, replication: list[ReplicaStatus]
+) -> ClusterStatus:
+    model = stored.model
+    drift = find_drift(model, home)
+    return ClusterStatus(home.name, model.engine, report.state, report.problems, report.nodes, replication, drift)
+
+
+def _watch(home: ClusterHome, json_output: bool) -> int:
+    """Show the status each second; ending is what a person asks for, so it is no error."""
+
+    def draw() -> Screen:
+        stored = load_cluster_if_any(home)
+        report, replication = (None, []) if stored is None else _look(home, stored)
+        if stored is None or report is None or report.state == "stopped":
+            return Screen([_not_running(home)], [], [])
+        text = describe_status(home, stored.model, report, replication)
+        return Screen(text.heading, text.tables, [*text.problems, *text.hints])
+
+    try:
+        if json_output:
+            _watch_as_json(home)
+        else:
+            show_again_and_again(draw, _WATCH_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    return ExitCode.DONE
+
+
+def _watch_as_json(home: ClusterHome) -> None:
+    while True:
+        stored = load_cluster_if_any(home)
+        if stored is None:
+            print_json_line(_unknown(home))
+        else:
+            print_json_line(_document(home, stored, *_look(home, stored)))
+        time.sleep(_WATCH_SECONDS)
+
+
+def _unknown(home: ClusterHome) -> ClusterStatus:
+    return ClusterStatus(home.name, "embedded", "stopped", [], [])
+
+
 def _report_unknown(home: ClusterHome, json_output: bool) -> int:
     if json_output:
-        print_json(ClusterStatus(home.name, "embedded", "stopped", [], []))
+        print_json(_unknown(home))
     else:
         narrate(f"nothing is running: cluster {home.name} was never brought up (home: {home.folder})")
     return ExitCode.REFUSED
+
+
+def _not_running(home: ClusterHome) -> str:
+    return f"cluster {home.name} is not running (home: {home.folder})"
 
 
 def _replication(model: ClusterModel) -> list[ReplicaStatus]:
@@ -87,49 +155,36 @@ def _replication(model: ClusterModel) -> list[ReplicaStatus]:
 
 
 def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
-    orphans = find_orphans(home)
-    nodes = [
-        NodeReport(
+    pids = {name: process.pid for name, process in find_orphans(home).items()}
+
+    def report(node: Node) -> NodeReport:
+        pid = pids.get(node.name)
+        return NodeReport(
             name=node.name,
             role=node.role,
             engine=node.engine,
-            state="unsupervised" if node.name in orphans else "stopped",
-            pid=orphans[node.name].pid if node.name in orphans else None,
+            state=NodeStatus.STOPPED if pid is None else NodeStatus.UNSUPERVISED,
+            pid=pid,
             address=model.advertised_address(node),
+            ports=node.ports,
+            memory_bytes=None if pid is None else memory_bytes_of(pid),
         )
-        for node in model.nodes
-    ]
-    return StatusReport(state="unsupervised" if orphans else "stopped", nodes=nodes)
+
+    nodes = [report(node) for node in model.nodes]
+    if not pids:
+        return StatusReport(state="stopped", nodes=nodes)
+    return StatusReport(state=NodeStatus.UNSUPERVISED, problems=["the supervisor is gone"], nodes=nodes)
 
 
-def _print_status(
-    home: ClusterHome, model: ClusterModel, report: StatusReport, replication: list[ReplicaStatus]
-) -> None:
-    if report.state == "stopped":
-        narrate(f"cluster {home.name} is not running (home: {home.folder})")
-        return
-    print_result(f"cluster {home.name}  {report.state}  profile {model.profile}  engine {model.engine}")
-    print_result(f"nameserver  {';'.join(model.nameserver_addresses)}")
-    print_table(
-        ["node", "role", "engine", "state", "pid", "address", "uptime", "restarts", "last exit"],
-        [_row(node) for node in report.nodes],
-    )
-    if replication:
-        print_table(
-            ["slave", "of", "master's role", "sync state", "synchronized offset", "bytes behind", "seconds behind"],
-            [_replica_row(pair) for pair in replication],
-        )
-    for pair in replication:
-        if pair.sync_state == "refused":
-            narrate(f"warning: {pair.slave} does not replicate {pair.master}: {pair.problem}")
-    for node in report.nodes:
-        if node.problem is not None:
-            print_result(f"{node.name} {node.problem}")
-        if node.state == NodeStatus.FAILED:
-            for line in tail_of_log(home.node_log(node.name), 0, _LOG_LINES):
-                print_result(f"  {line}")
-    if report.state == "unsupervised":
-        narrate("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
+def _print_status(text: StatusText) -> None:
+    for line in text.heading:
+        print_result(line)
+    for table in text.tables:
+        print_table(table.columns, table.rows)
+    for line in text.problems:
+        print_result(line)
+    for line in text.hints:
+        narrate(line)
 
 
 def narrate_drift(drift: list[Drift]) -> None:
@@ -138,46 +193,3 @@ def narrate_drift(drift: list[Drift]) -> None:
         narrate("changed while brokers ran (updateBrokerConfig), and kept in broker.overlay.conf beside broker.conf:")
     for each in drift:
         narrate(f"  {each}")
-
-
-def _row(node: NodeReport) -> list[str]:
-    state = node.state
-    if node.retry_in_seconds is not None:
-        state += f", next try in {node.retry_in_seconds:.0f} s"
-    return [
-        node.name,
-        node.role,
-        node.engine,
-        state,
-        _shown(node.pid),
-        node.address,
-        "-" if node.uptime_seconds is None else describe_duration(node.uptime_seconds),
-        _shown(node.restarts),
-        node.last_exit or "-",
-    ]
-
-
-def _replica_row(pair: ReplicaStatus) -> list[str]:
-    return [
-        pair.slave,
-        pair.master,
-        pair.master_role or "-",
-        pair.sync_state,
-        _shown(pair.synchronized_offset),
-        _shown(pair.bytes_behind),
-        "-" if pair.seconds_behind is None else f"{pair.seconds_behind:.1f}",
-    ]
-
-
-def describe_duration(seconds: float) -> str:
-    """A duration as people say it: `42 s`, `3 min`, `5 h 2 min`, `2 d 3 h`."""
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{int(seconds)} s"
-
-
-def _shown(value: int | None) -> str:
-    return "-" if value is None else str(value)

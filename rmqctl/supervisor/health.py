@@ -5,6 +5,7 @@ A node that runs and answers nothing for too long is reported as hung; what foll
 
 import trio
 
+from rmqctl.process_usage import CpuMeter
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.readiness import Finding, ReadinessProbe
@@ -43,6 +44,7 @@ class HealthWatch:
             runs=lambda name: nodes[name].status not in _NOT_TO_RUN,
             is_up=lambda name: nodes[name].status in RUNNING,
         )
+        self.cpu = CpuMeter()
         self._lacks: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._silent: dict[str, tuple[float, int]] = {}
@@ -93,6 +95,7 @@ class HealthWatch:
             pids = {name: self._nodes[name].pid for name in self._nodes.names_with(*SERVING)}
             self._problems = {name: problem for name, problem in self._problems.items() if name in pids}
             begun = trio.current_time()
+            self.cpu.note([pid for pid in pids.values() if pid is not None], begun)
             answer_seconds = min(interval, self._plan.model.supervision.silence_seconds_max)
             for name, finding in (await self._probe.examine(pids, answer_seconds)).items():
                 if self._nodes[name].pid == pids[name]:

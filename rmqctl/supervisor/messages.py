@@ -165,10 +165,13 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why it does not serve as it should, in words that follow its name."""
     pid: int | None
     address: str
+    ports: dict[str, int] = {}
     uptime_seconds: float | None = None
     restarts: int | None = None
     retry_in_seconds: float | None = None
     last_exit: str | None = None
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_field="event"):

@@ -4,6 +4,7 @@ from enum import Enum
 
 import trio
 
+from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.model import Node
 from rmqctl.supervisor.health import HealthWatch
 from rmqctl.supervisor.messages import NodeReport, StatusReport
@@ -32,6 +33,7 @@ def status_report(plan: CurrentPlan, nodes: NodeTable, health: HealthWatch, phas
 def _node_report(node: Node, plan: CurrentPlan, nodes: NodeTable, health: HealthWatch) -> NodeReport:
     state = nodes[node.name]
     now = trio.current_time()
+    cpu_percent = None if state.pid is None else health.cpu.percent(state.pid, now)
     return NodeReport(
         name=node.name,
         role=node.role,
@@ -40,10 +42,13 @@ def _node_report(node: Node, plan: CurrentPlan, nodes: NodeTable, health: Health
         problem=_problem(node.name, nodes, health),
         pid=state.pid,
         address=plan.model.advertised_address(node),
+        ports=node.ports,
         uptime_seconds=None if state.spawned_at is None else round(now - state.spawned_at, 3),
         restarts=state.restarts,
         retry_in_seconds=None if state.retry_at is None else round(max(0.0, state.retry_at - now), 3),
         last_exit=nodes.last_exit(node.name),
+        cpu_percent=None if cpu_percent is None else round(cpu_percent, 1),
+        memory_bytes=None if state.pid is None else memory_bytes_of(state.pid),
     )
 
 
