@@ -6,6 +6,7 @@
     <home>/<cluster>/change.lock          held by the command that brings the cluster up
     <home>/<cluster>/supervisor.sock      its control socket (in a short run-time folder when this path is too long)
     <home>/<cluster>/logs/supervisor.log
+    <home>/<cluster>/logs/events.jsonl    every start, exit and change of a node
     <home>/<cluster>/<node>/              broker.conf or nameserver.conf, store/, logs/
 
 Not responsible for what the files say: `rmqctl.profile.stored` and `rmqctl.supervisor.record` know that.
@@ -60,6 +61,7 @@ class ClusterHome:
         self.lock_file = self.folder / "supervisor.lock"
         self.change_lock_file = self.folder / "change.lock"
         self.supervisor_log = self.folder / "logs" / "supervisor.log"
+        self.ledger_file = self.folder / "logs" / "events.jsonl"
 
     def node_folder(self, node: str) -> Path:
         """Folder of one node: its configuration, store and logs."""

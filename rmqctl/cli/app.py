@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     "restart": CommandEntry("rmqctl.cli.node:restart", "Restart nodes, one after the other."),
     "kill": CommandEntry("rmqctl.cli.node:kill", "Kill nodes, as a crash would."),
     "logs": CommandEntry("rmqctl.cli.logs:logs", "Show what the nodes of a cluster wrote."),
+    "events": CommandEntry("rmqctl.cli.events:events", "Show what happened to a cluster: starts, exits, who asked."),
     "topic": GroupEntry(
         {
             "create": CommandEntry("rmqctl.cli.topic:create", "Create a topic, or change its queues."),

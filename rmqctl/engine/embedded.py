@@ -22,4 +22,6 @@ class EmbeddedEngine:
             kind=node.kind,
             config_path=str(home.node_folder(node.name) / node.conf_name),
             log_path=str(home.node_log(node.name)),
+            log_size_max=node.log_size_mib << 20,
+            log_files=node.log_files,
         )

@@ -13,6 +13,10 @@ class StartSpec(msgspec.Struct, frozen=True, kw_only=True):
     config_path: str
     log_path: str
     """stdout and stderr of the process are appended to it."""
+    log_size_max: int = 16 << 20
+    """In bytes, before it is renamed."""
+    log_files: int = 4
+    """How many renamed ones are kept."""
     engine: str = "embedded"
     """Says what exit codes mean."""
     argv: list[str] | None = None

@@ -49,6 +49,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """For a node of the apache engine."""
     restart: str = "always"
     """What happens when it ends without being asked to: `always`, `on-failure` or `never`."""
+    log_size_mib: int = 16
+    """What its log may grow to before it is renamed."""
+    log_files: int = 4
+    """How many renamed ones are kept."""
     broker_name: str | None = None
     broker_id: int | None = None
     properties: dict[str, str]

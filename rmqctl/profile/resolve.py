@@ -61,7 +61,6 @@ class _Plan(msgspec.Struct, frozen=True):
     broker_id: int | None = None
     engine: str = "embedded"
     java: JavaSettings | None = None
-    restart: str = "always"
 
     @property
     def listens_everywhere(self) -> bool:
@@ -86,7 +85,13 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
     _check_cluster_keys(said)
 
     def build(plan: _Plan, defaults: dict[str, str]) -> Node:
-        return _build_node(plan, defaults, settings_for(plan.name, plan.role, in_profile, circumstances.settings))
+        node = _build_node(plan, defaults, settings_for(plan.name, plan.role, in_profile, circumstances.settings))
+        return msgspec.structs.replace(
+            node,
+            restart=_restart_of(node.name, profile),
+            log_size_mib=profile.logs.size_mib,
+            log_files=profile.logs.files,
+        )
 
     nameservers = [
         build(plan, _nameserver_defaults(plan, circumstances)) for plan in plans if plan.role is Role.NAMESERVER
@@ -129,7 +134,6 @@ def _plan_nodes(profile: Profile, circumstances: Circumstances) -> list[_Plan]:
         msgspec.structs.replace(
             plan,
             port=ports[plan.name],
-            restart=_restart_of(plan.name, profile),
             **_engine_of(plan, profile, circumstances),
         )
         for plan in plans
@@ -205,7 +209,6 @@ def _build_node(plan: _Plan, defaults: dict[str, str], settings: Sequence[Settin
         listen_port=plan.port,
         engine=plan.engine,
         java=plan.java,
-        restart=plan.restart,
         broker_name=plan.broker_name,
         broker_id=plan.broker_id,
         properties=properties,

@@ -13,7 +13,7 @@ import msgspec
 
 from rmqctl.errors import UsageError
 from rmqctl.home import DEFAULT_CLUSTER
-from rmqctl.profile.supervision import SupervisionSection, unknown_restart_policies
+from rmqctl.profile.supervision import LogsSection, SupervisionSection, unknown_restart_policies
 
 PropertyValue = str | int | float | bool
 """A value of a broker.conf or nameserver.conf key, as TOML writes it."""
@@ -112,6 +112,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     nodes: dict[str, NodeSection] = {}
     apache: ApacheSection = ApacheSection()
     supervision: SupervisionSection = SupervisionSection()
+    logs: LogsSection = LogsSection()
     properties: PropertiesSection = PropertiesSection()
 
 
@@ -213,6 +214,7 @@ _KNOWN_KEYS: dict[str, tuple[str, ...]] = {
     "brokers": BrokerSection.__struct_fields__,
     "nodes": NodeSection.__struct_fields__,
     "apache": ApacheSection.__struct_fields__,
+    "logs": LogsSection.__struct_fields__,
     "supervision": SupervisionSection.__struct_fields__,
     "properties": PropertiesSection.__struct_fields__,
 }

@@ -1,4 +1,4 @@
-"""`[supervision]`: what a profile says about restarts, health checks and draining.
+"""`[supervision]` and `[logs]`: what a profile says about restarts, health checks, draining, and sizes of logs.
 
 Values only; `rmqctl.supervisor` acts by them.
 """
@@ -32,6 +32,15 @@ class SupervisionSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """A node that runs and answers nothing for so long is killed and started again."""
     drain_seconds: _Seconds = 30.0
     """How long clients get to learn that a broker takes no more messages. Apache's ask for routes every 30 s."""
+
+
+class LogsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[logs]`: how much a node may write."""
+
+    size_mib: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 16
+    """What a log may grow to before it is renamed."""
+    files: Annotated[int, msgspec.Meta(ge=0, le=100)] = 4
+    """How many renamed ones are kept."""
 
 
 def unknown_restart_policies(policies: Mapping[str, str | None]) -> str | None:

@@ -35,7 +35,7 @@ def describe_exit(wait_status: int, engine: str = "embedded") -> str:
     """How a process ended: `exit code 1 (…)` or `killed by SIGKILL`."""
     code = os.waitstatus_to_exitcode(wait_status)
     if code < 0:
-        return f"killed by {_signal_name(-code)}"
+        return f"killed by {signal_name(-code)}"
     meaning = _EXIT_MEANINGS.get(engine, {}).get(code)
     return f"exit code {code} ({meaning})" if meaning else f"exit code {code}"
 
@@ -49,7 +49,8 @@ def describe_last_exit(last: LastExit, engine: str) -> str:
     return f"{ended}: it {last.cause}" if last.cause else ended
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """`SIGKILL`, or `signal 99` for one without a name."""
     try:
         return signal.Signals(number).name
     except ValueError:

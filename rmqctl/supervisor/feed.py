@@ -1,15 +1,13 @@
-"""Who hears of events: the log, the launcher, and commands that wait for the end of the cluster."""
+"""Who hears of events: the ledger, the launcher, and commands that wait for the end of the cluster."""
 
-import sys
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import trio
 
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
+from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import Event, Stopped
 
 SUBSCRIBER_EVENTS_MAX = 256
@@ -20,11 +18,13 @@ class EventFeed:
     """Passes events on; nobody who does not listen holds it up.
 
     Args:
+        ledger: Keeps them.
         launcher: The command that launched the supervisor.
         on_unsubscribed: Called when a subscriber has had its last event.
     """
 
-    def __init__(self, launcher: LauncherPipe, on_unsubscribed: Callable[[], None]) -> None:
+    def __init__(self, ledger: Ledger, launcher: LauncherPipe, on_unsubscribed: Callable[[], None]) -> None:
+        self._ledger = ledger
         self._launcher = launcher
         self._on_unsubscribed = on_unsubscribed
         self._subscribers: set[trio.MemorySendChannel[Any]] = set()
@@ -35,9 +35,8 @@ class EventFeed:
         return bool(self._subscribers)
 
     def publish(self, event: Event) -> None:
-        """Log an event and pass it on."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
-        print(f"{stamp} {msgspec.json.encode(event).decode()}", file=sys.stderr, flush=True)
+        """Enter an event in the ledger and pass it on."""
+        self._ledger.write(event)
         self._launcher.send(event)
         for subscriber in list(self._subscribers):
             try:

@@ -11,6 +11,7 @@ import trio
 
 from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_last_exit
+from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
 from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.states import (
@@ -38,6 +39,7 @@ class NodeTable:
         plan: The nodes and the patience with each.
         spawn: Asks for the process of a node; an event tells when it is there.
         publish: Hears of every change of a status.
+        ledger: Keeps every start and exit.
         save_identities: Keeps which process each node is, for whoever comes after a killed supervisor.
     """
 
@@ -46,11 +48,13 @@ class NodeTable:
         plan: CurrentPlan,
         spawn: Callable[[str], None],
         publish: Callable[[Event], None],
+        ledger: Ledger,
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
     ) -> None:
         self._plan = plan
         self._spawn = spawn
         self._publish = publish
+        self._ledger = ledger
         self._save_identities = save_identities
         self._states = {name: NodeState() for name in plan.specs}
         self._identities: dict[str, ProcessIdentity] = {}
@@ -94,10 +98,13 @@ class NodeTable:
         now = trio.current_time()
         after, actions = advance(before, event, now, self._plan.policy(name))
         self._states[name] = after
-        if after.pid != before.pid:
-            self._record_process(name, after.pid)
         if asked_by is not None:
             self._asked_by[name] = asked_by
+        elif before.status is NodeStatus.BACKOFF and after.status is NodeStatus.STARTING:
+            self._asked_by.setdefault(name, "its restart policy")
+        if after.pid != before.pid:
+            self._record_process(name, after.pid)
+            self._enter_in_ledger(name, before, after, now)
         if after.status is not before.status:
             self._publish_change(name, now)
         for action in actions:
@@ -157,6 +164,24 @@ class NodeTable:
         else:
             self._identities[name] = identity
         self._save_identities(dict(self._identities))
+
+    def _enter_in_ledger(self, name: str, before: NodeState, after: NodeState, now: float) -> None:
+        spec, asked_by = self._plan.specs[name], self._asked_by.get(name)
+        if after.pid is not None:
+            config = configuration_hash(spec.config_path)
+            self._ledger.write(NodeStarted(node=name, pid=after.pid, asked_by=asked_by, config=config))
+        elif before.pid is not None and after.last_exit is not None:
+            self._ledger.write(
+                exited(
+                    name,
+                    before.pid,
+                    after.last_exit.wait_status,
+                    engine=spec.engine,
+                    asked_by=asked_by,
+                    cause=after.last_exit.cause,
+                    uptime_seconds=None if before.spawned_at is None else now - before.spawned_at,
+                )
+            )
 
     def _publish_change(self, name: str, now: float) -> None:
         state = self._states[name]

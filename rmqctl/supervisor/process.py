@@ -14,13 +14,18 @@ from rmqctl.home import ClusterHome
 from rmqctl.process_identity import ProcessIdentity, identify_self
 from rmqctl.supervisor.control_server import open_control_socket
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
+from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.record import SupervisorRecord, save_record
+from rmqctl.supervisor.rotating_log import rotate_if_full
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.warm_up import warm_up
 from rmqctl.supervisor.zygote import RunNode
 from rmqnode.service_manager import ServiceManager
+
+_LOG_SIZE_MAX = 8 << 20
+_LOG_FILES = 2
 
 _LOCK_SECONDS = 0.5
 """Whoever only looks whether the home is supervised holds the lock for a moment."""
@@ -71,7 +76,7 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
         save_record(home.record_file, SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes))
 
     save_identities({})
-    service = Supervisor(launch, zygote, launcher, save_identities, manager)
+    service = Supervisor(launch, zygote, launcher, save_identities, Ledger(home.ledger_file), manager)
     try:
         code = trio.run(service.run, listener)
     finally:
@@ -85,6 +90,7 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
 def _redirect_log(home: ClusterHome) -> None:
     home.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
+    rotate_if_full(home.supervisor_log, _LOG_SIZE_MAX, _LOG_FILES)
     log = os.open(home.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 2)
     os.close(log)

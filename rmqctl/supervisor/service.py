@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import trio
@@ -21,6 +22,7 @@ from rmqctl.supervisor.draining import Drainer
 from rmqctl.supervisor.feed import SUBSCRIBER_EVENTS_MAX, EventFeed
 from rmqctl.supervisor.health import HealthWatch
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
+from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import (
     ClusterReady,
     ControlRequest,
@@ -39,6 +41,7 @@ from rmqctl.supervisor.operations import Operations
 from rmqctl.supervisor.order import start_order, stop_order
 from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.report import Phase, status_report
+from rmqctl.supervisor.rotating_log import cut_if_full
 from rmqctl.supervisor.spawner import Zygote, ZygoteLost
 from rmqctl.supervisor.states import Exited, NodeStatus, Spawned, Start, Stop
 from rmqnode.net.client import RemotingClient
@@ -46,6 +49,7 @@ from rmqnode.service_manager import ServiceManager
 
 _ORPHAN_POLL_SECONDS = 0.05
 _FAREWELL_SECONDS = 1.0
+_LOG_SIZE_SECONDS = 30.0
 
 
 class Supervisor:
@@ -56,6 +60,7 @@ class Supervisor:
         zygote: Forks and reaps.
         launcher: The command that began all this.
         save_identities: Writes down which process each node is.
+        ledger: Keeps what happens.
         manager: Told when the cluster is ready, alive and stopping.
     """
 
@@ -65,6 +70,7 @@ class Supervisor:
         zygote: Zygote,
         launcher: LauncherPipe,
         save_identities: Callable[[dict[str, ProcessIdentity]], None],
+        ledger: Ledger,
         manager: ServiceManager,
     ) -> None:
         self._launch = launch
@@ -72,8 +78,8 @@ class Supervisor:
         self._plan = CurrentPlan(launch.model, launch.specs)
         self._zygote = zygote
         self._launcher = launcher
-        self._feed = EventFeed(launcher, on_unsubscribed=self._wake)
-        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, save_identities)
+        self._feed = EventFeed(ledger, launcher, on_unsubscribed=self._wake)
+        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, ledger, save_identities)
         client = RemotingClient()
         self._client = client
         self._health = HealthWatch(client, self._plan, self._nodes)
@@ -92,6 +98,7 @@ class Supervisor:
             nursery.start_soon(self._health.watch_starting)
             nursery.start_soon(self._health.watch_serving)
             nursery.start_soon(serve_control, listener, self._answer)
+            nursery.start_soon(self._keep_logs_small)
             nursery.start_soon(self._watch_signals)
             nursery.start_soon(self._watch_launcher)
             nursery.start_soon(self._manager.keep_watchdog_calm)
@@ -188,6 +195,14 @@ class Supervisor:
                 if self._nodes.is_gone(name):
                     self._nodes.apply(name, Exited(0, 0.0))
             await trio.sleep(_ORPHAN_POLL_SECONDS)
+
+    async def _keep_logs_small(self) -> None:
+        """Cut what programs of other engines print; our nodes look after their own logs."""
+        while True:
+            await trio.sleep(_LOG_SIZE_SECONDS)
+            for spec in self._plan.specs.values():
+                if spec.argv is not None:
+                    cut_if_full(Path(spec.log_path), spec.log_size_max, spec.log_files)
 
     async def _watch_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -21,6 +21,7 @@ import msgspec
 
 from rmqctl.engine.start import StartSpec
 from rmqctl.supervisor.messages import Forked, LineBuffer, Reaped, encode_line
+from rmqctl.supervisor.rotating_log import RotatingLog
 
 RunNode = Callable[[Literal["broker", "nameserver"], Path], int]
 """`rmqnode.run.run_node`: blocks while the node runs, returns its exit code."""
@@ -113,11 +114,9 @@ def _become_node(spec: StartSpec) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    log = os.open(spec.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    sys.stdout = sys.stderr = RotatingLog(spec.log_path, spec.log_size_max, spec.log_files)
     os.closerange(3, _DESCRIPTORS_MAX)
     _name_process(spec.node)
 

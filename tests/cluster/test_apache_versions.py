@@ -21,7 +21,7 @@ def test_version_comes_up_serves_and_goes_down(cli: Any, version: str) -> None:
     assert ("bindAddress=127.0.0.1" in conf) == (version == "5.3.3")
     assert "boot success" in cli.run("logs", "broker-a-0").stdout
     assert "boot success" in cli.run("logs", "nameserver-0").stdout
-    assert (cli.home / "rmqctl" / "broker-a-0" / "logs" / "rocketmq.log").stat().st_size > 0
+    assert (cli.home / "rmqctl" / "broker-a-0" / "logs" / "rocketmqlogs" / "broker.log").stat().st_size > 0
     down = cli.run("down")
     assert down.returncode == 0, down.stderr
     assert "killed" not in down.stderr

@@ -73,7 +73,7 @@ def test_sigterm_to_the_supervisor_takes_the_cluster_down_in_order(cli: Any, wai
     cli.up("--profile", "1m-1s")
     os.kill(cli.record()["supervisor"]["pid"], signal.SIGTERM)
     wait_until(lambda: cli.leftover() == [], "nothing runs any more")
-    log = (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
+    log = (cli.home / "rmqctl" / "logs" / "events.jsonl").read_text()
     exits = [line for line in log.splitlines() if '"state":"stopped"' in line]
     assert ["broker-a-1" in exits[0], "broker-a-0" in exits[1], "nameserver-0" in exits[2]] == [True] * 3
     assert not (cli.home / "rmqctl" / "supervisor.json").exists()
@@ -130,7 +130,7 @@ def test_cluster_is_taken_down_when_the_process_that_forks_nodes_is_killed(cli: 
     zygote.kill()
     wait_until(lambda: cli.leftover() == [], "nothing runs any more")
     assert cli.status()["state"] == "stopped"
-    assert "the process that starts nodes is gone" in (cli.home / "rmqctl" / "logs" / "supervisor.log").read_text()
+    assert "the process that starts nodes is gone" in cli.run("events").stdout
     cli.up()
     cli.run("down")
 
@@ -142,30 +142,3 @@ def test_node_that_does_not_stop_is_killed_after_its_grace_and_the_user_is_told(
     assert done.returncode == 0
     assert "broker-a-0 did not stop within 10 s: killed" in done.stderr
     assert cli.leftover() == []
-
-
-def test_logs_show_what_nodes_wrote(cli: Any) -> None:
-    cli.up("--profile", "single")
-    everything = cli.run("logs").stdout
-    assert "nameserver-0 | " in everything
-    assert "broker-a-0   | " in everything
-    one = cli.run("logs", "broker-a-0", "-n", "1").stdout.splitlines()
-    assert len(one) == 1
-    assert not one[0].startswith("broker-a-0")
-    wrong = cli.run("logs", "broker-a-9")
-    assert wrong.returncode == 2
-    assert "has no node 'broker-a-9'" in wrong.stderr
-    cli.run("down")
-
-
-def test_followed_logs_go_on_until_ctrl_c(cli: Any) -> None:
-    cli.up("--profile", "single")
-    command = cli.start("logs", "-f", "-n", "0", "broker-a-0")
-    assert "following" in command.stderr.readline()
-    with (cli.home / "rmqctl" / "broker-a-0" / "logs" / "broker-a-0.log").open("a") as log:
-        log.write("a new line\n")
-    assert "a new line" in command.stdout.readline()
-    command.send_signal(signal.SIGINT)
-    command.communicate(timeout=30)
-    assert command.returncode == 0
-    cli.run("down")

@@ -55,7 +55,9 @@ class ApacheEngine:
         header = f"# Written by rmqctl up for {node.name}, RocketMQ {self.distribution.version}.\n"
         return {
             node.conf_name: header + render_properties(properties),
-            _LOG_CONFIGS[node.kind]: log_config(node.name, home.node_log(node.name).parent),
+            _LOG_CONFIGS[node.kind]: log_config(
+                node.name, node.kind, home.node_log(node.name).parent, node.log_size_mib, node.log_files
+            ),
         }
 
     def start_spec(self, node: Node, home: ClusterHome) -> StartSpec:
@@ -68,6 +70,8 @@ class ApacheEngine:
             engine=self.name,
             config_path=str(config_path),
             log_path=str(home.node_log(node.name)),
+            log_size_max=node.log_size_mib << 20,
+            log_files=node.log_files,
             argv=self.command(node, folder, config_path),
             folder=str(folder),
             grace_seconds=GRACE_SECONDS,

@@ -14,7 +14,7 @@ from rmqctl.engine.apache.nodes import ApacheEngine
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import ClusterHome
 from rmqctl.profile.java_settings import EngineOptions
-from rmqctl.profile.model import ClusterModel, Node
+from rmqctl.profile.model import ClusterModel, Node, NodeKind
 from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqnode.config import parse_properties
 
@@ -123,8 +123,30 @@ def test_address_to_listen_on_is_what_the_version_can_do(
 
 
 def test_logging_configuration_is_well_formed_whatever_the_folder_is_called() -> None:
-    root = ElementTree.fromstring(log_config("broker-a-0", Path("/a & b/<$HOME>")))
-    assert root.findtext(".//file") == r"/a & b/<\$HOME>/rocketmq.log"
+    root = ElementTree.fromstring(log_config("broker-a-0", "broker", Path("/a & b/<$HOME>"), 16, 4))
+    assert root.findtext(".//file") == r"/a & b/<\$HOME>/rocketmqlogs/broker_default.log"
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        ("nameserver", {"namesrv_default.log", "namesrv.log"}),
+        (
+            "broker",
+            {
+                *("broker_default.log", "broker.log", "protection.log", "watermark.log", "store.log", "storeerror.log"),
+                *("transaction.log", "lock.log", "remoting.log", "stats.log", "commercial.log", "filter.log"),
+            },
+        ),
+    ],
+)
+def test_logs_have_apache_s_names_and_a_cap(kind: NodeKind, files: set[str]) -> None:
+    root = ElementTree.fromstring(log_config("node", kind, Path("/logs"), 16, 4))
+    assert {Path(str(each.text)).name for each in root.iter("file")} == files
+    assert {each.text for each in root.iter("maxFileSize")} == {"4096KB"}
+    assert {each.text for each in root.iter("maxIndex")} == {"4"}
+    appenders = {each.get("name") for each in root.iter("appender")}
+    assert {each.get("ref") for each in root.iter("appender-ref")} <= appenders
 
 
 def test_unpacked_distribution_has_the_version_of_its_jar(jars: Path) -> None:
