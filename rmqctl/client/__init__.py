@@ -11,7 +11,7 @@ which cluster a user means.
 from rmqctl.client.admin import Admin, QueueState, TopicSpec
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.consumer import PushConsumer, QueueLimits, ReceivedMessage, Retry
+from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
 from rmqctl.client.errors import (
     BadReply,
     BrokerUnreachable,
@@ -55,10 +55,12 @@ __all__ = [
     "NotRoutedInTime",
     "PendingSend",
     "Producer",
+    "PullConsumer",
     "PullResult",
     "PullStatus",
     "PushConsumer",
     "QueueLimits",
+    "QueueRead",
     "QueueState",
     "ReceivedMessage",
     "RequestRefused",

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.clients.pull_consumer_cases import PullConsumerCases
 from tests.clients.push_consumer_cases import PushConsumerCases
+from tests.clients.remote_control_cases import RemoteControlCases
 from tests.cluster.conftest import Cli
 
 
@@ -21,3 +23,11 @@ def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 class TestPushConsumer(PushConsumerCases):
     """On our nodes."""
+
+
+class TestPullConsumer(PullConsumerCases):
+    """On our nodes."""
+
+
+class TestRemoteControl(RemoteControlCases):
+    """Through our nodes."""

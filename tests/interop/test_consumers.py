@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.clients.pull_consumer_cases import PullConsumerCases
 from tests.clients.push_consumer_cases import PushConsumerCases
+from tests.clients.remote_control_cases import RemoteControlCases
 from tests.interop.clusters import engines
 from tests.interop.conftest import ClusterOf
 
@@ -17,3 +19,11 @@ def nameserver(cluster_of: ClusterOf) -> str:
 
 class TestPushConsumer(PushConsumerCases):
     """On Apache's nodes."""
+
+
+class TestPullConsumer(PullConsumerCases):
+    """On Apache's nodes."""
+
+
+class TestRemoteControl(RemoteControlCases):
+    """Through Apache's nodes."""

@@ -6,8 +6,9 @@ allocation, queue_start     process_queue   retry            offset_store, group
 """
 
 from rmqctl.client.consumer.process_queue import QueueLimits
+from rmqctl.client.consumer.pull_consumer import PullConsumer, QueueRead
 from rmqctl.client.consumer.push_consumer import PushConsumer
 from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.retry import Retry
 
-__all__ = ["PushConsumer", "QueueLimits", "ReceivedMessage", "Retry"]
+__all__ = ["PullConsumer", "PushConsumer", "QueueLimits", "QueueRead", "ReceivedMessage", "Retry"]

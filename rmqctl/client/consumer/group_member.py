@@ -26,6 +26,7 @@ class GroupMember:
         limits: How much is held of each queue.
         is_orderly: One message of a queue at a time.
         is_broadcasting: Every member gets every message.
+        posts_subscription: Send the selector with each pull, for brokers that may not know the member.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class GroupMember:
         limits: QueueLimits,
         is_orderly: bool = False,
         is_broadcasting: bool = False,
+        posts_subscription: bool = False,
     ) -> None:
         self.group = group
         self.client_id = client_id
@@ -52,6 +54,7 @@ class GroupMember:
         self.limits = limits
         self.is_orderly = is_orderly
         self.is_broadcasting = is_broadcasting
+        self.posts_subscription = posts_subscription
         self.statistics = ConsumerStatistics()
         self.may_pull = trio.Event()
         self.may_pull.set()

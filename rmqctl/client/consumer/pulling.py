@@ -88,6 +88,7 @@ class QueuePuller:
             selector,
             broker_id=self._broker_id,
             commit_offset=None if member.is_broadcasting else member.offsets.known(queue),
+            with_subscription=member.posts_subscription,
         )
         seconds = trio.current_time() - asked_at
         if result.status is PullStatus.FOUND:

@@ -31,6 +31,7 @@ from rmqctl.client.consumer.rebalance import Rebalancer
 from rmqctl.client.consumer.remote_control import RemoteControl
 from rmqctl.client.consumer.retry import MAX_RECONSUME_TIMES, MAX_RECONSUME_TIMES_ORDERLY, retry_topic
 from rmqctl.client.consumer.selector import Selector, selector
+from rmqctl.client.consumer.shares import GroupShares
 from rmqctl.client.consumer.topics import Topics
 from rmqctl.client.errors import InvalidArgument
 from rmqctl.client.names import check_group
@@ -184,7 +185,7 @@ class PushConsumer(Participant):
             statistics=self._member.statistics,
         )
         consumption = self._consumption(calls)
-        rebalancer = self._rebalancer = Rebalancer(self._member, consumption)
+        rebalancer = self._rebalancer = Rebalancer(self._member, GroupShares(self._member), consumption)
         control = RemoteControl(self.client, self._member, rebalancer, calls, self._concurrency)
         self.client.members.add_consumer(self.group, self._describe)
         unwatch = self.client.watch_routes(lambda route: self._route_changed(route.topic))

@@ -11,21 +11,19 @@ handler has ended and its offset is persisted, so that no message comes twice.
 """
 
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
 import trio
 
-from rmqctl.client.consumer.allocation import allocate_averagely
 from rmqctl.client.consumer.group_member import GroupMember
 from rmqctl.client.consumer.process_queue import ProcessQueue
 from rmqctl.client.consumer.pulling import QueuePuller
 from rmqctl.client.consumer.queue_locks import QueueLocks
 from rmqctl.client.consumer.queue_start import starting_offset
+from rmqctl.client.consumer.shares import Shares
 from rmqctl.client.errors import ClientError
-from rmqctl.client.routes import TopicRoute
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 
@@ -63,11 +61,13 @@ class Rebalancer:
 
     Args:
         member: Who holds them.
+        shares: Says which queues are the member's.
         consumption: What is done with their messages.
     """
 
-    def __init__(self, member: GroupMember, consumption: Consumption) -> None:
+    def __init__(self, member: GroupMember, shares: Shares, consumption: Consumption) -> None:
         self._member = member
+        self._shares = shares
         self._consumption = consumption
         self._locks = QueueLocks(member)
         self._held: dict[MessageQueue, _HeldQueue] = {}
@@ -115,16 +115,19 @@ class Rebalancer:
         self._held.clear()
         self._leaving.clear()
 
-    async def reset(self, offsets: dict[MessageQueue, int]) -> None:
-        """Go on from other offsets in some of the queues that the member has."""
-        chosen = {queue: held for queue, held in self._held.items() if queue in offsets}
-        for queue, held in chosen.items():
-            self._leave(queue, held)
-        for queue, held in chosen.items():
-            await held.ended.wait()
-            self._member.offsets.update(queue, offsets[queue], increase_only=False)
-        await self._hand_over(chosen)
+    async def seek(self, queue: MessageQueue, queue_offset: int) -> bool:
+        """Go on from another offset of a queue; returns whether the member has it."""
+        held = self._held.get(queue)
+        if held is None:
+            return False
+        self._leave(queue, held)
+        await held.ended.wait()
+        self._leaving.discard(queue)
+        self._member.offsets.update(queue, queue_offset, increase_only=False)
+        self._start(queue, queue_offset)
+        # It may have become somebody else's meanwhile.
         self.wake()
+        return True
 
     async def _rebalance(self) -> bool:
         """Take and leave queues as they are shared now; returns whether all that is ours could be taken."""
@@ -135,49 +138,13 @@ class Rebalancer:
                 self._start_leaving(queue, held)
         for topic in sorted(wanted_topics):
             try:
-                queues = await self._allocated(topic)
+                queues = await self._shares.of_topic(topic)
             except ClientError as error:
                 logger.info("not rebalanced group=%s topic=%s reason=%s", self._member.group, topic, error)
                 is_settled = False
             else:
                 is_settled &= queues is not None and await self._apply(topic, queues)
         return is_settled
-
-    async def _allocated(self, topic: str) -> list[MessageQueue] | None:
-        """Return our queues of a topic; None when nobody routes it or knows the group.
-
-        Raises:
-            ClientError: Nobody answers.
-        """
-        route = await self._member.topics.route(topic)
-        if route is None:
-            return None
-        queues = route.subscribe_queues()
-        if self._member.is_broadcasting:
-            return queues
-        members = await self._members(route)
-        if self._member.client_id not in members:
-            # We are new, or the broker has just been started and knows only who told it since.
-            await self._member.beat()
-            members = await self._members(route)
-        return allocate_averagely(self._member.client_id, members, queues) if members else None
-
-    async def _members(self, route: TopicRoute) -> list[str]:
-        """Return the client ids of the group that a broker knows: a random master, the next if it does not answer."""
-        failure: ClientError | None = None
-        parts = [part for part in route.brokers if part.addresses]
-        for part in random.sample(parts, len(parts)):
-            try:
-                members = await self._member.requests.members(part.broker, part.addresses[min(part.addresses)])
-            except ClientError as error:
-                failure = error
-                self._member.topics.doubt(route.topic)
-                continue
-            if members:
-                return members
-        if failure is not None:
-            raise failure
-        return []
 
     async def _apply(self, topic: str, queues: Iterable[MessageQueue]) -> bool:
         wanted = set(queues)
@@ -216,10 +183,13 @@ class Rebalancer:
         member = self._member
         start = await starting_offset(member.offsets, member.requests, queue, member.start)
         # In memory only after a lock was lost: whoever came further, the stored offset or we, is right.
-        start = max(start, member.offsets.known(queue) or 0)
+        self._start(queue, max(start, member.offsets.known(queue) or 0))
+
+    def _start(self, queue: MessageQueue, queue_offset: int) -> None:
+        member = self._member
         process_queue = ProcessQueue(queue, member.limits, is_orderly=member.is_orderly)
         process_queue.note_lock(is_held=member.needs_locks)
-        held = _HeldQueue(process_queue, QueuePuller(member, process_queue, start, self._consumption.deliver))
+        held = _HeldQueue(process_queue, QueuePuller(member, process_queue, queue_offset, self._consumption.deliver))
         self._held[queue] = held
         assert self._nursery is not None
         self._nursery.start_soon(self._run_queue, queue, held)

@@ -31,13 +31,14 @@ from rmqnode.protocol.admin_headers import (
 from rmqnode.protocol.bodies import (
     ConsumeMessageDirectlyResult,
     ConsumerRunningInfo,
+    ConsumeType,
     DirectConsumption,
     GetConsumerStatusBody,
     MessageQueue,
     ProcessQueueInfo,
     ResetOffsetBody,
 )
-from rmqnode.protocol.codes import RequestCode
+from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.message import decode_record
 from rmqnode.protocol.routes import Reply
 
@@ -53,18 +54,23 @@ CODES: Final = (
 
 
 class RemoteControl:
-    """Answers brokers for one push consumer.
+    """Answers brokers for one consumer.
 
     Args:
         client: Brokers reach the consumer through it.
         member: The consumer.
         rebalancer: Holds its queues.
-        calls: Consumes what shall be consumed directly.
-        concurrency: As the consumer was told.
+        calls: Consumes what shall be consumed directly; None when the application pulls by itself.
+        concurrency: How many handlers run at a time.
     """
 
     def __init__(
-        self, client: Client, member: GroupMember, rebalancer: Rebalancer, calls: HandlerCalls, concurrency: int
+        self,
+        client: Client,
+        member: GroupMember,
+        rebalancer: Rebalancer,
+        calls: HandlerCalls | None = None,
+        concurrency: int = 0,
     ) -> None:
         self._client = client
         self._member = member
@@ -89,7 +95,9 @@ class RemoteControl:
     async def _reset_offset(self, request: BrokerRequest) -> None:
         topic = request.header(ResetOffsetRequestHeader).topic
         offsets = ResetOffsetBody.decode(request.body).offset_table if request.body else {}
-        await self._rebalancer.reset({queue: offset for queue, offset in offsets.items() if queue.topic == topic})
+        for queue, queue_offset in offsets.items():
+            if queue.topic == topic and await self._rebalancer.seek(queue, queue_offset):
+                await self._member.offsets.persist([queue], confirmed=True)
 
     async def _status(self, request: BrokerRequest) -> Reply:
         topic = request.header(GetConsumerStatusRequestHeader).topic
@@ -107,6 +115,10 @@ class RemoteControl:
         return Reply(body=info.encode())
 
     async def _consume(self, request: BrokerRequest) -> Reply:
+        if self._calls is None:
+            return Reply(
+                ResponseCode.SYSTEM_ERROR, f"group {self._member.group} pulls by itself here: it has no handler"
+            )
         header = request.header(ConsumeMessageDirectlyRequestHeader)
         stored = decode_record(request.body)
         queue = MessageQueue(topic=stored.topic, broker_name=header.broker_name or "", queue_id=stored.queue_id)
@@ -127,9 +139,10 @@ class RemoteControl:
 
     def _properties(self) -> dict[str, str]:
         member, limits = self._member, self._member.limits
+        consume_type = ConsumeType.CONSUME_ACTIVELY if self._calls is None else ConsumeType.CONSUME_PASSIVELY
         return {
             "PROP_NAMESERVER_ADDR": "".join(f"{address};" for address in self._client.connection.nameservers),
-            "PROP_CONSUME_TYPE": "CONSUME_PASSIVELY",
+            "PROP_CONSUME_TYPE": consume_type.name,
             "PROP_CLIENT_VERSION": "V4_5_2",
             "PROP_CONSUMEORDERLY": str(member.is_orderly).lower(),
             "PROP_THREADPOOL_CORE_SIZE": str(self._concurrency),
