@@ -20,6 +20,7 @@ class DelayLevels:
 
     def __init__(self, text: str) -> None:
         self.delays_ms = tuple(int(word[:-1]) * _UNIT_MS[word[-1]] for word in text.split())
+        self._awaited_ms = 0
         self._scheduled = trio.Event()
 
     @property
@@ -27,11 +28,13 @@ class DelayLevels:
         """The longest level there is; higher ones mean this one."""
         return len(self.delays_ms)
 
-    def message_scheduled(self) -> None:
-        """Tell the delivery that a message waits."""
-        self._scheduled.set()
+    def message_scheduled(self, due_ms: int) -> None:
+        """Tell the delivery that a message waits, if it would sleep past the time when that is due."""
+        if due_ms < self._awaited_ms:
+            self._scheduled.set()
 
-    async def wait_scheduled(self) -> None:
-        """Wait until a message was scheduled since the last call."""
-        await self._scheduled.wait()
+    async def wait_scheduled_before(self, due_ms: int) -> None:
+        """Wait until a message is scheduled that is due before a time, in milliseconds since the epoch."""
+        self._awaited_ms = due_ms
         self._scheduled = trio.Event()
+        await self._scheduled.wait()

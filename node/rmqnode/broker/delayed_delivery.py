@@ -14,24 +14,28 @@ import trio
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
-from rmqnode.broker.messages import Message, MessageWriter, host_bytes
+from rmqnode.broker.messages import Message, MessageWriter, message_of_record
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper
 from rmqnode.protocol.java_text import parse_int
-from rmqnode.protocol.message import StoredMessage, decode_record
-from rmqnode.protocol.properties import PropertyName, encode_properties
+from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.store import MessageStore, PutStatus
 from rmqnode.store.config_file import ConfigFile
 
 logger = logging.getLogger(__name__)
 
+_SCHEDULE_TOPIC_NAME: Final = system_topics.SCHEDULE_TOPIC.encode()
+
 _RETRY_SECONDS: Final = 1.0
 """Pause after the store refused a message that is due."""
 
 _DELIVERIES_IN_A_ROW_MAX: Final = 64
-"""After so many the loop is yielded to, so that a backlog that fell due does not stop the traffic."""
+"""After so many of a level the next level has its turn, and after all levels the traffic."""
 
-_SLEEP_SECONDS_MAX: Final = 3600.0
+_SLEEP_MS_MAX: Final = 1000
+"""While messages wait, the wall clock is looked at so often: it may be set forward, or the machine was asleep."""
+
+_NEVER_MS: Final = 2**63
 
 _NEVER_STORABLE: Final = frozenset({PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED})
 """Trying again does not help (with its real topic's longer name it is too long), and would stop its level for good."""
@@ -70,26 +74,25 @@ class DelayedDelivery(SavedTable):
         return DelayOffsetSerializeWrapper(offset_table=self.offsets)
 
     async def run(self) -> None:
-        """Service: deliver what is due, sleep until the next message is or a new one is scheduled."""
+        """Service: deliver what is due, sleep until the next message is or one that is due before it is scheduled."""
         while True:
-            wait_ms = await self._deliver_due_messages()
-            seconds = _SLEEP_SECONDS_MAX if wait_ms is None else min(wait_ms / 1000, _SLEEP_SECONDS_MAX)
-            with trio.move_on_after(seconds):
-                await self._levels.wait_scheduled()
+            wait_ms = self._deliver_due_messages()
+            if wait_ms is None:
+                await self._levels.wait_scheduled_before(_NEVER_MS)
+            elif wait_ms > 0:
+                with trio.move_on_after(min(wait_ms, _SLEEP_MS_MAX) / 1000):
+                    await self._levels.wait_scheduled_before(self._clock_ms() + wait_ms)
+            else:
+                await trio.lowlevel.checkpoint()
 
-    async def _deliver_due_messages(self) -> int | None:
-        """Deliver; return the milliseconds until the next message is due, None when none waits."""
-        waits: list[int] = []
-        for level in range(1, self._levels.level_max + 1):
-            wait_ms = await self._deliver_level(level)
-            if wait_ms is not None:
-                waits.append(wait_ms)
-        return min(waits, default=None)
+    def _deliver_due_messages(self) -> int | None:
+        """Deliver some; return the milliseconds until the next message is due, None when none waits."""
+        waits = (self._deliver_level(level) for level in range(1, self._levels.level_max + 1))
+        return min((wait_ms for wait_ms in waits if wait_ms is not None), default=None)
 
-    async def _deliver_level(self, level: int) -> int | None:
+    def _deliver_level(self, level: int) -> int | None:
         queue_id = level - 1
-        delivered = 0
-        while True:
+        for _ in range(_DELIVERIES_IN_A_ROW_MAX):
             offset = max(self.offsets.get(level, 0), self._store.min_offset(system_topics.SCHEDULE_TOPIC, queue_id))
             unit = self._store.unit(system_topics.SCHEDULE_TOPIC, queue_id, offset)
             if unit is None:
@@ -103,9 +106,7 @@ class DelayedDelivery(SavedTable):
                 return int(_RETRY_SECONDS * 1000)
             self.offsets[level] = offset + 1
             self._is_dirty = True
-            delivered += 1
-            if delivered % _DELIVERIES_IN_A_ROW_MAX == 0:
-                await trio.lowlevel.checkpoint()
+        return 0
 
     def _deliver(self, physical_offset: int) -> bool:
         """Put a message into its real topic; False when the store does not take it now."""
@@ -113,7 +114,7 @@ class DelayedDelivery(SavedTable):
         if record is None:
             logger.warning("delayed message skipped physical_offset=%d reason=no record there", physical_offset)
             return True
-        message = _restore(decode_record(record))
+        message = _restore(record)
         if message is None:
             logger.warning("delayed message skipped physical_offset=%d reason=no real topic", physical_offset)
             return True
@@ -123,23 +124,18 @@ class DelayedDelivery(SavedTable):
         return status is PutStatus.OK or status in _NEVER_STORABLE
 
 
-def _restore(stored: StoredMessage) -> Message | None:
+def _restore(record: memoryview) -> Message | None:
     """Make the message as it was sent; Apache leaves DELAY, REAL_TOPIC and REAL_QID in its properties."""
-    properties = stored.properties
-    topic = properties.get(PropertyName.REAL_TOPIC)
-    queue_id = parse_int(properties.get(PropertyName.REAL_QUEUE_ID, "0"))
-    # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
-    if not topic or topic == system_topics.SCHEDULE_TOPIC or queue_id is None or queue_id < 0:
-        return None
-    return Message(
-        topic=topic,
-        queue_id=queue_id,
-        flag=stored.flag,
-        sys_flag=stored.sys_flag,
-        born_timestamp=stored.born_timestamp,
-        born_host=host_bytes(stored.born_host),
-        body=stored.body,
-        properties=encode_properties(properties).encode(),
-        reconsume_times=stored.reconsume_times,
-        store_host=host_bytes(stored.store_host),
+    message = message_of_record(record)
+    topic = find_property(message.properties, PropertyName.REAL_TOPIC)
+    queue_id = parse_int(
+        (find_property(message.properties, PropertyName.REAL_QUEUE_ID) or b"0").decode("ascii", "replace")
     )
+    # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
+    if not topic or topic == _SCHEDULE_TOPIC_NAME or queue_id is None or queue_id < 0:
+        return None
+    message.topic = topic.decode("utf-8", "replace")
+    message.queue_id = queue_id
+    # A committed transaction names its half message; the delivered copy does not, as in Java.
+    message.prepared_transaction_offset = 0
+    return message

@@ -15,8 +15,11 @@ from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import Host
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
 from rmqnode.store import BatchPart, MessageStore, PutResult, delivery_time, tags_code_of
+from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
+_REAL_TOPIC_NAME = PropertyName.REAL_TOPIC.encode() + b"\x01"
+_REAL_QUEUE_ID_NAME = PropertyName.REAL_QUEUE_ID.encode() + b"\x01"
 
 
 class Message(msgspec.Struct, gc=False):
@@ -109,11 +112,8 @@ class MessageWriter:
         return result
 
     def _put_delayed(self, message: Message, level: int) -> PutResult:
-        properties = decode_properties(message.properties.decode("utf-8", "replace"))
-        properties[PropertyName.DELAY] = str(level)
-        properties[PropertyName.REAL_TOPIC] = message.topic
-        properties[PropertyName.REAL_QUEUE_ID] = str(message.queue_id)
         queue_id = level - 1
+        due_ms = delivery_time(level, self._clock_ms(), self._delay_levels.delays_ms)
         result = self._store.put(
             system_topics.SCHEDULE_TOPIC,
             queue_id,
@@ -122,16 +122,58 @@ class MessageWriter:
             message.born_timestamp,
             message.born_host,
             message.body,
-            encode_properties(properties).encode(),
-            delivery_time(level, self._clock_ms(), self._delay_levels.delays_ms),
+            _with_delay(with_destination(message.properties, message.topic, message.queue_id), level),
+            due_ms,
             message.reconsume_times,
             message.prepared_transaction_offset,
             message.store_host,
         )
         if result.queue_offset >= 0:
             self.on_written()
-            self._delay_levels.message_scheduled()
+            self._delay_levels.message_scheduled(due_ms)
         return result
+
+
+def with_destination(properties: bytes, topic: str, queue_id: int) -> bytes:
+    """Add topic and queue to the properties of a message that is stored elsewhere first."""
+    if _REAL_TOPIC_NAME not in properties and _REAL_QUEUE_ID_NAME not in properties:
+        separator = b"" if not properties or properties.endswith(b"\x02") else b"\x02"
+        added = (_REAL_TOPIC_NAME, topic.encode(), b"\x02", _REAL_QUEUE_ID_NAME, b"%d\x02" % queue_id)
+        return b"".join((properties, separator, *added))
+    pairs = decode_properties(properties.decode("utf-8", "replace"))
+    pairs[PropertyName.REAL_TOPIC] = topic
+    pairs[PropertyName.REAL_QUEUE_ID] = str(queue_id)
+    return encode_properties(pairs).encode()
+
+
+def _with_delay(properties: bytes, level: int) -> bytes:
+    if find_property(properties, PropertyName.DELAY) == b"%d" % level:
+        return properties
+    pairs = decode_properties(properties.decode("utf-8", "replace"))
+    pairs[PropertyName.DELAY] = str(level)
+    return encode_properties(pairs).encode()
+
+
+def message_of_record(record: memoryview) -> Message:
+    """Read a record of this store as a message to be put again: faster than `decode_record`, properties as they are."""
+    head = RECORD_HEAD.unpack_from(record)
+    queue_id, flag, _, _, sys_flag, born_timestamp, born_host, _, store_host = head[3:12]
+    reconsume_times, prepared_transaction_offset, body_size = head[12:]
+    body_end = RECORD_HEAD_SIZE + body_size
+    topic_end = body_end + 1 + record[body_end]
+    return Message(
+        topic=str(record[body_end + 1 : topic_end], "utf-8", "replace"),
+        queue_id=queue_id,
+        flag=flag,
+        sys_flag=sys_flag,
+        born_timestamp=born_timestamp,
+        born_host=born_host,
+        body=bytes(record[RECORD_HEAD_SIZE:body_end]),
+        properties=bytes(record[topic_end + 2 :]),
+        reconsume_times=reconsume_times,
+        prepared_transaction_offset=prepared_transaction_offset,
+        store_host=store_host,
+    )
 
 
 def host_bytes(host: Host) -> bytes:

@@ -155,6 +155,84 @@ async def test_what_waited_at_a_stop_is_delivered_after_it_once(
     again.close()
 
 
+async def test_a_backlog_of_one_level_does_not_hold_up_another(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    for _ in range(500):
+        rig.send("t", b"1s", {"DELAY": "1"})
+    rig.send("t", b"5s", {"DELAY": "2"})
+    rig.clock.now_ms += 5_000
+    await tick.pass_ms(0)
+    await tick.pass_ms(1_000)
+    received = bodies(rig)
+    assert len(received) == 501
+    assert received.index(b"5s") < 200
+
+
+async def test_a_hundred_thousand_waiting_messages_come_when_they_are_due_and_cost_nothing_before(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def schedule(level: int, count: int) -> None:
+        for _ in range(count):
+            rig.broker.writer.put(Message("t", 0, 0, 0, 0, bytes(8), b"x", b"DELAY\x01%d\x02" % level))
+
+    looked_at = []
+    unit = rig.store.unit
+    monkeypatch.setattr(rig.store, "unit", lambda *place: looked_at.append(place) or unit(*place))
+    for _ in range(20):
+        schedule(18, 4_900)
+        schedule(1, 100)
+        await tick.pass_ms(40)
+    assert rig.store.max_offset(SCHEDULE, 17) + rig.store.max_offset(SCHEDULE, 0) == 100_000
+    assert len(looked_at) < 20 * 2 * 18
+    await tick.pass_ms(199)
+    assert bodies(rig) == []
+    for batch in range(20):
+        await tick.pass_ms(1 if batch == 0 else 40)
+        assert rig.store.max_offset("t", 0) == 100 * (batch + 1)
+
+
+async def test_only_a_message_that_is_due_earlier_than_the_others_wakes_the_delivery(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.send("t", b"10s", {"DELAY": "3"})
+    await tick.pass_ms(100)
+    looked_at = []
+    unit = rig.store.unit
+    monkeypatch.setattr(rig.store, "unit", lambda *place: looked_at.append(place) or unit(*place))
+    rig.send("t", b"10s", {"DELAY": "3"})
+    rig.send("t", b"2h", {"DELAY": "18"})
+    await tick.pass_ms(0)
+    assert looked_at == []
+    rig.send("t", b"5s", {"DELAY": "2"})
+    await tick.pass_ms(0)
+    assert len(looked_at) == 18
+
+
+async def test_a_clock_that_is_set_forward_is_noticed_within_a_second(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock
+) -> None:
+    rig.send("t", b"2h", {"DELAY": "18"})
+    await tick.pass_ms(10)
+    rig.clock.now_ms += 7_200_000
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"2h"]
+
+
+@pytest.mark.parametrize(
+    "properties", [b"DELAY\x011", b"DELAY\x011\x02REAL_TOPIC\x01u\x02REAL_QID\x013\x02", b"a\x01b\x02DELAY\x0101\x02"]
+)
+async def test_properties_in_any_form_bring_a_message_to_its_own_topic(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, properties: bytes
+) -> None:
+    rig.broker.writer.put(Message("t", 2, 0, 0, 0, bytes(8), b"x", properties))
+    await tick.pass_ms(1_000)
+    (message,) = rig.messages("t", 2)
+    assert message.properties["REAL_TOPIC"] == "t"
+    assert message.properties["REAL_QID"] == "2"
+    assert message.properties["DELAY"] == "1"
+
+
 async def test_own_delay_levels_are_kept_to(
     make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:

@@ -10,10 +10,10 @@ producer's flag and a compressed body as it is (4.5.2 stores it inflated and sti
 from typing import Final
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.messages import Message, host_bytes
+from rmqnode.broker.messages import Message, host_bytes, with_destination
 from rmqnode.protocol.java_text import parse_int, parse_long
 from rmqnode.protocol.message import StoredMessage, SysFlag
-from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
+from rmqnode.protocol.properties import PropertyName, encode_properties
 
 QUEUE_ID: Final = 0
 """Half messages and decisions have one queue each."""
@@ -29,13 +29,10 @@ Identity = tuple[str, int]
 
 def prepared(message: Message) -> Message:
     """Turn what a producer sent into the half message that waits for its decision."""
-    properties = decode_properties(message.properties.decode("utf-8", "replace"))
-    properties[PropertyName.REAL_TOPIC] = message.topic
-    properties[PropertyName.REAL_QUEUE_ID] = str(message.queue_id)
+    message.properties = with_destination(message.properties, message.topic, message.queue_id)
     message.topic = system_topics.TRANS_HALF_TOPIC
     message.queue_id = QUEUE_ID
     message.sys_flag &= ~_TRANSACTION_BITS
-    message.properties = encode_properties(properties).encode()
     return message
 
 
