@@ -62,6 +62,11 @@ class Flusher:
         """Whether a send is answered only after its bytes are on disk."""
         return self._is_sync
 
+    @property
+    def waiting_count(self) -> int:
+        """How many answers wait for a flush."""
+        return len(self._waiting)
+
     def message_written(self) -> None:
         """Note that the store has new bytes. Called for every message: most calls find that it was said already."""
         if not self._is_told:

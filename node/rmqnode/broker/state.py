@@ -144,6 +144,11 @@ class Broker:
             # What nameservers are told of every topic is another table now.
             self.topics.touch()
 
+    @property
+    def unanswered_sends(self) -> int:
+        """How many sends wait for the disk or for a slave."""
+        return self.flusher.waiting_count + self.replication.confirmations.waiting_count
+
     def finish_later(self, outcome: object, request: Request[Any]) -> None:
         """Hand an outcome that is not a reply to the service that will answer it."""
         if isinstance(outcome, Hold):

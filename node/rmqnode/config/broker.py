@@ -104,6 +104,12 @@ class BrokerConfig:
     # Sending.
     max_message_size_bytes: int = prop("maxMessageSize", 4 * 1024 * 1024, kinds.size_bytes(1))
     """Largest message body."""
+    broker_fast_failure_enable: bool = prop("brokerFastFailureEnable", True, kinds.boolean())
+    """Refuse sends that waited too long."""
+    wait_time_in_send_queue_ms: int = prop("waitTimeMillsInSendQueue", 200, kinds.duration_ms(kinds.LONG_MAX))
+    """How long a send may wait from its arrival to its turn."""
+    send_thread_pool_queue_capacity: int = prop("sendThreadPoolQueueCapacity", 10_000, kinds.count())
+    """Refuse sends while so many wait for the disk (SYNC_FLUSH) or for a slave (SYNC_MASTER)."""
     reject_transaction_message: bool = prop("rejectTransactionMessage", False, kinds.boolean())
     """Refuse half messages."""
     start_accept_send_request_timestamp_ms: int = prop(

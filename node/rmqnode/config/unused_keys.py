@@ -15,7 +15,7 @@ from rmqnode.config.kinds import Kind
 _BROKER_BOOLEANS = """
     accountStatsEnable accountStatsPrintZeroValues allowRecallWhenBrokerNotWriteable appendAckAsync
     appendCkAsync asyncLearner asyncSendEnable autoDeleteUnusedStats autoMessageVersionOnTopicLen
-    brokerFastFailureEnable checkCRCOnRecover clearRetryTopicWhenDeleteTopic
+    checkCRCOnRecover clearRetryTopicWhenDeleteTopic
     coldCtrStrategyEnable coldDataFlowControlEnable coldDataScanEnable commercialEnable
     compatibleWithOldNameSrv dataReadAheadEnable debugLockEnable disableConsumeIfConsumerReadSlowly
     diskFallRecorded dispatchFromSenderThread enableAsyncReput enableAutoInSyncReplicas enableBatchPush
@@ -81,7 +81,7 @@ _BROKER_INTEGERS = """
     redeleteHangedFileInterval replicasPerDiskPartition replyThreadPoolQueueCapacity reviveQueueNum
     rocksdbFlushWalFrequency sampleCountThreshold sampleSteps scheduleAsyncDeliverMaxPendingLimit
     scheduleAsyncDeliverMaxResendNum2Blocked sendHeartbeatTimeoutMillis sendMessageThreadPoolNums
-    sendThreadPoolQueueCapacity slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
+    slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
     statefulAuthenticationCacheExpiredSecond statefulAuthenticationCacheMaxNum
     statefulAuthorizationCacheExpiredSecond statefulAuthorizationCacheMaxNum syncBrokerMemberGroupPeriod
     tieredStoreFileReservedTime tieredStoreGroupCommitCount tieredStoreGroupCommitSize
@@ -111,7 +111,7 @@ _BROKER_LONGS = """
     syncControllerMetadataPeriod tieredStoreCommitLogMaxSize tieredStoreConsumeQueueMaxSize
     tieredStoreDeleteFileInterval transactionMetricFlushInterval waitTimeMillsInAckQueue
     waitTimeMillsInAdminBrokerQueue waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue
-    waitTimeMillsInPullQueue waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue
+    waitTimeMillsInPullQueue waitTimeMillsInTransactionQueue
 """
 """Java longs of a broker."""
 

@@ -51,6 +51,11 @@ class ConfirmationQueue:
         self.confirmed_offset = 0
         """Physical offset up to which some slave has had the log; never lowered."""
 
+    @property
+    def waiting_count(self) -> int:
+        """How many sends wait."""
+        return len(self._waiting)
+
     def answer_when_confirmed(self, end_offset: int, slave_count: int, answer: Callable[[Confirmation], None]) -> None:
         """Answer once a slave has the log up to an offset; at once when one has it or none can be waited for."""
         if slave_count <= 0 or end_offset - self.confirmed_offset >= self._behind_bytes_max:

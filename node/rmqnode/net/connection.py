@@ -104,6 +104,10 @@ class Connection:
         self.local_host, self.local_port = sock.getsockname()[:2]
         self.last_activity = trio.current_time()
         self.close_reason = ""
+        self.queued_seconds = 0.0
+        """How long the frames that are being handled have waited since they were read; 0 in the turn of the read."""
+        self.queued_count = 0
+        """How many they were when this turn began."""
         self._in_batch = False
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -149,14 +153,19 @@ class Connection:
                 return self.close(f"the read failed: {error}")
             if not data:
                 return self.close("the peer closed it")
+            queued_since = turn_end - _TURN_SECONDS
             left = self._handle(decoder, data, turn_end)
             while not self.is_closed and (left or self._is_turn_over(turn_end)):
                 if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
                     await self._drained.wait()
+                    queued_since = perf_counter()  # it was the peer who kept them waiting
                 else:
                     await trio.lowlevel.checkpoint()
-                turn_end = perf_counter() + _TURN_SECONDS
+                turn_start = perf_counter()
+                turn_end = turn_start + _TURN_SECONDS
+                self.queued_seconds, self.queued_count = turn_start - queued_since, len(left)
                 left = self._handle_frames(decoder, left, turn_end)
+            self.queued_seconds = 0.0
 
     def _is_turn_over(self, turn_end: float) -> bool:
         return perf_counter() > turn_end or self._backlog_bytes > _BACKLOG_BYTES_PAUSE

@@ -45,6 +45,8 @@ class FakeConnection:
     def __init__(self, peer: str = "10.1.2.3:4567") -> None:
         self.peer = peer
         self.peer_host_bytes = bytes([10, 1, 2, 3, 0, 0, 0x11, 0xD7])
+        self.queued_seconds = 0.0
+        self.queued_count = 0
         self.is_closed = False
         self.is_holding = False
         self.close_reason = ""

@@ -1,6 +1,7 @@
 """Real servers and raw peers on loopback for the tests of the network layer."""
 
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ FAIL = RequestCode.GET_MIN_OFFSET
 REFUSE = RequestCode.UNREGISTER_CLIENT
 READ_BODY = RequestCode.UNLOCK_BATCH_MQ
 WAIT = RequestCode.LOCK_BATCH_MQ
+SLOW = RequestCode.SEARCH_OFFSET_BY_TIMESTAMP
 
 
 class Node:
@@ -43,6 +45,7 @@ class Node:
             Route(FAIL, NoHeader, None, fail),
             Route(REFUSE, NoHeader, None, refuse),
             Route(READ_BODY, NoHeader, None, lambda node, request: Reply(body=KVTable.decode(request.body).encode())),
+            Route(SLOW, NoHeader, OffsetResponseHeader, work_a_while),
             Route(WAIT, NoHeader, None, lambda node, request: object()),
         )
         self.dispatch = Dispatcher(routes, self, lambda outcome, request: self.waiting.append(request))
@@ -68,6 +71,12 @@ def echo(node: Node, request: Request[NoHeader]) -> Reply:
 
 def queue_id_as_offset(node: Node, request: Request[QueueRequestHeader]) -> Reply:
     return Reply(header=OffsetResponseHeader(offset=request.header.queue_id))
+
+
+def work_a_while(node: Node, request: Request[NoHeader]) -> Reply:
+    time.sleep(0.003)
+    waited_ms = int(request.connection.queued_seconds * 1000)
+    return Reply(header=OffsetResponseHeader(offset=waited_ms))
 
 
 def fail(node: Node, request: Request[NoHeader]) -> Reply:

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from rmqnode.broker import system_topics
+from rmqnode.broker.flow_control import refuse_when_busy
 from rmqnode.broker.handlers.remarks import FAQ, not_writable, sending_forbidden
 from rmqnode.broker.messages import Message
 from rmqnode.broker.names import TOPIC_LENGTH_MAX, topic_problem
@@ -42,6 +43,14 @@ _WRITE: Final = int(Permission.WRITE)
 """As a plain int: `&` with an IntFlag costs a microsecond."""
 
 _TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
+_TIMER_NAMES: Final = b"TIMER_DEL"
+_DELIVERY_TIME_NAME: Final = b"__STARTDELIVERTIME"
+_DELIVERY_TIMES: Final = (
+    PropertyName.TIMER_DELAY_SEC,
+    PropertyName.TIMER_DELAY_MS,
+    PropertyName.TIMER_DELIVER_MS,
+    PropertyName.START_DELIVER_TIME,
+)
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
 SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
@@ -61,7 +70,10 @@ def send_message(broker: Broker, request: SendRequest) -> Outcome:
 
 def _send(broker: Broker, request: SendRequest) -> Outcome:
     header = request.header
-    topic_config = _check(broker, header, request.connection.peer)
+    connection = request.connection
+    if connection.queued_seconds or not broker.is_durable_at_once:
+        refuse_when_busy(broker, connection)
+    topic_config = _check(broker, header, connection.peer)
     queue_id = header.queue_id
     if queue_id < 0:
         queue_id = random.randrange(max(1, topic_config.write_queue_nums))
@@ -73,6 +85,8 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
         topic = topic_config.topic_name
     properties = (header.properties or "").encode("utf-8", "replace")
+    if _TIMER_NAMES in properties or _DELIVERY_TIME_NAME in properties:
+        _refuse_delivery_time(broker, properties)
     message = Message(
         topic,
         stored_queue_id,
@@ -105,6 +119,9 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
         BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
         for part in decode_batch(request.body)
     ]
+    if _TIMER_NAMES in request.body or _DELIVERY_TIME_NAME in request.body:
+        for part in parts:
+            _refuse_delivery_time(broker, part.properties)
     if not parts or len(request.body) > broker.config.max_message_size_bytes:
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
     shared = Message(
@@ -197,6 +214,21 @@ def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
     Readable and writable as since 4.9; 4.5.2 makes it write-only, so that nobody can look into it.
     """
     return broker.topics.create_if_absent(system_topics.dead_letter_topic(group), 1)
+
+
+def _refuse_delivery_time(broker: Broker, properties: bytes) -> None:
+    """Refuse what 5.x clients ask for and this broker would otherwise deliver at once.
+
+    Raises:
+        RequestError: MESSAGE_ILLEGAL, which clients do not try on another broker.
+    """
+    for name in _DELIVERY_TIMES:
+        if find_property(properties, name) is not None:
+            levels = broker.config.message_delay_level
+            remark = (
+                f"this broker cannot deliver at a time of its own ({name}): use delay levels (DELAY), here {levels}"
+            )
+            raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
 
 
 def _is_prepared(broker: Broker, message: Message) -> bool:
