@@ -5,25 +5,31 @@ Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the g
 """
 
 import random
-import time
 from typing import Final
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.flow_control import refuse_when_busy
-from rmqnode.broker.handlers.remarks import FAQ, not_writable, sending_forbidden
+from rmqnode.broker.handlers.remarks import FAQ, ILLEGAL, put_error
+from rmqnode.broker.handlers.send_checks import (
+    DELIVERY_TIME_NAME,
+    TIMER_NAMES,
+    SendHeader,
+    check_send,
+    is_prepared,
+    refuse_delivery_time,
+)
 from rmqnode.broker.messages import Message
-from rmqnode.broker.names import TOPIC_LENGTH_MAX, topic_problem
+from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.broker.outcome import AfterFlush, AfterReplication
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
-from rmqnode.protocol.bodies import Permission, TopicConfig, TopicFilterType
+from rmqnode.protocol.bodies import TopicConfig, TopicFilterType
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
     SendMessageRequestHeader,
     SendMessageRequestHeaderV2,
     SendMessageResponseHeader,
 )
-from rmqnode.protocol.java_text import parse_boolean
 from rmqnode.protocol.message import SysFlag, decode_batch
 from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.protocol.routes import Reply, Request
@@ -34,26 +40,9 @@ _HOST_FLAGS: Final = int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6)
 VERSION_3_4_9: Final = 121
 """Clients since this version say how often a message may be consumed."""
 
-_ILLEGAL: Final = (
-    "the message is illegal, maybe msg body or properties length not matched. "
-    "msg body length limit 128k, msg properties length limit 32k."
-)
-
-_WRITE: Final = int(Permission.WRITE)
-"""As a plain int: `&` with an IntFlag costs a microsecond."""
-
 _TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
-_TIMER_NAMES: Final = b"TIMER_DEL"
-_DELIVERY_TIME_NAME: Final = b"__STARTDELIVERTIME"
-_DELIVERY_TIMES: Final = (
-    PropertyName.TIMER_DELAY_SEC,
-    PropertyName.TIMER_DELAY_MS,
-    PropertyName.TIMER_DELIVER_MS,
-    PropertyName.START_DELIVER_TIME,
-)
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
-SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
 Outcome = Reply | AfterFlush | AfterReplication
 SendRequest = Request[SendMessageRequestHeader] | Request[SendMessageRequestHeaderV2]
 
@@ -73,7 +62,7 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
     connection = request.connection
     if connection.queued_seconds or not broker.is_durable_at_once:
         refuse_when_busy(broker, connection)
-    topic_config = _check(broker, header, connection.peer)
+    topic_config = check_send(broker, header, connection.peer)
     queue_id = header.queue_id
     if queue_id < 0:
         queue_id = random.randrange(max(1, topic_config.write_queue_nums))
@@ -85,8 +74,8 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
         topic = topic_config.topic_name
     properties = (header.properties or "").encode("utf-8", "replace")
-    if _TIMER_NAMES in properties or _DELIVERY_TIME_NAME in properties:
-        _refuse_delivery_time(broker, properties)
+    if TIMER_NAMES in properties or DELIVERY_TIME_NAME in properties:
+        refuse_delivery_time(broker, properties)
     message = Message(
         topic,
         stored_queue_id,
@@ -98,7 +87,7 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         properties,
         header.reconsume_times or 0,
     )
-    if _TRANSACTION_NAME in properties and _is_prepared(broker, message):
+    if _TRANSACTION_NAME in properties and is_prepared(broker, message):
         result = broker.transactions.prepare(message)
     else:
         result = broker.writer.put(message)
@@ -119,11 +108,11 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
         BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
         for part in decode_batch(request.body)
     ]
-    if _TIMER_NAMES in request.body or _DELIVERY_TIME_NAME in request.body:
+    if TIMER_NAMES in request.body or DELIVERY_TIME_NAME in request.body:
         for part in parts:
-            _refuse_delivery_time(broker, part.properties)
+            refuse_delivery_time(broker, part.properties)
     if not parts or len(request.body) > broker.config.max_message_size_bytes:
-        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
     shared = Message(
         header.topic,
         queue_id,
@@ -141,53 +130,6 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
     message_id = ",".join(f"{broker.message_id_prefix}{offset:016X}" for offset in result.physical_offsets)
     # All messages of a batch have the same WAIT: the client refuses to mix them.
     return _stored(broker, result, message_id, queue_id, parts[0].properties)
-
-
-def _check(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
-    """Return the topic to send to, created when that is allowed.
-
-    Raises:
-        RequestError: The broker, the topic or the queue id does not allow the send.
-    """
-    config = broker.config
-    if config.start_accept_send_request_timestamp_ms:
-        _check_accepting(broker, config.start_accept_send_request_timestamp_ms)
-    if config.is_slave:
-        raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE)
-    topic = header.topic
-    if topic in system_topics.CLOSED_TO_PRODUCERS:
-        raise RequestError(ResponseCode.NO_PERMISSION, f"Sending message to topic[{topic}] is forbidden.")
-    topic_config = broker.topics.get(topic)
-    if not config.broker_permission & _WRITE and topic_config is not None and topic_config.order:
-        raise RequestError(ResponseCode.NO_PERMISSION, sending_forbidden(config.broker_ip1))
-    if topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
-        remark = f"the topic[{topic}] is conflict with system reserved words."
-        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    if topic_config is None:
-        topic_config = _create_topic(broker, header)
-    queue_nums = max(topic_config.write_queue_nums, topic_config.read_queue_nums)
-    if header.queue_id >= queue_nums:
-        remark = f"request queueId[{header.queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
-        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    return topic_config
-
-
-def _check_accepting(broker: Broker, start_ms: int) -> None:
-    if broker.clock_ms() < start_ms:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start_ms / 1000))
-        raise RequestError(ResponseCode.SYSTEM_ERROR, f"broker unable to service, until {when},{start_ms % 1000:03d}")
-
-
-def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
-    topic = header.topic
-    problem = topic_problem(topic)
-    if problem is not None:
-        raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
-    created = broker.topics.create_by_send(topic, header.default_topic, header.default_topic_queue_nums)
-    if created is None:
-        remark = f"topic[{topic}] not exist, apply first please!{FAQ}"
-        raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)
-    return created
 
 
 def _retry_or_dead_letter(
@@ -214,39 +156,6 @@ def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
     Readable and writable as since 4.9; 4.5.2 makes it write-only, so that nobody can look into it.
     """
     return broker.topics.create_if_absent(system_topics.dead_letter_topic(group), 1)
-
-
-def _refuse_delivery_time(broker: Broker, properties: bytes) -> None:
-    """Refuse what 5.x clients ask for and this broker would otherwise deliver at once.
-
-    Raises:
-        RequestError: MESSAGE_ILLEGAL, which clients do not try on another broker.
-    """
-    for name in _DELIVERY_TIMES:
-        if find_property(properties, name) is not None:
-            levels = broker.config.message_delay_level
-            remark = (
-                f"this broker cannot deliver at a time of its own ({name}): use delay levels (DELAY), here {levels}"
-            )
-            raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
-
-
-def _is_prepared(broker: Broker, message: Message) -> bool:
-    """Whether a message waits for the end of a transaction.
-
-    Raises:
-        RequestError: It does, and this broker takes none.
-    """
-    value = find_property(message.properties, PropertyName.TRANSACTION_PREPARED)
-    if value is None or not parse_boolean(value.decode("utf-8", "replace")):
-        return False
-    if message.reconsume_times > 0 and find_property(message.properties, PropertyName.DELAY) is not None:
-        # A consumer before 4.6.1 sends a committed message back itself and leaves the property in it.
-        return False
-    if broker.config.reject_transaction_message:
-        remark = f"the broker[{broker.config.broker_ip1}] sending transaction message is forbidden"
-        raise RequestError(ResponseCode.NO_PERMISSION, remark)
-    return True
 
 
 def _sys_flag(header: SendHeader, topic_config: TopicConfig) -> int:
@@ -280,26 +189,3 @@ def _stored(broker: Broker, result: PutResult, message_id: str, queue_id: int, p
     if broker.flusher.is_sync:
         return AfterFlush(reply, result.end_offset)
     return AfterReplication(reply, result.end_offset)
-
-
-def put_error(broker: Broker, status: PutStatus) -> RequestError:
-    """Return what a put that stored nothing is answered with."""
-    if status in (PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED):
-        return RequestError(ResponseCode.MESSAGE_ILLEGAL, _ILLEGAL)
-    if status is PutStatus.SERVICE_NOT_AVAILABLE:
-        return RequestError(ResponseCode.SERVICE_NOT_AVAILABLE, not_writable(broker))
-    return RequestError(ResponseCode.SYSTEM_ERROR, "create mapped file failed, server is busy or broken.")
-
-
-def _describe(topic: TopicConfig) -> str:
-    """Return a topic's configuration as Java's `TopicConfig#toString` shows it."""
-    permission = "".join(
-        letter if topic.perm & bit else "-"
-        for letter, bit in (("R", Permission.READ), ("W", Permission.WRITE), ("X", Permission.INHERIT))
-    )
-    return (
-        f"TopicConfig [topicName={topic.topic_name}, readQueueNums={topic.read_queue_nums}, "
-        f"writeQueueNums={topic.write_queue_nums}, perm={permission}, "
-        f"topicFilterType={topic.topic_filter_type.value}, topicSysFlag={topic.topic_sys_flag}, "
-        f"order={'true' if topic.order else 'false'}]"
-    )

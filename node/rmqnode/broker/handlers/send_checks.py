@@ -1,0 +1,128 @@
+"""What is looked at before a producer's message is stored: broker, topic, queue id, and what the message asks for.
+
+Source: `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is Java's.
+"""
+
+import time
+from typing import Final
+
+from rmqnode.broker import system_topics
+from rmqnode.broker.handlers.remarks import FAQ, put_error, sending_forbidden
+from rmqnode.broker.messages import Message
+from rmqnode.broker.names import topic_problem
+from rmqnode.broker.state import Broker
+from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol.bodies import Permission, TopicConfig
+from rmqnode.protocol.codes import ResponseCode
+from rmqnode.protocol.headers import SendMessageRequestHeader, SendMessageRequestHeaderV2
+from rmqnode.protocol.java_text import parse_boolean
+from rmqnode.protocol.properties import PropertyName, find_property
+from rmqnode.store import PutStatus
+
+SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
+
+_WRITE: Final = int(Permission.WRITE)
+"""As a plain int: `&` with an IntFlag costs a microsecond."""
+
+TIMER_NAMES: Final = b"TIMER_DEL"
+DELIVERY_TIME_NAME: Final = b"__STARTDELIVERTIME"
+"""What the properties of a message with a delivery time contain, one or the other: see `refuse_delivery_time`."""
+
+_DELIVERY_TIMES: Final = (
+    PropertyName.TIMER_DELAY_SEC,
+    PropertyName.TIMER_DELAY_MS,
+    PropertyName.TIMER_DELIVER_MS,
+    PropertyName.START_DELIVER_TIME,
+)
+
+
+def check_send(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
+    """Return the topic to send to, created when that is allowed.
+
+    Raises:
+        RequestError: The broker, the topic or the queue id does not allow the send.
+    """
+    config = broker.config
+    if config.start_accept_send_request_timestamp_ms:
+        _check_accepting(broker, config.start_accept_send_request_timestamp_ms)
+    if config.is_slave:
+        raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE)
+    topic = header.topic
+    if topic in system_topics.CLOSED_TO_PRODUCERS:
+        raise RequestError(ResponseCode.NO_PERMISSION, f"Sending message to topic[{topic}] is forbidden.")
+    topic_config = broker.topics.get(topic)
+    if not config.broker_permission & _WRITE and topic_config is not None and topic_config.order:
+        raise RequestError(ResponseCode.NO_PERMISSION, sending_forbidden(config.broker_ip1))
+    if topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
+        remark = f"the topic[{topic}] is conflict with system reserved words."
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    if topic_config is None:
+        topic_config = _create_topic(broker, header)
+    queue_nums = max(topic_config.write_queue_nums, topic_config.read_queue_nums)
+    if header.queue_id >= queue_nums:
+        remark = f"request queueId[{header.queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
+    return topic_config
+
+
+def _check_accepting(broker: Broker, start_ms: int) -> None:
+    if broker.clock_ms() < start_ms:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start_ms / 1000))
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"broker unable to service, until {when},{start_ms % 1000:03d}")
+
+
+def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
+    topic = header.topic
+    problem = topic_problem(topic)
+    if problem is not None:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
+    created = broker.topics.create_by_send(topic, header.default_topic, header.default_topic_queue_nums)
+    if created is None:
+        remark = f"topic[{topic}] not exist, apply first please!{FAQ}"
+        raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)
+    return created
+
+
+def refuse_delivery_time(broker: Broker, properties: bytes) -> None:
+    """Refuse what 5.x clients ask for and this broker would otherwise deliver at once.
+
+    Raises:
+        RequestError: MESSAGE_ILLEGAL, which clients do not try on another broker.
+    """
+    for name in _DELIVERY_TIMES:
+        if find_property(properties, name) is not None:
+            levels = broker.config.message_delay_level
+            remark = f"this broker keeps no delivery times ({name}), only delay levels (DELAY): {levels}"
+            raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
+
+
+def is_prepared(broker: Broker, message: Message) -> bool:
+    """Whether a message waits for the end of a transaction.
+
+    Raises:
+        RequestError: It does, and this broker takes none.
+    """
+    value = find_property(message.properties, PropertyName.TRANSACTION_PREPARED)
+    if value is None or not parse_boolean(value.decode("utf-8", "replace")):
+        return False
+    if message.reconsume_times > 0 and find_property(message.properties, PropertyName.DELAY) is not None:
+        # A consumer before 4.6.1 sends a committed message back itself and leaves the property in it.
+        return False
+    if broker.config.reject_transaction_message:
+        remark = f"the broker[{broker.config.broker_ip1}] sending transaction message is forbidden"
+        raise RequestError(ResponseCode.NO_PERMISSION, remark)
+    return True
+
+
+def _describe(topic: TopicConfig) -> str:
+    """Return a topic's configuration as Java's `TopicConfig#toString` shows it."""
+    permission = "".join(
+        letter if topic.perm & bit else "-"
+        for letter, bit in (("R", Permission.READ), ("W", Permission.WRITE), ("X", Permission.INHERIT))
+    )
+    return (
+        f"TopicConfig [topicName={topic.topic_name}, readQueueNums={topic.read_queue_nums}, "
+        f"writeQueueNums={topic.write_queue_nums}, perm={permission}, "
+        f"topicFilterType={topic.topic_filter_type.value}, topicSysFlag={topic.topic_sys_flag}, "
+        f"order={'true' if topic.order else 'false'}]"
+    )
