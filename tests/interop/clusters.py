@@ -23,8 +23,14 @@ DEFAULT_JUDGE = "4.5.2"
 # A burst of a test on a busy machine must not be refused because the page cache was slow for a moment.
 PATIENCE = {"osPageCacheBusyTimeOutMills": "10000", "waitTimeMillsInSendQueue": "10000", "diskMaxUsedSpaceRatio": "95"}
 
-SHORT_TIMES = {"transactionTimeOut": "1000", "transactionCheckInterval": "1000", "transactionCheckMax": "5"}
-"""What a case would otherwise wait minutes for."""
+SETTINGS = {
+    # What a case would otherwise wait minutes for.
+    "transactionTimeOut": "1000",
+    "transactionCheckInterval": "1000",
+    "transactionCheckMax": "5",
+    # What is off by default.
+    "traceTopicEnable": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,12 @@ def running_cluster(engine: str, home: Path, version: str = DEFAULT_JUDGE) -> It
         version: Of Apache RocketMQ, for its engine.
     """
     plan = ["--profile", "2m-2s"]
-    settings = SHORT_TIMES
+    settings = SETTINGS
     if engine == "apache":
         require_apache(version)
         # No client sees a slave of a healthy cluster, and every JVM costs the machine 120 MiB.
         plan = ["--profile", "2m-noslave", "--engine", "apache", "--version", version]
-        settings = SHORT_TIMES | PATIENCE
+        settings = SETTINGS | PATIENCE
     plan += [word for key, value in settings.items() for word in ("--set", f"brokers:{key}={value}")]
     offset = free_port_offset()
     where = ("--home", str(home))

@@ -12,7 +12,13 @@ final class Cases {
         ALL.put("transaction_immunity", TransactionCases::transactionImmunity);
         ALL.put("failing_listener", RetryCases::failingListener);
         ALL.put("dead_letter", RetryCases::deadLetter);
-        ALL.put("delayed_message", RetryCases::delayedMessage);
+        ALL.put("configured_group", RetryCases::configuredGroup);
+        ALL.put("orderly_takeover", OrderCases::orderlyTakeover);
+        ALL.put("namespaces", NamespaceCases::namespaces);
+        ALL.put("delay_levels", DelayCases::delayLevels);
+        ALL.put("delayed_message", DelayCases::delayedMessage);
+        ALL.put("delivery_time", DelayCases::deliveryTime);
+        ALL.put("message_trace", TraceCases::messageTrace);
         ALL.put("two_consumers_share_a_backlog", PushCases::twoConsumersShareABacklog);
         ALL.put("push_orderly", OrderCases::pushOrderly);
         ALL.put("orderly_suspend", OrderCases::orderlySuspend);

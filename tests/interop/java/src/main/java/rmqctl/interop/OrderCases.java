@@ -16,6 +16,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.MessageQueueSelector;
+import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Cases about push consumers with an orderly listener: one callback at a time and the order of each queue. */
@@ -52,6 +53,30 @@ final class OrderCases {
         Stage.waitForUninvited();
         return Map.of("sent", sent, "consumed", log.perQueue(), "overlaps", log.overlaps.get(),
             "suspended", log.suspended.size());
+    }
+
+    /** One queue on one broker is one global order: a consumer leaves in the middle, the other goes on behind it. */
+    static Map<String, Object> orderlyTakeover(Stage stage) throws Exception {
+        String topic = stage.name("topic");
+        String master = stage.admins.masterAddresses().iterator().next();
+        stage.admins.first().createAndUpdateTopicConfig(master, new TopicConfig(topic, 1, 1, 6));
+        Stage.waitUntil("the route of " + topic, 15,
+            () -> stage.admins.routes(topic).stream().allMatch(route -> route.size() == 1));
+        QueueLog log = new QueueLog(false);
+        DefaultMQPushConsumer first = orderlyConsumer(stage, topic, log);
+        Stage.waitForQueues(topic, count -> count == 1, first);
+        DefaultMQPushConsumer second = orderlyConsumer(stage, topic, log);
+        Map<String, List<String>> sent = new TreeMap<>();
+        DefaultMQProducer producer = stage.producer();
+        sendByKey(producer, topic, 0, HALF, sent);
+        Stage.waitUntil("some messages", 30, () -> log.consumed() > 0);
+        boolean firstHadIt = !Stage.assigned(first, topic).isEmpty();
+        (firstHadIt ? first : second).shutdown();
+        sendByKey(producer, topic, HALF, 2 * HALF, sent);
+        Stage.waitForQueues(topic, count -> count == 1, firstHadIt ? second : first);
+        Stage.waitUntil("all ordered messages", 30, () -> log.distinct() >= 2 * HALF);
+        Stage.waitForUninvited();
+        return Map.of("sent", sent, "consumed", log.perQueue(), "overlaps", log.overlaps.get());
     }
 
     private static DefaultMQPushConsumer orderlyConsumer(Stage stage, String topic, QueueLog log) throws Exception {
@@ -110,6 +135,10 @@ final class OrderCases {
 
         synchronized int consumed() {
             return consumed.values().stream().mapToInt(List::size).sum();
+        }
+
+        synchronized int distinct() {
+            return consumed.values().stream().mapToInt(bodies -> new HashSet<>(bodies).size()).sum();
         }
 
         synchronized Map<String, List<String>> perQueue() {

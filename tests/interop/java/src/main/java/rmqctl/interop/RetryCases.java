@@ -1,20 +1,18 @@
 package rmqctl.interop;
 
-import static rmqctl.interop.Stage.text;
-
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
-import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
-/** Cases about messages that come (back) later: retry, dead letter, delay. */
+/** Cases about messages that come back because a consumer failed on them, and about those it gave up. */
 final class RetryCases {
     private static final int FAILING = 5;
 
@@ -36,16 +34,32 @@ final class RetryCases {
     static Map<String, Object> deadLetter(Stage stage) throws Exception {
         String topic = stage.topic(1);
         stage.introduceGroup(stage.name("group"), topic);
+        return failUntilDead(stage, topic);
+    }
+
+    /** The group is made by an admin: two retry queues, and a limit that the consumer's own one replaces. */
+    static Map<String, Object> configuredGroup(Stage stage) throws Exception {
+        String topic = stage.topic(1);
+        for (String master : stage.admins.masterAddresses()) {
+            Versions.createGroup(stage.admins.first(), master, stage.name("group"), 2, 7);
+        }
+        stage.introduceGroup(stage.name("group"), topic);
+        Map<String, Object> saw = new TreeMap<>(failUntilDead(stage, topic));
+        saw.put("retry_routes", stage.admins.routes("%RETRY%" + stage.name("group")));
+        return saw;
+    }
+
+    private static Map<String, Object> failUntilDead(Stage stage, String topic) throws Exception {
         List<Map<String, Object>> deliveries = Collections.synchronizedList(new ArrayList<>());
         DefaultMQPushConsumer consumer = failingConsumer(stage, topic, deliveries, Integer.MAX_VALUE);
         consumer.setMaxReconsumeTimes(1);
         Stage.start(consumer, topic);
-        PushCases.send(stage.producer(), topic, "dead", 1);
+        SendResult sent = stage.producer().send(Stage.message(topic, "dead"));
         String deadLetters = "%DLQ%" + stage.name("group");
         Stage.waitUntil("the message in " + deadLetters, 30, () -> stored(stage, deadLetters) == 1);
         Stage.waitForUninvited();
-        return Map.of("deliveries", deliveries, "dead_letters", stored(stage, deadLetters),
-            "routes", stage.admins.routes(deadLetters));
+        return Map.of("sent", Stage.sent("dead", sent), "topic", topic, "deliveries", deliveries,
+            "dead_letters", stored(stage, deadLetters), "routes", stage.admins.routes(deadLetters));
     }
 
     private static long stored(Stage stage, String topic) throws Exception {
@@ -63,41 +77,12 @@ final class RetryCases {
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             MessageExt message = messages.get(0);
-            deliveries.add(delivery(message));
+            deliveries.add(DelayCases.delivery(message));
             context.setDelayLevelWhenNextConsume(1);
             return message.getReconsumeTimes() < failures
                 ? ConsumeConcurrentlyStatus.RECONSUME_LATER
                 : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         return consumer;
-    }
-
-    private static Map<String, Object> delivery(MessageExt message) {
-        Map<String, Object> delivery = new LinkedHashMap<>();
-        delivery.put("body", text(message));
-        delivery.put("topic", message.getTopic());
-        delivery.put("msg_id", message.getMsgId());
-        delivery.put("reconsume_times", message.getReconsumeTimes());
-        delivery.put("at_ms", System.currentTimeMillis());
-        return delivery;
-    }
-
-    static Map<String, Object> delayedMessage(Stage stage) throws Exception {
-        String topic = stage.topic(1);
-        DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
-        consumer.subscribe(topic, "*");
-        List<Map<String, Object>> deliveries = Collections.synchronizedList(new ArrayList<>());
-        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
-            messages.forEach(message -> deliveries.add(delivery(message)));
-            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
-        });
-        Stage.start(consumer, topic);
-        Message message = Stage.message(topic, "later");
-        message.setDelayTimeLevel(2);
-        long sentAt = System.currentTimeMillis();
-        var result = stage.producer().send(message);
-        Stage.waitUntil("the delayed message", 30, () -> !deliveries.isEmpty());
-        Stage.waitForUninvited();
-        return Map.of("deliveries", deliveries, "sent_at_ms", sentAt, "sent", Stage.sent("later", result));
     }
 }

@@ -1,5 +1,6 @@
 package rmqctl.interop;
 
+import java.lang.reflect.Method;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -19,6 +20,20 @@ final class Versions {
         } catch (NoSuchMethodException since5) {
             DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class, Map.class)
                 .invoke(producer, key, topic, queues, new HashMap<String, String>());
+        }
+    }
+
+    static void createGroup(DefaultMQAdminExt admin, String broker, String group, int retryQueues, int retryMax)
+        throws ReflectiveOperationException {
+        for (Method method : DefaultMQAdminExt.class.getMethods()) {
+            if (method.getName().equals("createAndUpdateSubscriptionGroupConfig")) {
+                Class<?> type = method.getParameterTypes()[1];
+                Object config = type.getConstructor().newInstance();
+                type.getMethod("setGroupName", String.class).invoke(config, group);
+                type.getMethod("setRetryQueueNums", int.class).invoke(config, retryQueues);
+                type.getMethod("setRetryMaxTimes", int.class).invoke(config, retryMax);
+                method.invoke(admin, broker, config);
+            }
         }
     }
 
