@@ -130,6 +130,7 @@ class Broker:
         config = self.config = self._changes.apply(before, changes)
         self.config_version = self.config_version.next_version(self.clock_ms())
         self.registration.config = config
+        self.check_back.config = config
         self.topics.allow_auto_creation(config.auto_create_topic_enable)
         self.groups.may_auto_create = config.auto_create_subscription_group
         self.store.cleaner.use(

@@ -60,7 +60,7 @@ class CheckBack:
         producers: Callable[[str], Mapping[Connection, Member]],
         clock_ms: Callable[[], int],
     ) -> None:
-        self._config = config
+        self.config = config
         self._writer = writer
         self._ledger = ledger
         self._topics = topics
@@ -71,7 +71,7 @@ class CheckBack:
     async def run(self) -> None:
         """Service: a round each `transactionCheckInterval`."""
         while True:
-            await trio.sleep(self._config.transaction_check_interval_ms / 1000)
+            await trio.sleep(self.config.transaction_check_interval_ms / 1000)
             await self.check_once()
 
     async def check_once(self) -> None:
@@ -98,14 +98,14 @@ class CheckBack:
             return True
         age_ms = self._clock_ms() - half.born_timestamp
         times = half_messages.check_times(half)
-        has_been_asked = times is not None and times >= self._config.transaction_check_max
-        if has_been_asked or age_ms > self._config.file_reserved_time_hours * 3_600_000:
+        has_been_asked = times is not None and times >= self.config.transaction_check_max
+        if has_been_asked or age_ms > self.config.file_reserved_time_hours * 3_600_000:
             return self._give_up(half)
-        immunity_ms = _immunity_ms(half, self._config.transaction_time_out_ms)
+        immunity_ms = _immunity_ms(half, self.config.transaction_time_out_ms)
         if immunity_ms is not None:
             if age_ms < immunity_ms:
                 return self._put_copy(half, half_messages.copy_for_later(half)) is not None
-        elif 0 <= age_ms < self._config.transaction_time_out_ms:
+        elif 0 <= age_ms < self.config.transaction_time_out_ms:
             return False
         copy = half_messages.copy_for_check(half)
         result = self._put_copy(half, copy)
