@@ -15,8 +15,10 @@ from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.header_fields import Header
 from rmqnode.protocol.headers import (
+    OffsetResponseHeader,
     QueryConsumerOffsetRequestHeader,
     QueryConsumerOffsetResponseHeader,
+    QueueRequestHeader,
     UpdateConsumerOffsetRequestHeader,
 )
 
@@ -68,6 +70,16 @@ class Stage:
         answer = await self._ask(queue, RequestCode.QUERY_CONSUMER_OFFSET, header)
         return answer.header(QueryConsumerOffsetResponseHeader).offset
 
+    async def wait_until_committed(self, group: str, topic: str) -> None:
+        """Wait until the brokers have the offsets behind the last message of every queue."""
+        for queue in await self.queues(topic):
+            end = (await self._ask(queue, RequestCode.GET_MAX_OFFSET, _queue_header(queue))).header(
+                OffsetResponseHeader
+            )
+            with trio.fail_after(30):
+                while await self.committed(group, queue) < end.offset:  # noqa: ASYNC110 - only asking tells
+                    await trio.sleep(0.05)
+
     async def _ask(self, queue: MessageQueue, code: RequestCode, header: Header) -> Answer:
         route = await self.client.routes.get(queue.topic)
         address = route.master_address(queue.broker_name)
@@ -79,6 +91,10 @@ async def open_stage(nameserver: str) -> AsyncIterator[Stage]:
     """Open a stage on the cluster of a nameserver list."""
     async with Client(nameserver, timeout_seconds=10) as client, Producer("stage", client=client) as producer:
         yield Stage(nameserver, client, producer)
+
+
+def _queue_header(queue: MessageQueue) -> QueueRequestHeader:
+    return QueueRequestHeader(topic=queue.topic, queue_id=queue.queue_id)
 
 
 class Seen:

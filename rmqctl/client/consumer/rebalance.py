@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS: Final = 20.0
 _RETRY_SECONDS: Final = 0.5
+_SETTLE_SECONDS: Final = 0.1
+"""Time for the member that loses a queue to persist how far it is, before its offset is asked for."""
 _LOCK_INTERVAL_SECONDS: Final = 20.0
 _PERSIST_INTERVAL_SECONDS: Final = 5.0
 """Java's `persistConsumerOffsetInterval`."""
@@ -132,6 +134,8 @@ class Rebalancer:
     async def _rebalance(self) -> bool:
         """Take and leave queues as they are shared now; returns whether all that is ours could be taken."""
         is_settled = True
+        # Who takes over a queue asks for its offset at once: what it is told decides what comes twice.
+        await self._member.offsets.persist(self._held)
         wanted_topics = set(self._member.topics)
         for queue, held in list(self._held.items()):
             if queue.topic not in wanted_topics:
@@ -160,6 +164,8 @@ class Rebalancer:
             # Brokers take a subscription over only when it is newer than what they know of the group.
             self._member.topics.touch(topic)
             await self._member.beat()
+        if new and self._shares.has_others and not self._member.needs_locks:
+            await trio.sleep(_SETTLE_SECONDS)
         taken = await self._take_all(new)
         return taken and not self._leaving & wanted
 

@@ -17,6 +17,10 @@ from rmqnode.protocol.bodies import MessageQueue
 class Shares(Protocol):
     """Says which queues a member shall have."""
 
+    @property
+    def has_others(self) -> bool:
+        """Whether there were other members when queues were last shared."""
+
     async def of_topic(self, topic: str) -> list[MessageQueue] | None:
         """Return the member's queues of a topic; None when that can't be known yet.
 
@@ -30,6 +34,7 @@ class ChosenShares:
 
     def __init__(self, queues: Iterable[MessageQueue]) -> None:
         self._queues = sorted(set(queues))
+        self.has_others = False
 
     async def of_topic(self, topic: str) -> list[MessageQueue]:
         """Return those of the topic."""
@@ -41,6 +46,7 @@ class GroupShares:
 
     def __init__(self, member: GroupMember) -> None:
         self._member = member
+        self.has_others = False
 
     async def of_topic(self, topic: str) -> list[MessageQueue] | None:
         """Return the member's queues of a topic; None when nobody routes it or knows the group.
@@ -59,6 +65,7 @@ class GroupShares:
             # We are new, or the broker has just been started and knows only who told it since.
             await self._member.beat()
             members = await self._members(route)
+        self.has_others = len(members) > 1
         return allocate_averagely(self._member.client_id, members, queues) if members else None
 
     async def _members(self, route: TopicRoute) -> list[str]:

@@ -106,11 +106,7 @@ final class PushCases {
         List<Received> received = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
             DefaultMQPushConsumer consumer = stage.newPushConsumer(stage.name("group"));
-            for (var model : consumer.getMessageModel().getDeclaringClass().getEnumConstants()) {
-                if (model.name().equals("BROADCASTING")) {
-                    consumer.setMessageModel(model);
-                }
-            }
+            Versions.makeBroadcasting(consumer);
             consumer.subscribe(topic, "*");
             received.add(Received.by(consumer));
             Stage.start(consumer, topic);

@@ -4,12 +4,22 @@ import java.lang.reflect.Method;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Calls whose parameters changed between the client versions that share these sources. */
 final class Versions {
     private Versions() {
+    }
+
+    /** The enumeration moved to another package with 5.0. */
+    static void makeBroadcasting(DefaultMQPushConsumer consumer) {
+        for (var model : consumer.getMessageModel().getDeclaringClass().getEnumConstants()) {
+            if (model.name().equals("BROADCASTING")) {
+                consumer.setMessageModel(model);
+            }
+        }
     }
 
     static void createTopic(DefaultMQProducer producer, String key, String topic, int queues)
