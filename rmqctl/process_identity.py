@@ -4,6 +4,7 @@ Uses `/proc` where there is one and psutil elsewhere, so that nothing heavy is l
 """
 
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,14 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     def is_alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
         return identify(self.pid) == self
+
+    def age_seconds(self) -> float:
+        """How long ago it was started."""
+        if not _PROC.is_dir():
+            return max(0.0, time.time() - float(self.started))
+        ticks = int(self.started.partition(":")[2])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return max(0.0, uptime - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def identify(pid: int) -> ProcessIdentity | None:

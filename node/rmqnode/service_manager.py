@@ -30,6 +30,13 @@ class ServiceManager:
         seconds = int(microseconds) / 1e6 if microseconds.isdecimal() and int(microseconds) else None
         return cls(address, seconds if address else None)
 
+    def give_back(self, environment: MutableMapping[str, str]) -> None:
+        """Put it into the environment again, for another image of this process."""
+        if self._address is not None:
+            environment["NOTIFY_SOCKET"] = self._address
+        if self._watchdog_seconds is not None:
+            environment["WATCHDOG_USEC"] = str(round(self._watchdog_seconds * 1e6))
+
     def tell(self, **states: object) -> None:
         """Send states, for instance READY=1. A manager that does not listen is no reason to fail."""
         if self._address is None:

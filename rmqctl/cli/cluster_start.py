@@ -9,6 +9,7 @@ from rmqctl.cli.progress import Progress, describe_change, open_progress
 from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan
 from rmqctl.profile.stored import save_cluster
@@ -41,8 +42,19 @@ class ClusterStart:
         self._foreground = foreground
         self._timeout = timeout
         self._log_sizes: dict[str, int] = {}
+        self._adopted: dict[str, ProcessIdentity] = {}
+        self._kept_down: list[str] = []
         self.changes: dict[str, NodeChanged] = {}
         """The last state of every node."""
+
+    def adopt(self, orphans: dict[str, ProcessIdentity], kept_down: list[str]) -> None:
+        """Take over nodes that run without a supervisor, as they are; nodes that are missing are started."""
+        self._adopted = {name: process for name, process in orphans.items() if self._plan.model.node(name) is not None}
+        unknown = {name: process for name, process in orphans.items() if name not in self._adopted}
+        if unknown:
+            stop_orphans(self._plan.model, unknown, narrate)
+        self._kept_down = [name for name in kept_down if name not in self._adopted]
+        self.run()
 
     def run(self) -> None:
         """Prepare and start; returns when the cluster is ready, and raises RmqctlError when it is not."""
@@ -56,6 +68,10 @@ class ClusterStart:
                 else:
                     raise self._supervisor_lost()
             except KeyboardInterrupt:
+                if self._adopted and not self._foreground:
+                    narrate("rmqctl: interrupted; the supervisor goes on with what runs")
+                    self._launcher.release()
+                    raise
                 narrate("rmqctl: interrupted, taking the cluster down")
                 self._launcher.request_stop()
                 self._narrate_events()
@@ -79,13 +95,8 @@ class ClusterStart:
     def _prepare(self) -> None:
         home, model = self._plan.home, self._plan.model
         engines = engines_of(model, open_install_progress, narrate)
-        orphans = find_orphans(home)
-        if orphans:
-            names = ", ".join(f"{name} (pid {process.pid})" for name, process in orphans.items())
-            narrate(f"the supervisor of cluster {home.name} is gone, but its nodes run: stopping {names}")
-            stop_orphans(self._plan.previous.model if self._plan.previous else model, orphans, narrate)
-        check_ports_free(model)
-        if model.has_java_nodes:
+        check_ports_free(model, [node for node in model.nodes if node.name not in self._adopted])
+        if model.has_java_nodes and not self._adopted:
             _check_machine(model)
         write_node_files(engines, model, home)
         save_cluster(home, self._plan.stored)
@@ -99,6 +110,8 @@ class ClusterStart:
                 foreground=self._foreground,
                 timeout_seconds=self._timeout,
                 asked_by=asked_by(),
+                adopted=self._adopted,
+                kept_down=self._kept_down,
             )
         )
 
@@ -138,7 +151,8 @@ class ClusterStart:
 
     def _supervisor_lost(self) -> RmqctlError:
         """The supervisor ended without a word: what it had started must not stay."""
-        stop_orphans(self._plan.model, find_orphans(self._plan.home), narrate)
+        if not self._adopted:
+            stop_orphans(self._plan.model, find_orphans(self._plan.home), narrate)
         log = self._plan.home.supervisor_log
         lines = tail_of_log(log, 0)
         why = "\n".join([f"last lines of {log}:", *lines]) if lines else "it wrote nothing to its log"

@@ -56,7 +56,7 @@ def _hints(report: StatusReport, replication: list[ReplicaStatus]) -> list[str]:
         if pair.sync_state == "refused"
     ]
     if report.state == NodeStatus.UNSUPERVISED:
-        hints.append("the supervisor is gone, but nodes run: rmqctl up starts them anew, rmqctl down stops them")
+        hints.append("the supervisor is gone, but nodes run: rmqctl up adopts them as they are, rmqctl down stops them")
     return hints
 
 

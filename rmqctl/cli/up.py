@@ -1,6 +1,7 @@
 """`rmqctl up`: bring a cluster up and return when every broker is in every nameserver's route."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ from rmqctl.supervisor.control_client import ask_status
 from rmqctl.supervisor.early import EarlySupervisor, spawn_supervisor
 from rmqctl.supervisor.launcher import SupervisorLauncher
 from rmqctl.supervisor.messages import NodeChanged
+from rmqctl.supervisor.record import SupervisorRecord, load_record
 from rmqctl.systemd.record import refuse_if_installed
 
 _POLL_SECONDS = 0.01
@@ -86,12 +88,38 @@ def up(
             plan = plan_cluster(options)
             if chosen.is_supervised():
                 return _report_running(plan, options, json_output)
-            start_seconds = timeout or (_JAVA_TIMEOUT_SECONDS if plan.model.has_java_nodes else _TIMEOUT_SECONDS)
-            start = ClusterStart(launcher, plan, foreground, start_seconds)
+            record = load_record(chosen.record_file)
+            if record is not None and record.living_nodes and plan.previous is not None:
+                return _adopt(launcher, plan, record, options, timeout, foreground, json_output)
+            start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model))
             start.run()
         drift = find_drift(plan.model, chosen)
         _print_up(plan.model, start.changes, drift, time.monotonic() - early.begun, json_output)
         return start.stay() if foreground else ExitCode.DONE
+
+
+def _adopt(
+    launcher: SupervisorLauncher,
+    plan: ClusterPlan,
+    record: SupervisorRecord,
+    options: UpOptions,
+    timeout: float | None,
+    foreground: bool,
+    json_output: bool,
+) -> int:
+    """Give nodes whose supervisor is gone another one, as they are; then it is a running cluster as any other."""
+    assert plan.previous is not None, "nodes run, so there was a cluster"
+    as_it_is = ClusterPlan(home=plan.home, stored=plan.previous, previous=plan.previous)
+    names = ", ".join(f"{name} (pid {process.pid})" for name, process in record.living_nodes.items())
+    narrate(f"the supervisor of cluster {plan.home.name} is gone, but its nodes run: adopting {names}")
+    start = ClusterStart(launcher, as_it_is, foreground, timeout or _start_seconds(plan.previous.model))
+    start.adopt(record.living_nodes, record.kept_down)
+    code = _report_running(plan, options, json_output, adopted=list(record.living_nodes))
+    return start.stay() if foreground else code
+
+
+def _start_seconds(model: ClusterModel) -> float:
+    return _JAVA_TIMEOUT_SECONDS if model.has_java_nodes else _TIMEOUT_SECONDS
 
 
 def _wait_until_stopped(home: ClusterHome, timeout: float) -> None:
@@ -111,7 +139,7 @@ def _wait_until_stopped(home: ClusterHome, timeout: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _report_running(plan: ClusterPlan, options: UpOptions, json_output: bool) -> int:
+def _report_running(plan: ClusterPlan, options: UpOptions, json_output: bool, adopted: Sequence[str] = ()) -> int:
     """Say that the cluster is up, and what a new start would change."""
     assert plan.previous is not None, "a supervised cluster has a cluster.toml"
     running = plan.previous.model
@@ -125,12 +153,16 @@ def _report_running(plan: ClusterPlan, options: UpOptions, json_output: bool) ->
                 "state": status.state,
                 "started": False,
                 "nameserver": ";".join(running.nameserver_addresses),
+                "adopted": adopted,
                 "would_change": changes,
                 "nodes": status.nodes,
             }
         )
     else:
-        narrate(f"cluster {running.name} is up already, {status.state}")
+        how = "is up again" if adopted else "is up already"
+        narrate(f"cluster {running.name} {how}, {status.state}")
+        for problem in status.problems:
+            narrate(f"  {problem}")
         print_result(f"nameserver: {';'.join(running.nameserver_addresses)}")
     if not changes:
         return ExitCode.DONE if status.state == "running" else ExitCode.REFUSED

@@ -3,6 +3,9 @@
 A node that runs and answers nothing for too long is reported as hung; what follows is `states`' business.
 """
 
+from collections.abc import Mapping
+from functools import partial
+
 import trio
 
 from rmqctl.process_usage import CpuMeter
@@ -52,7 +55,7 @@ class HealthWatch:
 
     def missing(self, name: str) -> str:
         """What the last look found missing at a node that is not ready."""
-        return self._lacks.get(name, "it was not asked yet")
+        return self._lacks.get(name, "it has not answered yet")
 
     def problem(self, name: str) -> str | None:
         """What is wrong with a node that serves, in words."""
@@ -73,16 +76,19 @@ class HealthWatch:
 
     async def _look_at_starting(self, names: list[str]) -> None:
         pids = {name: self._nodes[name].pid for name in names}
-        for name, finding in (await self._probe.examine(names, _ANSWER_SECONDS)).items():
+
+        def found(name: str, finding: Finding) -> None:
             if self._nodes[name].pid != pids[name]:
                 # It was another process that answered.
-                continue
+                return
             if finding.lack is not None:
                 self._lacks[name] = finding.lack
-                continue
+                return
             self._note(name, finding)
             self._silent.pop(name, None)
             self._nodes.apply(name, Ready())
+
+        await self._probe.examine(names, _ANSWER_SECONDS, found)
 
     def _starting(self) -> list[str]:
         return [name for name in self._nodes.names_with(NodeStatus.STARTING) if self._nodes[name].pid is not None]
@@ -97,10 +103,12 @@ class HealthWatch:
             begun = trio.current_time()
             self.cpu.note([pid for pid in pids.values() if pid is not None], begun)
             answer_seconds = min(interval, self._plan.model.supervision.silence_seconds_max)
-            for name, finding in (await self._probe.examine(pids, answer_seconds)).items():
-                if self._nodes[name].pid == pids[name]:
-                    self._note(name, finding)
-                    self._judge(name, finding, begun)
+            await self._probe.examine(pids, answer_seconds, partial(self._found_serving, pids, begun))
+
+    def _found_serving(self, pids: Mapping[str, int | None], begun: float, name: str, finding: Finding) -> None:
+        if self._nodes[name].pid == pids[name]:
+            self._note(name, finding)
+            self._judge(name, finding, begun)
 
     def _note(self, name: str, finding: Finding) -> None:
         if finding.problem is None:

@@ -14,8 +14,8 @@ _STDOUT = 1
 class LauncherPipe:
     """stdin and stdout of the supervisor, for as long as its launcher matters."""
 
-    def __init__(self) -> None:
-        self.is_attached = True
+    def __init__(self, is_attached: bool = True) -> None:
+        self.is_attached = is_attached
         os.set_blocking(_STDOUT, False)
 
     def send(self, event: msgspec.Struct) -> None:

@@ -2,7 +2,7 @@
 
     CLI -> supervisor (stdin)          Launch, once
     supervisor -> CLI (stdout)         events until the cluster is ready; in the foreground, until it is down
-    supervisor -> zygote               StartSpec
+    supervisor -> zygote               StartNode; Go, once it has written down whose process it is
     zygote -> supervisor               Forked, Reaped
     command -> control socket          ControlRequest, once
     control socket -> command          StatusReport or ControlRefusal; for `stop`, events until Stopped; for what is
@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from rmqctl.engine.start import StartSpec
+from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel, Role
 from rmqctl.supervisor.states import NodeStatus
 
@@ -40,6 +41,24 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How long the start may take."""
     asked_by: str = "rmqctl up"
     """Who wants the cluster to run, in words."""
+    adopted: dict[str, ProcessIdentity] = {}
+    """Nodes that run already: they are kept as they are, and whatever is wrong with them ends nothing."""
+    kept_down: list[str] = []
+    """Nodes that were stopped by hand and stay so."""
+    is_resumed: bool = False
+    """This very supervisor had the cluster before; nobody waits for its start."""
+
+
+class StartNode(msgspec.Struct, frozen=True, tag="start"):
+    """Fork a node; it waits for `Go`."""
+
+    spec: StartSpec
+
+
+class Go(msgspec.Struct, frozen=True, tag="go"):
+    """A forked node may begin: whoever comes after a killed supervisor will find it."""
+
+    pid: int
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):

@@ -17,11 +17,14 @@ from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.states import (
     KILLED_BY_HAND,
     Action,
+    Adopt,
     Kill,
     NodeEvent,
     NodeState,
     NodeStatus,
+    Restart,
     Spawn,
+    Start,
     Terminate,
     Tick,
     advance,
@@ -40,7 +43,8 @@ class NodeTable:
         spawn: Asks for the process of a node; an event tells when it is there.
         publish: Hears of every change of a status.
         ledger: Keeps every start and exit.
-        save_identities: Keeps which process each node is, for whoever comes after a killed supervisor.
+        save: Keeps which process each node is and which nodes were stopped by hand, for whoever comes after a
+            killed supervisor.
     """
 
     def __init__(
@@ -49,15 +53,18 @@ class NodeTable:
         spawn: Callable[[str], None],
         publish: Callable[[Event], None],
         ledger: Ledger,
-        save_identities: Callable[[dict[str, ProcessIdentity]], None],
+        save: Callable[[dict[str, ProcessIdentity], list[str]], None],
     ) -> None:
         self._plan = plan
         self._spawn = spawn
         self._publish = publish
         self._ledger = ledger
-        self._save_identities = save_identities
+        self._save = save
         self._states = {name: NodeState() for name in plan.specs}
-        self._identities: dict[str, ProcessIdentity] = {}
+        self.identities: dict[str, ProcessIdentity] = {}
+        """Which process each node is, as far as it has one."""
+        self.kept_down: set[str] = set()
+        """Nodes that were stopped by hand."""
         self._asked_by: dict[str, str] = {}
         """Who wanted a node to be as it is about to become."""
         self._changed = trio.Event()
@@ -78,13 +85,22 @@ class NodeTable:
         state = self._states[name]
         if state.pid is None:
             return state.status in (NodeStatus.STARTING, NodeStatus.STOPPING)
-        identity = self._identities.get(name)
+        identity = self.identities.get(name)
         return identity is None or not identity.is_alive()
 
     def last_exit(self, name: str) -> str | None:
         """How a node's process ended last, in words."""
         last = self._states[name].last_exit
         return None if last is None else describe_last_exit(last, self._plan.specs[name].engine)
+
+    def adopt(self, name: str, process: ProcessIdentity, asked_by: str) -> None:
+        """Take over a node that runs already."""
+        self.apply(name, Adopt(process.pid, process.age_seconds()), asked_by)
+
+    def keep_down(self, name: str) -> None:
+        """Remember that a node was stopped by hand, until it is started."""
+        self.kept_down.add(name)
+        self._save(self.identities, sorted(self.kept_down))
 
     def apply(self, name: str, event: NodeEvent, asked_by: str | None = None) -> None:
         """Let an event happen to a node.
@@ -100,11 +116,13 @@ class NodeTable:
         self._states[name] = after
         if asked_by is not None:
             self._asked_by[name] = asked_by
-        elif before.status is NodeStatus.BACKOFF and after.status is NodeStatus.STARTING:
+        if isinstance(event, Start | Restart):
+            self.kept_down.discard(name)
+        if asked_by is None and before.status is NodeStatus.BACKOFF and after.status is NodeStatus.STARTING:
             self._asked_by.setdefault(name, "its restart policy")
         if after.pid != before.pid:
             self._record_process(name, after.pid)
-            self._enter_in_ledger(name, before, after, now)
+            self._enter_in_ledger(name, before, after, now, is_adopted=isinstance(event, Adopt))
         if after.status is not before.status:
             self._publish_change(name, now)
         for action in actions:
@@ -148,7 +166,7 @@ class NodeTable:
                 self._send_signal(name, signal.SIGKILL)
 
     def _send_signal(self, name: str, number: signal.Signals) -> None:
-        identity = self._identities.get(name)
+        identity = self.identities.get(name)
         # The exit of an adopted process is noticed a little late: its pid may be somebody else's already.
         if identity is None or not identity.is_alive():
             return
@@ -160,16 +178,18 @@ class NodeTable:
     def _record_process(self, name: str, pid: int | None) -> None:
         identity = None if pid is None else identify(pid)
         if identity is None:
-            self._identities.pop(name, None)
+            self.identities.pop(name, None)
         else:
-            self._identities[name] = identity
-        self._save_identities(dict(self._identities))
+            self.identities[name] = identity
+        self._save(self.identities, sorted(self.kept_down))
 
-    def _enter_in_ledger(self, name: str, before: NodeState, after: NodeState, now: float) -> None:
+    def _enter_in_ledger(self, name: str, before: NodeState, after: NodeState, now: float, *, is_adopted: bool) -> None:
         spec, asked_by = self._plan.specs[name], self._asked_by.get(name)
         if after.pid is not None:
             config = configuration_hash(spec.config_path)
-            self._ledger.write(NodeStarted(node=name, pid=after.pid, asked_by=asked_by, config=config))
+            self._ledger.write(
+                NodeStarted(node=name, pid=after.pid, asked_by=asked_by, config=config, adopted=is_adopted)
+            )
         elif before.pid is not None and after.last_exit is not None:
             self._ledger.write(
                 exited(

@@ -111,6 +111,7 @@ class Operations:
         for group in stop_order(self._chosen(order)):
             for name in group:
                 await self._drain_first(name, order, asked_by, reply)
+                self._nodes.keep_down(name)
                 self._nodes.apply(name, Stop(), asked_by)
             for name in group:
                 await self._wait_stopped(name)
@@ -129,6 +130,8 @@ class Operations:
     async def _kill(self, order: NodeOrder, asked_by: str) -> None:
         pids = {name: self._nodes[name].pid for name in order.nodes}
         for name in order.nodes:
+            if order.stays_down:
+                self._nodes.keep_down(name)
             self._nodes.apply(name, KillByHand(order.stays_down), asked_by)
         await self._nodes.wait_until(
             lambda: all(self._nodes[name].pid != pid or pid is None for name, pid in pids.items())

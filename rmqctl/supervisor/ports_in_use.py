@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,14 +22,14 @@ class PortHolder(msgspec.Struct, frozen=True):
         return f"{self.name} (pid {self.pid})"
 
 
-def check_ports_free(model: ClusterModel) -> None:
-    """Try every port of a plan, on every address that its node will listen on.
+def check_ports_free(model: ClusterModel, nodes: Sequence[Node]) -> None:
+    """Try every port of some nodes of a plan, on every address that the node will listen on.
 
     Raises:
         RmqctlError: A port is taken; names node, port and holder.
         UsageError: An address is not one of this machine.
     """
-    for node in model.nodes:
+    for node in nodes:
         for port in node.ports.values():
             for address in node.bind_addresses:
                 _check_port(model, node, address, port)

@@ -17,6 +17,7 @@ from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.record import SupervisorRecord, save_record
+from rmqctl.supervisor.resuming import resume, take_resumed_launch
 from rmqctl.supervisor.rotating_log import rotate_if_full
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
@@ -39,11 +40,13 @@ def run_supervisor(run_node: RunNode) -> int:
     """
     manager = ServiceManager.take_from(os.environ)
     warm_up()
-    line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
-    if not line:
-        # The launcher found a problem in the plan and needs no supervisor.
-        return 0
-    launch = msgspec.json.decode(line, type=Launch)
+    launch = take_resumed_launch(os.environ)
+    if launch is None:
+        line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
+        if not line:
+            # The launcher found a problem in the plan and needs no supervisor.
+            return 0
+        launch = msgspec.json.decode(line, type=Launch)
     home = ClusterHome(Path(launch.root), launch.model.name)
     _redirect_log(home)
     os.chdir("/")
@@ -52,13 +55,18 @@ def run_supervisor(run_node: RunNode) -> int:
     gc.freeze()
     zygote = fork_zygote(run_node)
     try:
-        return _supervise(launch, home, zygote, manager)
+        outcome = _supervise(launch, home, zygote, manager)
     finally:
         zygote.close()
+    if isinstance(outcome, Launch):
+        manager.give_back(os.environ)
+        resume(outcome)
+    return outcome
 
 
-def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: ServiceManager) -> int:
-    launcher = LauncherPipe()
+def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: ServiceManager) -> int | Launch:
+    """Returns the exit code, or what a fresh image of this process has to go on with."""
+    launcher = LauncherPipe(is_attached=launch.foreground or not launch.is_resumed)
     lock = _take_lock(home)
     if lock is None:
         launcher.send(SupervisorRefused(f"another supervisor runs for {home.folder}"))
@@ -72,20 +80,23 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
     own_identity = identify_self()
 
-    def save_identities(nodes: dict[str, ProcessIdentity]) -> None:
-        save_record(home.record_file, SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes))
+    def save(nodes: dict[str, ProcessIdentity], kept_down: list[str]) -> None:
+        record = SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes, kept_down=kept_down)
+        save_record(home.record_file, record)
 
-    save_identities({})
-    service = Supervisor(launch, zygote, launcher, save_identities, Ledger(home.ledger_file), manager)
+    save(launch.adopted, launch.kept_down)
+    service = Supervisor(launch, zygote, launcher, save, Ledger(home.ledger_file), manager)
     try:
-        code = trio.run(service.run, listener)
+        outcome = trio.run(service.run, listener)
     finally:
         control_path.unlink(missing_ok=True)
+    if isinstance(outcome, Launch):
+        return outcome
     # Not after a crash of the supervisor: the record is what the next command finds the nodes by. And before the
     # lock is free, so that it can't be the record of a supervisor that comes next.
     home.record_file.unlink(missing_ok=True)
     os.close(lock)
-    return code
+    return outcome
 
 
 def _redirect_log(home: ClusterHome) -> None:

@@ -63,12 +63,15 @@ class ReadinessProbe:
         self._runs = runs
         self._is_up = is_up
 
-    async def examine(self, names: Collection[str], answer_seconds: float) -> dict[str, Finding]:
+    async def examine(
+        self, names: Collection[str], answer_seconds: float, on_found: Callable[[str, Finding], None]
+    ) -> None:
         """Look at each of these nodes once, all at the same time.
 
         Args:
             names: Which nodes.
             answer_seconds: How long each answer may take.
+            on_found: Told about each node as soon as it is known: one that hangs holds nobody up.
         """
         round_ = _Round(self._client, self._plan, answer_seconds)
         nodes = [node for node in self._plan.model.nodes if node.name in names]
@@ -77,21 +80,21 @@ class ReadinessProbe:
             for node in self._plan.model.nameservers
             if node in nodes or (self._runs(node.name) and any(each.role is not Role.NAMESERVER for each in nodes))
         ]
-        await round_.view(nameservers)
-        findings: dict[str, Finding] = {}
 
+        # What a nameserver says is asked while brokers are asked too, and awaited where it is needed.
         async def look_at(node: Node) -> None:
             if node.role is Role.NAMESERVER:
-                answers = round_.views[node.name] is not None
-                findings[node.name] = Finding(answers, None if answers else _mute(node))
+                answers = await round_.view_of(node) is not None
+                on_found(node.name, Finding(answers, None if answers else _mute(node)))
             else:
                 relevant = [each for each in nameservers if self._runs(each.name)]
-                findings[node.name] = await round_.examine_broker(node, relevant, self._master_is_up(node))
+                on_found(node.name, await round_.examine_broker(node, relevant, self._master_is_up(node)))
 
         async with trio.open_nursery() as nursery:
+            for nameserver in nameservers:
+                nursery.start_soon(round_.view, nameserver)
             for node in nodes:
                 nursery.start_soon(look_at, node)
-        return findings
 
     def _master_is_up(self, slave: Node) -> bool:
         masters = (node for node in self._plan.model.brokers if node.role is Role.MASTER)
@@ -105,15 +108,18 @@ class _Round:
         self._client = client
         self._plan = plan
         self._answer_seconds = answer_seconds
-        self.views: dict[str, _NameserverView | None] = {}
+        self._views: dict[str, _NameserverView | None] = {}
+        self._viewed: dict[str, trio.Event] = {}
 
-    async def view(self, nameservers: list[Node]) -> None:
-        async def ask(nameserver: Node) -> None:
-            self.views[nameserver.name] = await self._view(nameserver)
+    async def view(self, nameserver: Node) -> None:
+        """Ask a nameserver what it knows, for everybody who waits for it in `view_of`."""
+        self._views[nameserver.name] = await self._view(nameserver)
+        self._viewed.setdefault(nameserver.name, trio.Event()).set()
 
-        async with trio.open_nursery() as nursery:
-            for nameserver in nameservers:
-                nursery.start_soon(ask, nameserver)
+    async def view_of(self, nameserver: Node) -> _NameserverView | None:
+        """What a nameserver knows; None when it does not answer."""
+        await self._viewed.setdefault(nameserver.name, trio.Event()).wait()
+        return self._views[nameserver.name]
 
     async def examine_broker(self, node: Node, nameservers: list[Node], master_is_up: bool) -> Finding:
         # One of Apache's cannot say how it runs in its first second, and fills its log when asked.
@@ -122,20 +128,20 @@ class _Round:
         if answer is None:
             return Finding(False, _mute(node))
         for nameserver in nameservers:
-            lack = await self._unregistered(node, nameserver)
+            view = await self.view_of(nameserver)
+            if view is None:
+                # Its problem, not the broker's.
+                return Finding(True, f"{nameserver.name} does not answer")
+            lack = await self._unregistered(node, nameserver, view)
             if lack is not None:
-                # A nameserver that is mute has a problem of its own; the broker has none.
-                return Finding(True, lack, lack if self.views[nameserver.name] is not None else None)
+                return Finding(True, lack, lack)
         if node.role is Role.SLAVE and node.engine != "apache" and master_is_up:
             return _follows(answer)
         return Finding(True, None)
 
-    async def _unregistered(self, node: Node, nameserver: Node) -> str | None:
+    async def _unregistered(self, node: Node, nameserver: Node, view: _NameserverView) -> str | None:
         assert node.broker_name is not None, "the node is a broker"
         assert node.broker_id is not None, "the node is a broker"
-        view = self.views[nameserver.name]
-        if view is None:
-            return f"{nameserver.name} does not answer"
         listed = view.cluster.broker_addr_table.get(node.broker_name)
         if listed is None or listed.broker_addrs.get(node.broker_id) != self._plan.model.advertised_address(node):
             return f"{nameserver.name} does not list it"

@@ -15,6 +15,8 @@ class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
     socket: str
     """Path of the control socket."""
     nodes: dict[str, ProcessIdentity] = {}
+    kept_down: list[str] = []
+    """Nodes that were stopped by hand."""
 
     @property
     def living_nodes(self) -> dict[str, ProcessIdentity]:

@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from rmqctl.process_identity import ProcessIdentity
+from rmqctl.supervisor.adoption import wait_ended
 from rmqctl.supervisor.control_server import Reply, serve_control
 from rmqctl.supervisor.draining import Drainer
 from rmqctl.supervisor.feed import SUBSCRIBER_EVENTS_MAX, EventFeed
@@ -59,7 +60,7 @@ class Supervisor:
         launch: The plan.
         zygote: Forks and reaps.
         launcher: The command that began all this.
-        save_identities: Writes down which process each node is.
+        save: Writes down which process each node is, and which nodes were stopped by hand.
         ledger: Keeps what happens.
         manager: Told when the cluster is ready, alive and stopping.
     """
@@ -69,7 +70,7 @@ class Supervisor:
         launch: Launch,
         zygote: Zygote,
         launcher: LauncherPipe,
-        save_identities: Callable[[dict[str, ProcessIdentity]], None],
+        save: Callable[[dict[str, ProcessIdentity], list[str]], None],
         ledger: Ledger,
         manager: ServiceManager,
     ) -> None:
@@ -79,7 +80,7 @@ class Supervisor:
         self._zygote = zygote
         self._launcher = launcher
         self._feed = EventFeed(ledger, launcher, on_unsubscribed=self._wake)
-        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, ledger, save_identities)
+        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, ledger, save)
         client = RemotingClient()
         self._client = client
         self._health = HealthWatch(client, self._plan, self._nodes)
@@ -89,10 +90,18 @@ class Supervisor:
         self._stop_requested = False
         self._stop_asked_by = ""
         self._is_up = False
+        self._zygote_is_lost = False
 
-    async def run(self, listener: socket.socket) -> int:
-        """Bring the cluster up, keep it, take it down; returns the exit code of the process."""
+    async def run(self, listener: socket.socket) -> int | Launch:
+        """Bring the cluster up, keep it, take it down.
+
+        Returns:
+            The exit code of the process; or, when nobody forks nodes any more, what a fresh image has to go on with.
+        """
         async with self._client, trio.open_nursery() as nursery:
+            for name, process in self._launch.adopted.items():
+                self._nodes.adopt(name, process, self._launch.asked_by)
+                nursery.start_soon(self._follow_adopted, name, process)
             nursery.start_soon(self._follow_zygote)
             nursery.start_soon(self._nodes.keep_time)
             nursery.start_soon(self._health.watch_starting)
@@ -102,14 +111,20 @@ class Supervisor:
             nursery.start_soon(self._watch_signals)
             nursery.start_soon(self._watch_launcher)
             nursery.start_soon(self._manager.keep_watchdog_calm)
-            code = await self._live()
+            outcome = await self._live()
             nursery.cancel_scope.cancel()
-        return code
+        return outcome
 
     # --- the life of the cluster
 
-    async def _live(self) -> int:
+    async def _live(self) -> int | Launch:
+        self._nodes.kept_down.update(self._launch.kept_down)
         failure = await self._bring_up()
+        if failure is not None and self._launch.adopted:
+            # What serves goes on serving, whatever else is wrong.
+            lack = f": {failure.lack}" if failure.lack else ""
+            self._feed.publish(Notice(f"{failure.node} {failure.problem}{lack}"))
+            failure = None
         if failure is not None:
             self._feed.publish(failure)
         elif not self._stop_requested:
@@ -119,17 +134,33 @@ class Supervisor:
             self._feed.publish(ClusterReady())
             if not self._launch.foreground:
                 self._launcher.detach()
-            await self._nodes.wait_until(lambda: self._stop_requested)
+            await self._nodes.wait_until(lambda: self._stop_requested or self._zygote_is_lost)
+            if not self._stop_requested:
+                return self._resumption()
         await self._take_down()
         self._feed.publish(Stopped())
         with trio.move_on_after(_FAREWELL_SECONDS):
             await self._nodes.wait_until(lambda: not self._feed.has_subscribers)
         return 0 if failure is None else 1
 
+    def _resumption(self) -> Launch:
+        """What a fresh image of this process needs in order to go on with the nodes as they are."""
+        self._feed.publish(Notice("the process that starts nodes is gone: another one takes its place"))
+        return msgspec.structs.replace(
+            self._launch,
+            model=self._plan.model,
+            specs=list(self._plan.specs.values()),
+            asked_by="the supervisor",
+            adopted=self._nodes.identities,
+            kept_down=sorted(self._nodes.kept_down),
+            is_resumed=True,
+        )
+
     async def _bring_up(self) -> StartFailed | None:
         """Start group after group; why it ended early, or None when all are ready or a stop was asked for."""
         with trio.move_on_after(self._launch.timeout_seconds):
-            for group in start_order(self._plan.model.nodes):
+            for planned in start_order(self._plan.model.nodes):
+                group = [name for name in planned if name not in self._launch.kept_down]
                 for name in group:
                     self._nodes.apply(name, Start(), self._launch.asked_by)
                 await self._nodes.wait_until(partial(self._is_start_over, group))
@@ -138,7 +169,7 @@ class Supervisor:
                 if self._stop_requested:
                     break
             return None
-        late = self._nodes.names_with(NodeStatus.STARTING)[0]
+        late = self._nodes.names_with(NodeStatus.STARTING, NodeStatus.BACKOFF)[0]
         lack = self._health.missing(late)
         problem = f"did not become ready within {self._launch.timeout_seconds:g} s"
         return StartFailed(node=late, problem=problem, lack=lack)
@@ -185,16 +216,25 @@ class Supervisor:
             async for report in reports:
                 if isinstance(report, Forked):
                     self._nodes.apply(report.node, Spawned(report.pid))
+                    self._zygote.let_go(report.pid)
                 elif (name := self._nodes.name_of(report.pid)) is not None:
                     self._nodes.apply(name, Exited(report.wait_status, random.random()))
-        self._feed.publish(Notice("the process that starts nodes is gone: the cluster is taken down"))
-        self._request_stop("the supervisor: nobody starts nodes any more")
+        self._zygote_is_lost = True
+        self._wake()
+        if not self._is_up:
+            self._feed.publish(Notice("the process that starts nodes is gone: the cluster is taken down"))
+            self._request_stop("the supervisor: nobody starts nodes any more")
         # Nobody reaps any more: the nodes belong to init now, and only their pids tell when they end.
         while True:
             for name in self._plan.specs:
                 if self._nodes.is_gone(name):
                     self._nodes.apply(name, Exited(0, 0.0))
             await trio.sleep(_ORPHAN_POLL_SECONDS)
+
+    async def _follow_adopted(self, name: str, process: ProcessIdentity) -> None:
+        await wait_ended(process)
+        if self._nodes[name].pid == process.pid:
+            self._nodes.apply(name, Exited(None, random.random()))
 
     async def _keep_logs_small(self) -> None:
         """Cut what programs of other engines print; our nodes look after their own logs."""
@@ -211,7 +251,12 @@ class Supervisor:
 
     async def _watch_launcher(self) -> None:
         await self._launcher.wait_gone()
-        if self._launcher.is_attached:
+        if not self._launcher.is_attached:
+            return
+        if self._launch.adopted and not self._launch.foreground:
+            # What it adopts served before and shall go on.
+            self._launcher.detach()
+        else:
             self._request_stop("rmqctl up, which ended")
 
     # --- answers to commands

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from rmqctl.engine.start import StartSpec
-from rmqctl.supervisor.messages import Forked, LineBuffer, Reaped, encode_line
+from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
 from rmqctl.supervisor.zygote import RunNode, run_zygote
 
 _DECODER = msgspec.json.Decoder(Forked | Reaped)
@@ -33,9 +33,17 @@ class Zygote:
             ZygoteLost: There is nobody to ask.
         """
         try:
-            self._channel.send(encode_line(spec))
+            self._channel.send(encode_line(StartNode(spec)))
         except OSError as error:
             raise ZygoteLost(str(error)) from error
+
+    def let_go(self, pid: int) -> None:
+        """Let a forked node begin, now that it is written down."""
+        try:
+            self._channel.send(encode_line(Go(pid)))
+        except OSError:
+            # Without the zygote the node ends by itself.
+            return
 
     async def reports(self) -> AsyncGenerator[Forked | Reaped, None]:
         """What the zygote tells, in its order; ends when the zygote is gone."""

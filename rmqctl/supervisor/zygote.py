@@ -20,7 +20,7 @@ from typing import Literal, NoReturn
 import msgspec
 
 from rmqctl.engine.start import StartSpec
-from rmqctl.supervisor.messages import Forked, LineBuffer, Reaped, encode_line
+from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
 from rmqctl.supervisor.rotating_log import RotatingLog
 
 RunNode = Callable[[Literal["broker", "nameserver"], Path], int]
@@ -31,6 +31,11 @@ _CRASHED = 70
 
 # The zygote itself has a handful of descriptors open; those of its image end far below this.
 _DESCRIPTORS_MAX = 256
+
+_GATE = 3
+"""The first descriptor after stdin, stdout and stderr."""
+
+_DECODER = msgspec.json.Decoder(StartNode | Go)
 
 
 def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
@@ -43,6 +48,8 @@ def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
     # A Ctrl-C on a terminal is the supervisor's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     buffer = LineBuffer()
+    gates: dict[int, int] = {}
+    """Pid of a node that may not begin yet → the pipe that lets it."""
     while True:
         readable, _, _ = select.select([channel.fileno(), wake_read], [], [])
         if wake_read in readable:
@@ -52,8 +59,13 @@ def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
             if not data:
                 os._exit(0)
             for line in buffer.feed(data):
-                spec = msgspec.json.decode(line, type=StartSpec)
-                _send(channel, Forked(spec.node, _fork_node(spec, run_node)))
+                message = _DECODER.decode(line)
+                if isinstance(message, StartNode):
+                    pid, gate = _fork_node(message.spec, run_node)
+                    gates[pid] = gate
+                    _send(channel, Forked(message.spec.node, pid))
+                else:
+                    _open_gate(gates.pop(message.pid))
         _report_ended(channel)
 
 
@@ -79,12 +91,26 @@ def _send(channel: socket.socket, message: msgspec.Struct) -> None:
         os._exit(0)
 
 
-def _fork_node(spec: StartSpec, run_node: RunNode) -> int:
+def _open_gate(gate: int) -> None:
+    try:
+        os.write(gate, b"g")
+    except BrokenPipeError:
+        # It was killed before it began.
+        pass
+    finally:
+        os.close(gate)
+
+
+def _fork_node(spec: StartSpec, run_node: RunNode) -> tuple[int, int]:
+    """Fork a node; returns its pid, and the pipe that lets it begin."""
+    wait_at, gate = os.pipe()
     pid = os.fork()
     if pid:
-        return pid
+        os.close(wait_at)
+        return pid, gate
     code = _CRASHED
     try:
+        _wait_for_go(wait_at)
         _become_node(spec)
         if spec.argv is not None:
             _execute(spec.argv, spec.folder)
@@ -96,6 +122,19 @@ def _fork_node(spec: StartSpec, run_node: RunNode) -> int:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)
+
+
+def _wait_for_go(wait_at: int) -> None:
+    """Return when the node may begin; end when nobody can say so any more.
+
+    A supervisor that is killed right now has not written this process down, so nobody would ever find it.
+    """
+    # Everything but the pipe: also the other ends of pipes that other nodes wait at.
+    os.dup2(wait_at, _GATE)
+    os.closerange(_GATE + 1, _DESCRIPTORS_MAX)
+    if not os.read(_GATE, 1):
+        os._exit(0)
+    os.close(_GATE)
 
 
 def _execute(argv: list[str], folder: str) -> NoReturn:
@@ -116,8 +155,8 @@ def _become_node(spec: StartSpec) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    os.close(null)
     sys.stdout = sys.stderr = RotatingLog(spec.log_path, spec.log_size_max, spec.log_files)
-    os.closerange(3, _DESCRIPTORS_MAX)
     _name_process(spec.node)
 
 

@@ -161,14 +161,14 @@ def topic(shared_cluster: Cli) -> str:
 
 
 class WaitUntil(Protocol):
-    def __call__(self, condition: Callable[[], object], what: str, timeout_seconds: float = 15) -> None: ...
+    def __call__(self, condition: Callable[[], object], what: str, timeout_seconds: float = 60) -> None: ...
 
 
 @pytest.fixture
 def wait_until() -> WaitUntil:
     """Wait for a condition; fails with what was waited for."""
 
-    def wait(condition: Callable[[], object], what: str, timeout_seconds: float = 15) -> None:
+    def wait(condition: Callable[[], object], what: str, timeout_seconds: float = 60) -> None:
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {timeout_seconds} s: {what}"

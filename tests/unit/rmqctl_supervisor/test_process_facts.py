@@ -81,7 +81,7 @@ def test_taken_port_is_refused_with_the_name_and_pid_of_its_holder(tmp_path: Pat
             UpOptions(home=tmp_path, broker_ip="127.0.0.1", set_options=[f"broker-a-0:listenPort={port}"])
         )
         with pytest.raises(RmqctlError, match="broker-a-0 cannot start") as caught:
-            check_ports_free(plan.model)
+            check_ports_free(plan.model, plan.model.nodes)
         assert f"port {port} on 127.0.0.1 is held by" in str(caught.value.why)
         assert f"(pid {os.getpid()})" in str(caught.value.why)
         assert "--port-offset 100" in str(caught.value.cure)
@@ -94,7 +94,7 @@ def test_taken_port_is_refused_with_the_name_and_pid_of_its_holder(tmp_path: Pat
 def test_address_of_another_machine_is_refused_before_anything_starts(tmp_path: Path) -> None:
     plan = plan_cluster(UpOptions(home=tmp_path, broker_ip="203.0.113.7", port_offset=20000))
     with pytest.raises(UsageError, match=r"cannot listen on 203\.0\.113\.7") as caught:
-        check_ports_free(plan.model)
+        check_ports_free(plan.model, plan.model.nodes)
     assert "bindAddress" in str(caught.value.cure)
 
 

@@ -103,6 +103,15 @@ def test_nodes_outlive_a_supervisor_that_is_killed_and_the_zygote_does_not(progr
     wait_until(lambda: identify(pid) is None, "the node is reaped by init")
 
 
+@pytest.mark.parametrize("victim", ["supervisor", "zygote"])
+def test_node_that_nobody_wrote_down_ends_with_its_supervisor_or_its_zygote(program: Program, victim: str) -> None:
+    pids = [program.start(f"unwritten-{number}", "sleep") for number in range(3)]
+    assert all(identify(pid) is not None for pid in pids)
+    os.kill(program.process.pid if victim == "supervisor" else program.zygote, signal.SIGKILL)
+    wait_until(lambda: all(identify(pid) is None for pid in pids), "the nodes end")
+    assert not (program.folder / "unwritten-0.log").exists(), "they have not begun"
+
+
 def test_many_nodes_that_end_at_once_are_all_reported(program: Program) -> None:
     pids = {program.start(f"node-{index}", "sleep") for index in range(8)}
     for pid in pids:

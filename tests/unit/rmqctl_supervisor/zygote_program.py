@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from rmqctl.engine.start import StartSpec
-from rmqctl.supervisor.messages import encode_line
+from rmqctl.supervisor.messages import Forked, encode_line
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
 
 
@@ -52,6 +52,8 @@ async def main(zygote: Zygote, folder: Path) -> None:
 
         async def report() -> None:
             async for message in zygote.reports():
+                if isinstance(message, Forked) and not message.node.startswith("unwritten"):
+                    zygote.let_go(message.pid)
                 sys.stdout.buffer.write(encode_line(message))
                 sys.stdout.buffer.flush()
             nursery.cancel_scope.cancel()
