@@ -1,17 +1,24 @@
-"""`rmqctl send`: one message, or the same one several times, each with its answer."""
+"""`rmqctl send`: one message, the same one many times, or one for each line of a file or of standard input."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from rmqctl.cli.message_body import BodyFormat, read_body
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
 from rmqctl.cli.output import narrate, print_json_line, print_result
+from rmqctl.cli.queue_option import QueueChoice, parse_queue
+from rmqctl.cli.send_progress import shown_progress
+from rmqctl.cli.send_report import SendReport
+from rmqctl.cli.send_run import Sending, SendMode, print_send_result
+from rmqctl.cli.send_source import LineSource, RepeatedSource, Source
 from rmqctl.cli.session import choose_target, run_client_session
 from rmqctl.client.admin import Admin, TopicSpec
 from rmqctl.client.client import Client
 from rmqctl.client.errors import TopicNotFound
-from rmqctl.client.message import BODY_SIZE_BYTES_MAX, Message, SendResult, SendStatus, check_message
+from rmqctl.client.message import BODY_SIZE_BYTES_MAX, Message, SendResult, SendStatus
 from rmqctl.client.names import check_own_topic, parse_destination
 from rmqctl.client.producer import Producer
 from rmqctl.client.queue_choice import choose_queue
@@ -19,13 +26,39 @@ from rmqctl.client.send_request import DEFAULT_QUEUE_COUNT
 from rmqctl.errors import ExitCode, UsageError
 from rmqnode.protocol.bodies import MessageQueue
 
-_PRODUCER_GROUP = "rmqctl"
+_PRODUCER_GROUP: Final = "rmqctl"
 
-_NOT_OK_MEANS = {
-    SendStatus.FLUSH_DISK_TIMEOUT.name: "stored, but not on disk in time",
-    SendStatus.FLUSH_SLAVE_TIMEOUT.name: "stored, but no slave confirmed it in time",
-    SendStatus.SLAVE_NOT_AVAILABLE.name: "stored, but no slave is there to confirm it",
+_NOT_OK_MEANS: Final = {
+    SendStatus.FLUSH_DISK_TIMEOUT: "stored, but not on disk in time",
+    SendStatus.FLUSH_SLAVE_TIMEOUT: "stored, but no slave confirmed it in time",
+    SendStatus.SLAVE_NOT_AVAILABLE: "stored, but no slave is there to confirm it",
 }
+
+
+class SendPlan(msgspec.Struct, frozen=True):
+    """What was asked for."""
+
+    topic: str
+    source: Source
+    mode: SendMode
+    queue: QueueChoice | None
+    order_key: str | None
+    rate: float | None
+    create: bool
+    timeout_seconds: float
+    json_output: bool
+    quiet: bool
+    verbose: bool
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one message, whose result is all there is to say."""
+        return self.source.count == 1
+
+    @property
+    def tells_each(self) -> bool:
+        """Whether each message gets a line."""
+        return not self.quiet and (self.json_output or self.verbose or self.is_single)
 
 
 def send(
@@ -36,25 +69,41 @@ def send(
         str | None,
         typer.Argument(metavar="[BODY | @FILE | -]", help="The text, a file, or standard input.", show_default=False),
     ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="The tag, if not given as TOPIC:TAG.")] = None,
     key: Annotated[
         list[str] | None, typer.Option("--key", metavar="KEY", help="A key to find it by; may be repeated.")
     ] = None,
     prop: Annotated[
         list[str] | None, typer.Option("--prop", metavar="K=V", help="A property of your own; may be repeated.")
     ] = None,
+    body_format: Annotated[
+        BodyFormat,
+        typer.Option("--format", help="How bodies are written; jsonl: whole messages, as tail --format jsonl prints."),
+    ] = BodyFormat.TEXT,
+    lines: Annotated[bool, typer.Option("--lines", "-l", help="Each line of the input is a message.")] = False,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Send it N times.")] = 1,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="R", min=0.001, help="At most R messages in a second.")
+    ] = None,
     queue: Annotated[
         str | None, typer.Option("--queue", metavar="[BROKER:]ID", help="Send to this queue instead of all in turn.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Send it N times, one by one.")] = 1,
-    body_format: Annotated[
-        BodyFormat, typer.Option("--format", help="json: check that the body is JSON; text: any bytes.")
-    ] = BodyFormat.TEXT,
+    order_key: Annotated[
+        str | None, typer.Option("--order-key", metavar="KEY", help="Messages with one key go to one queue.")
+    ] = None,
+    delay_level: Annotated[
+        int, typer.Option("--delay-level", metavar="N", min=0, help="Deliver later: 1 is 1 s, 2 is 5 s … 18 is 2 h.")
+    ] = 0,
+    asynchronous: Annotated[bool, typer.Option("--async", help="Have many messages under way at a time.")] = False,
+    oneway: Annotated[bool, typer.Option("--oneway", help="Ask for no answer: fast, and nobody knows.")] = False,
     create: Annotated[
         bool,
         typer.Option(
             "--create", help=f"Create an unknown topic first, with {DEFAULT_QUEUE_COUNT} queues on each master."
         ),
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Of many messages too, print each result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no results, only the summary of many.")] = False,
     timeout: TimeoutOption = 10.0,
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
@@ -62,37 +111,89 @@ def send(
     remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Send a message and print its id, broker, queue, offset and status; with --json one JSON object a message.
+    """Send messages and print id, broker, queue, offset and status of one, or a summary of many.
 
-    Exit code 5: the message is stored, but its status is not SEND_OK.
+    With --json one object a message. Exit code 5: stored, but a status is not SEND_OK.
     """
-    topic, tag = parse_destination(destination)
-    wanted_queue = None if queue is None else _parse_queue(queue)
-    properties = dict(map(_parse_property, prop or ()))
+    topic, tag_of_destination = parse_destination(destination)
+    if tag and tag_of_destination:
+        raise UsageError(f"{destination} names a tag, and --tag was given as well", "a message has one", "give one")
+    template = Message(
+        topic=topic,
+        body=b"",
+        tag=tag or tag_of_destination,
+        keys=tuple(key or ()),
+        properties=dict(map(_parse_property, prop or ())),
+        delay_level=delay_level,
+    )
+    if queue is not None and order_key is not None:
+        raise UsageError("--queue and --order-key were both given", "each of them says which queue", "give one")
+    chosen_queue = None if queue is None else parse_queue(queue)
+    mode = _mode_of(asynchronous=asynchronous, oneway=oneway)
     target = choose_target(cluster, nameserver, home, remap)
-    message = check_message(Message(topic, read_body(body, body_format), tag, tuple(key or ()), properties))
-    statuses: set[str] = set()
+    plan = SendPlan(
+        topic=topic,
+        source=_source_of(template, body, body_format, count, lines=lines),
+        mode=mode,
+        queue=chosen_queue,
+        order_key=order_key,
+        rate=rate,
+        create=create,
+        timeout_seconds=timeout,
+        json_output=json_output,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    report = SendReport()
+    try:
+        run_client_session(target, lambda client: _send_all(client, plan, report), request_timeout_seconds=timeout)
+    finally:
+        # Whatever ended it, Ctrl-C included: what was sent is sent.
+        _tell_summary(plan, report)
+    _end(plan, report)
 
-    async def work(client: Client) -> None:
-        admin = Admin(client.connection)
-        if create:
-            await _create_if_unknown(admin, topic, timeout)
-        chosen = await _choose_queue(admin, topic, wanted_queue)
-        # What may be stored is not sent again: a person sees the error and decides.
-        async with Producer(
-            _PRODUCER_GROUP, client=client, may_duplicate=False, message_size_bytes_max=BODY_SIZE_BYTES_MAX
-        ) as producer:
-            for _ in range(count):
-                result = await producer.send(message, queue=chosen)
-                statuses.add(result.status)
-                _print(result, json_output)
 
-    run_client_session(target, work, request_timeout_seconds=timeout)
-    statuses.discard(SendStatus.SEND_OK.name)
-    for status in sorted(statuses):
-        narrate(f"{status}: {_NOT_OK_MEANS[status]}")
-    if statuses:
-        raise typer.Exit(ExitCode.NOT_SEND_OK)
+async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
+    admin = Admin(client.connection)
+    if plan.create:
+        await _create_if_unknown(admin, plan.topic, plan.timeout_seconds)
+    # A topic that is not there is an error of its own, not one of each message.
+    route = await client.routes.get(plan.topic)
+    queue: MessageQueue | None = None if plan.queue is None else choose_queue(route, *plan.queue)
+    # What may be stored is not sent again: a person sees the error and decides.
+    async with Producer(
+        _PRODUCER_GROUP, client=client, may_duplicate=False, message_size_bytes_max=BODY_SIZE_BYTES_MAX
+    ) as producer:
+        if plan.is_single and plan.mode is not SendMode.ONEWAY:
+            await _send_single(producer, plan, queue, report)
+            return
+        with shown_progress(report, count=plan.source.count, size_bytes=plan.source.size_bytes):
+            sending = Sending(
+                producer,
+                plan.mode,
+                queue=queue,
+                order_key=plan.order_key,
+                rate=plan.rate,
+                report=report,
+                tell=_teller(plan),
+            )
+            await sending.run(plan.source)
+
+
+async def _send_single(producer: Producer, plan: SendPlan, queue: MessageQueue | None, report: SendReport) -> None:
+    """One message, whose error is the command's."""
+    async for item in plan.source.items():
+        assert isinstance(item.message, Message)
+        report.begin()
+        result = await producer.send(item.message, queue=queue, order_key=plan.order_key)
+        report.sent(result.status, report.seconds)
+        _teller(plan)(result)
+
+
+def _teller(plan: SendPlan) -> Callable[[SendResult], None]:
+    if not plan.tells_each:
+        return lambda result: None
+    return lambda result: print_send_result(result, json_output=plan.json_output)
 
 
 async def _create_if_unknown(admin: Admin, topic: str, timeout_seconds: float) -> None:
@@ -104,23 +205,44 @@ async def _create_if_unknown(admin: Admin, topic: str, timeout_seconds: float) -
         narrate(f"created topic {topic}: {DEFAULT_QUEUE_COUNT} queues on each of {', '.join(masters)}")
 
 
-async def _choose_queue(admin: Admin, topic: str, wanted: tuple[str | None, int] | None) -> MessageQueue | None:
-    return None if wanted is None else choose_queue(await admin.routes.get(topic), *wanted)
-
-
-def _print(result: SendResult, json_output: bool) -> None:
-    if json_output:
-        print_json_line(result)
+def _tell_summary(plan: SendPlan, report: SendReport) -> None:
+    if plan.is_single or not report.sent_count + report.failed_count:
         return
-    place = f"{result.broker} queue {result.queue_id} offset {result.queue_offset}"
-    print_result(f"{result.message_id}  {place}  {result.status}")
+    report.end()
+    if isinstance(plan.source, LineSource) and plan.source.empty_count:
+        count = plan.source.empty_count
+        narrate(f"{count} empty {'line was' if count == 1 else 'lines were'} passed over")
+    if plan.json_output and plan.quiet:
+        print_json_line(report.summary())
+    elif plan.json_output:
+        narrate(report.sentence())
+    else:
+        print_result(report.sentence())
 
 
-def _parse_queue(text: str) -> tuple[str | None, int]:
-    broker, _, number = text.rpartition(":")
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise UsageError(f"--queue {text!r} names no queue", cure="--queue 0, or --queue broker-a:0")
-    return broker or None, int(number)
+def _end(plan: SendPlan, report: SendReport) -> None:
+    for status, meaning in _NOT_OK_MEANS.items():
+        if count := report.statuses[status]:
+            narrate(f"{status}: {meaning}" if plan.is_single else f"{status}: {count} {meaning}")
+    failure = report.failure()
+    if failure is not None:
+        raise failure
+    if any(report.statuses[status] for status in _NOT_OK_MEANS):
+        raise typer.Exit(ExitCode.NOT_SEND_OK)
+
+
+def _mode_of(*, asynchronous: bool, oneway: bool) -> SendMode:
+    if asynchronous and oneway:
+        raise UsageError("--async and --oneway were both given", "--oneway waits for nothing anyway", "give one")
+    return SendMode.ASYNC if asynchronous else SendMode.ONEWAY if oneway else SendMode.SYNC
+
+
+def _source_of(template: Message, body: str | None, body_format: BodyFormat, count: int, *, lines: bool) -> Source:
+    if not lines and body_format is not BodyFormat.JSONL:
+        return RepeatedSource(msgspec.structs.replace(template, body=read_body(body, body_format)), count)
+    if count != 1:
+        raise UsageError("--count and lines of input do not go together", "the input says how many there are")
+    return LineSource(body, body_format, template)
 
 
 def _parse_property(text: str) -> tuple[str, str]:

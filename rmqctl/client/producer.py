@@ -34,6 +34,7 @@ from rmqctl.client.send_request import (
 )
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message_id import UniqueIdGenerator
+from rmqnode.protocol.properties import PropertyName
 
 MESSAGE_SIZE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Java's and the broker's `maxMessageSize`."""
@@ -224,7 +225,9 @@ class Producer(Participant):
         self.check_open()
         message = destination if isinstance(destination, Message) else make_message(destination, content, options)
         check_message(message, self._message_size_bytes_max)
-        return single_request(message, self._ids.create(), self._compress_over_bytes)
+        # A message that is passed on keeps the id that it was given first, as Java's `setUniqID` does.
+        unique_key = message.system_properties.get(PropertyName.UNIQUE_KEY) or self._ids.create()
+        return single_request(message, unique_key, self._compress_over_bytes)
 
     def _timeout(self, options: SendOptions) -> float:
         timeout_seconds = options.get("timeout_seconds")

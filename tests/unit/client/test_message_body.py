@@ -105,6 +105,19 @@ def test_what_is_not_json_in_utf_8_is_refused(text: str) -> None:
         read_body(text, JSON)
 
 
+def test_hexadecimal_and_base64_are_turned_into_bytes() -> None:
+    assert read_body("00 ff\n10", BodyFormat.HEX) == b"\x00\xff\x10"
+    assert read_body("AP8Q\n", BodyFormat.BASE64) == b"\x00\xff\x10"
+
+
+@pytest.mark.parametrize(
+    ("text", "body_format"), [("0", "hex"), ("zz", "hex"), ("é", "hex"), ("A", "base64"), ("A-_=", "base64")]
+)
+def test_what_is_neither_is_refused(text: str, body_format: str) -> None:
+    with pytest.raises(UsageError, match=r"is not (hexadecimal|base64)"):
+        read_body(text, BodyFormat(body_format))
+
+
 def test_an_empty_body_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is empty"):
         read_body("", TEXT)
