@@ -1,5 +1,6 @@
 """Entry of the console script `rmqctl` and of `python -m rmqctl`."""
 
+import os
 import sys
 
 
@@ -14,6 +15,10 @@ def main() -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if "_RMQCTL_COMPLETE" in os.environ:
+        from rmqctl.cli.completion_words import run as complete
+
+        return complete(arguments)
     supervisor = None
     if arguments[:1] == ["up"] and "--help" not in arguments:
         # It takes 0.2 s to import what the nodes need: let it do so while the command line is being worked out.

@@ -109,6 +109,7 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         "Clusters that systemd starts at boot and keeps running.",
     ),
     "address": CommandEntry("rmqctl.cli.address:address", "Show which address clients will be told, and why."),
+    "completion": CommandEntry("rmqctl.cli.completion:completion", "Print what teaches a shell to complete words."),
 }
 """Every command of rmqctl, in the order in which `--help` lists them."""
 
@@ -129,7 +130,7 @@ class LazyGroup(typer.core.TyperGroup):
             return None
         if isinstance(entry, GroupEntry):
             return _build_group(cmd_name, entry)
-        return _build_command(cmd_name, entry)
+        return build_command(cmd_name, entry)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: help needs none of their modules."""
@@ -207,7 +208,8 @@ def _build_group(name: str, entry: GroupEntry) -> Any:
     return group
 
 
-def _build_command(name: str, entry: CommandEntry) -> Any:
+def build_command(name: str, entry: CommandEntry) -> Any:
+    """Return a command, its module freshly imported."""
     module, _, function = entry.target.partition(":")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name)(getattr(importlib.import_module(module), function))

@@ -12,10 +12,11 @@ from rmqctl.cli.message_format import OutputFormat, Rendering, choose_rendering
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption
 from rmqctl.cli.output import narrate
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
-from rmqctl.cli.session import choose_target, run_session
+from rmqctl.cli.session import choose_target, run_client_session, run_session
+from rmqctl.client.client import Client
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.follow import Delivered, Follower
-from rmqctl.client.names import Subscription, parse_subscription
+from rmqctl.client.names import Subscription, check_group, parse_subscription
 from rmqctl.client.routes import RouteTable
 from rmqctl.client.start_position import (
     EndPosition,
@@ -26,6 +27,7 @@ from rmqctl.client.start_position import (
     parse_start,
 )
 from rmqctl.errors import UsageError
+from rmqctl.target import Target
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 from rmqnode.protocol.properties import PropertyName
@@ -90,6 +92,10 @@ def tail(
     key: Annotated[
         list[str] | None, typer.Option("--key", metavar="KEY", help="Only messages with this key; may be repeated.")
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="GROUP", help="Consume as a member of this group, and keep its offsets."),
+    ] = None,
     output_format: Annotated[OutputFormat, typer.Option("--format", help="How messages are printed.")] = (
         OutputFormat.LINE
     ),
@@ -102,7 +108,7 @@ def tail(
     remap: RemapOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Print the messages of all queues of a topic, merged by store time; commits no offsets.
+    """Print the messages of all queues of a topic, merged by store time; commits no offsets, unless as a --group.
 
     --json is --format jsonl. Ctrl-C ends it after the last whole line, with exit code 0.
     """
@@ -116,7 +122,12 @@ def tail(
         count=count,
     )
     render = choose_rendering(OutputFormat.JSONL if json_output else output_format, template)
+    if group is not None:
+        _check_group_options(selection, last)
     target = choose_target(cluster, nameserver, home, remap)
+    if group is not None:
+        _tail_as_member(target, check_group(group), selection, render)
+        return
 
     async def work(connection: ClusterConnection) -> None:
         with ended_from_outside():
@@ -134,6 +145,37 @@ def tail(
                 await _print_messages(follower, selection, render)
 
     run_session(target, work)
+
+
+def _tail_as_member(target: Target, group: str, selection: Selection, render: Rendering) -> None:
+    from rmqctl.cli.tail_group import print_as_member
+
+    subscription = selection.subscription
+    hint = " (Ctrl-C ends it)" if selection.is_endless else ""
+    narrate(f"consuming {subscription.topic}{_chosen(selection)} as a member of group {group}{hint}")
+
+    async def work(client: Client) -> None:
+        await print_as_member(
+            client, group, subscription, selection.start, selection.count, lambda found: print_messages(found, render)
+        )
+
+    run_client_session(target, work)
+
+
+def _check_group_options(selection: Selection, last: int | None) -> None:
+    given = {
+        "--last": last,
+        "--until": selection.end,
+        "--queue": selection.queues,
+        "--key": selection.keys,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise UsageError(
+            f"{' and '.join(wrong)} and --group do not go together",
+            "a group consumes all its messages, from where it left off; what is left out would be lost to it",
+            "leave out --group to look without consuming",
+        )
 
 
 async def _print_messages(follower: Follower, selection: Selection, render: Rendering) -> None:
@@ -179,10 +221,7 @@ def _start_of(start_text: str | None, last: int | None, now: datetime) -> StartP
 
 
 def _say_what_is_followed(selection: Selection, queues: list[MessageQueue]) -> None:
-    subscription = selection.subscription
-    chosen = f" with tag {' or '.join(subscription.tags)}" if subscription.tags else ""
-    chosen += f" where {subscription.sql}" if subscription.sql else ""
-    chosen += f" with key {' or '.join(sorted(selection.keys))}" if selection.keys else ""
+    topic, chosen = selection.subscription.topic, _chosen(selection)
     until = f" until {selection.end}" if selection.end is not None else ""
     brokers = ", ".join(dict.fromkeys(queue.broker_name for queue in queues))
     word = "queue" if len(queues) == 1 else "queues"
@@ -190,9 +229,14 @@ def _say_what_is_followed(selection: Selection, queues: list[MessageQueue]) -> N
     if isinstance(selection.start, Latest):
         hints.append("--from earliest shows what is stored already")
     hint = f" ({'; '.join(hints)})" if hints else ""
-    narrate(
-        f"tailing {subscription.topic}{chosen} from {selection.start}{until}: {len(queues)} {word} on {brokers}{hint}"
-    )
+    narrate(f"tailing {topic}{chosen} from {selection.start}{until}: {len(queues)} {word} on {brokers}{hint}")
+
+
+def _chosen(selection: Selection) -> str:
+    subscription = selection.subscription
+    text = f" with tag {' or '.join(subscription.tags)}" if subscription.tags else ""
+    text += f" where {subscription.sql}" if subscription.sql else ""
+    return text + (f" with key {' or '.join(sorted(selection.keys))}" if selection.keys else "")
 
 
 def _report(sentence: str) -> None:

@@ -18,6 +18,7 @@ from rmqctl.client.names import RETRY_PREFIX, check_group
 from rmqctl.client.parallel import in_parallel
 from rmqctl.client.routes import MASTER_ID
 from rmqctl.client.topology import ALL_BROKERS, BrokerGroup
+from rmqnode.broker import system_topics
 from rmqnode.protocol.bodies import ConsumerConnection, ConsumeStats, SubscriptionGroupConfig, SubscriptionGroupWrapper
 from rmqnode.protocol.codes import RequestCode, ResponseCode, version_name
 from rmqnode.protocol.headers import (
@@ -27,20 +28,9 @@ from rmqnode.protocol.headers import (
 )
 
 SYSTEM_GROUPS: Final = frozenset(
-    {
-        "TOOLS_CONSUMER",
-        "FILTERSRV_CONSUMER",
-        "SELF_TEST_C_GROUP",
-        "SELF_TEST_P_GROUP",
-        "CID_ONS-HTTP-PROXY",
-        "CID_ONSAPI_PULL",
-        "CID_ONSAPI_PERMISSION",
-        "CID_ONSAPI_OWNER",
-        "CID_RMQ_SYS_TRANS",
-        "CLIENT_INNER_PRODUCER",
-    }
+    {*system_topics.BUILT_IN_GROUPS, system_topics.TRANS_GROUP, "SELF_TEST_P_GROUP", "CLIENT_INNER_PRODUCER"}
 )
-"""Groups that every broker has from the start. Source: `SubscriptionGroupManager#init`."""
+"""Groups that brokers and clients have for themselves."""
 
 _ONLINE_OR_NOT: Final = frozenset({int(ResponseCode.SUCCESS), int(ResponseCode.CONSUMER_NOT_ONLINE)})
 

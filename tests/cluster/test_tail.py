@@ -1,6 +1,7 @@
 """What `rmqctl tail` picks out and how it prints it."""
 
 import json
+import signal
 from typing import Any
 
 
@@ -55,3 +56,51 @@ def test_a_template_prints_what_it_says(shared_cluster: Any, topic: str) -> None
         "{broker}:{queue} {tag} {prop.region}={body}",
     )
     assert done.stdout == "broker-a:1 paid eu=已付款\n"
+
+
+def test_a_member_of_a_group_goes_on_where_the_one_before_ended(shared_cluster: Any, topic: str) -> None:
+    for number in range(6):
+        shared_cluster.run("send", topic, f"{number}", "--queue", "broker-a:0")
+    as_member = ("tail", topic, "--group", f"g-{topic}", "--from", "earliest", "--json")
+    first = lines_of(shared_cluster.run(*as_member, "-n", "4"))
+    rest = lines_of(shared_cluster.run(*as_member, "-n", "2"))
+    assert [message["body"] for message in first + rest] == list("012345")
+    lag = json.loads(shared_cluster.run("group", "lag", f"g-{topic}", "--json").stdout)
+    assert lag["lag"] == 0
+
+
+def test_ctrl_c_keeps_the_offsets_of_a_member(shared_cluster: Any, topic: str) -> None:
+    shared_cluster.run("send", topic, "one")
+    member = shared_cluster.start("tail", topic, "--group", f"g-{topic}", "--from", "earliest", "--format", "raw")
+    assert member.stdout is not None
+    assert member.stdout.readline() == "one\n"
+    described = json.loads(shared_cluster.run("group", "describe", f"g-{topic}", "--json").stdout)
+    assert [(each["topic"], each["expression"]) for each in described["online"]["subscriptions"]] == [
+        (f"%RETRY%g-{topic}", "*"),
+        (topic, "*"),
+    ]
+    member.send_signal(signal.SIGINT)
+    rest, errors = member.communicate(timeout=20)
+    assert (member.returncode, rest) == (0, "")
+    assert "Traceback" not in errors
+    after = json.loads(shared_cluster.run("group", "describe", f"g-{topic}", "--json").stdout)
+    assert (after["online"]["members"], after["lag"]) == ([], 0)
+
+
+def test_a_group_does_not_go_with_what_would_lose_messages_to_it(shared_cluster: Any, topic: str) -> None:
+    for options in (["--last", "1"], ["--until", "now"], ["--queue", "0"], ["--key", "k"]):
+        refused = shared_cluster.run("tail", topic, "--group", "g", *options)
+        assert refused.returncode == 2
+        assert f"{options[0]} and --group do not go together" in refused.stderr
+
+
+def test_an_sql_expression_chooses_messages(shared_cluster: Any, topic: str) -> None:
+    for price in (5, 15, 25):
+        shared_cluster.run("send", topic, f"{price}", "--prop", f"price={price}")
+    chosen = shared_cluster.run(
+        "tail", topic, "--from", "earliest", "--until", "now", "--sql", "price > 10", "--format", "raw"
+    )
+    assert chosen.stdout.split() == ["15", "25"], chosen.stderr
+    wrong = shared_cluster.run("tail", topic, "--sql", "price >", "--from", "earliest", "--until", "now")
+    assert wrong.returncode == 1
+    assert shared_cluster.run("tail", f"{topic}:a", "--sql", "price > 1").returncode == 2
