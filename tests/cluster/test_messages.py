@@ -27,47 +27,47 @@ def lines_of(done: Any) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_what_was_sent_is_tailed_with_everything_it_carried(cluster: Any) -> None:
+def test_what_was_sent_is_tailed_with_everything_it_carried(shared_cluster: Any, topic: str) -> None:
     body = '{"id": 7, "note": "已付款"}'
     (sent,) = lines_of(
-        cluster.run(
-            "send", "orders:paid", body, "--format", "json", "--key", "k1", "--key", "k2", "--prop", "a=b=c", "--json"
+        shared_cluster.run(
+            "send", f"{topic}:paid", body, "--format", "json", "--key", "k1", "--key", "k2", "--prop", "a=b=c", "--json"
         )
     )
     assert sent["status"] == "SEND_OK"
-    (read,) = lines_of(cluster.run("tail", "orders", "--from", "earliest", "-n", "1", "--json"))
+    (read,) = lines_of(shared_cluster.run("tail", topic, "--from", "earliest", "-n", "1", "--json"))
     for member in ("topic", "broker", "queue_id", "queue_offset", "message_id", "offset_message_id"):
         assert read[member] == sent[member], member
     assert (read["body"], read["tag"], read["keys"]) == (body, "paid", ["k1", "k2"])
     assert read["properties"]["a"] == "b=c"
 
 
-def test_messages_of_all_queues_and_masters_come_in_order_of_store_time(cluster: Any) -> None:
-    sent = lines_of(cluster.run("send", "orders", "x", "--count", "40", "--json"))
+def test_messages_of_all_queues_and_masters_come_in_order_of_store_time(shared_cluster: Any, topic: str) -> None:
+    sent = lines_of(shared_cluster.run("send", topic, "x", "--count", "40", "--json"))
     assert len({(result["broker"], result["queue_id"]) for result in sent}) == 4
-    read = lines_of(cluster.run("tail", "orders", "--from", "earliest", "-n", "40", "--json"))
+    read = lines_of(shared_cluster.run("tail", topic, "--from", "earliest", "-n", "40", "--json"))
     assert {message["message_id"] for message in read} == {result["message_id"] for result in sent}
     times = [message["store_timestamp"] for message in read]
     assert times == sorted(times)
 
 
-def test_tail_follows_from_latest_says_so_and_ends_with_code_0_on_ctrl_c(cluster: Any) -> None:
-    cluster.run("send", "orders", "old")
-    tail = cluster.start("tail", "orders", "--json")
+def test_tail_follows_from_latest_says_so_and_ends_with_code_0_on_ctrl_c(shared_cluster: Any, topic: str) -> None:
+    shared_cluster.run("send", topic, "old")
+    tail = shared_cluster.start("tail", topic, "--json")
     assert tail.stderr is not None
     assert tail.stdout is not None
-    assert "tailing orders from the latest message on: 4 queues on broker-a, broker-b" in tail.stderr.readline()
+    assert f"tailing {topic} from the latest message on: 4 queues on broker-a, broker-b" in tail.stderr.readline()
     for text in ("one", "two", "three"):
-        cluster.run("send", "orders:t", text)
+        shared_cluster.run("send", f"{topic}:t", text)
         assert json.loads(tail.stdout.readline())["body"] == text
     tail.send_signal(signal.SIGINT)
     rest, errors = tail.communicate(timeout=10)
     assert (tail.returncode, rest, errors) == (0, "", "")
 
 
-def test_tail_of_a_quiet_topic_ends_quietly_when_its_reader_goes_away(cluster: Any) -> None:
-    cluster.run("send", "orders", "only one")
-    tail = cluster.start("tail", "orders", "--from", "earliest")
+def test_tail_of_a_quiet_topic_ends_quietly_when_its_reader_goes_away(shared_cluster: Any, topic: str) -> None:
+    shared_cluster.run("send", topic, "only one")
+    tail = shared_cluster.start("tail", topic, "--from", "earliest")
     assert tail.stdout is not None
     assert tail.stderr is not None
     assert tail.stdout.readline().endswith("only one\n")
@@ -77,18 +77,19 @@ def test_tail_of_a_quiet_topic_ends_quietly_when_its_reader_goes_away(cluster: A
     tail.stderr.close()
 
 
-def test_tags_and_times_choose_messages(cluster: Any) -> None:
+def test_tags_and_times_choose_messages(shared_cluster: Any, topic: str) -> None:
     for tag in ("a", "b", "c"):
-        cluster.run("send", f"orders:{tag}", tag)
-    read = lines_of(cluster.run("tail", "orders:a||c", "--from", "-10m", "-n", "2", "--json"))
+        shared_cluster.run("send", f"{topic}:{tag}", tag)
+    read = lines_of(shared_cluster.run("tail", f"{topic}:a||c", "--from", "-10m", "-n", "2", "--json"))
     assert [message["body"] for message in read] == ["a", "c"]
     since = (
-        lines_of(cluster.run("tail", "orders", "--from", "earliest", "-n", "3", "--json"))[1]["store_timestamp"] / 1000
+        lines_of(shared_cluster.run("tail", topic, "--from", "earliest", "-n", "3", "--json"))[1]["store_timestamp"]
+        / 1000
     )
     from datetime import UTC, datetime
 
     text = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
-    read = lines_of(cluster.run("tail", "orders", "--from", text, "-n", "2", "--json"))
+    read = lines_of(shared_cluster.run("tail", topic, "--from", text, "-n", "2", "--json"))
     assert [message["body"] for message in read] == ["b", "c"]
 
 
@@ -129,19 +130,21 @@ def test_tail_goes_on_after_a_broker_was_killed_and_is_back(cluster: Any, wait_u
     tail.communicate()
 
 
-def test_a_line_is_harmless_on_a_terminal_and_raw_gives_the_bytes(cluster: Any, tmp_path: Path) -> None:
+def test_a_line_is_harmless_on_a_terminal_and_raw_gives_the_bytes(
+    shared_cluster: Any, topic: str, tmp_path: Path
+) -> None:
     body = tmp_path / "body"
     body.write_bytes("\x1b[31m红\x07".encode())
-    assert cluster.run("send", "orders:t", f"@{body}").returncode == 0
-    command = [sys.executable, "-m", "rmqctl", "tail", "orders", "--from", "earliest", "-n", "1"]
+    assert shared_cluster.run("send", f"{topic}:t", f"@{body}").returncode == 0
+    command = [sys.executable, "-m", "rmqctl", "tail", topic, "--from", "earliest", "-n", "1"]
     raw = subprocess.run(
-        [*command, "--format", "raw"], env=cluster.environment, capture_output=True, timeout=30, check=True
+        [*command, "--format", "raw"], env=shared_cluster.environment, capture_output=True, timeout=30, check=True
     )
     assert raw.stdout == "\x1b[31m红\x07\n".encode()
     shown = {}
     for colours in ("", "no"):
         controller, terminal = pty.openpty()
-        environment = {**cluster.environment, "TERM": "xterm", "NO_COLOR": colours}
+        environment = {**shared_cluster.environment, "TERM": "xterm", "NO_COLOR": colours}
         subprocess.run(command, env=environment, stdout=terminal, stderr=subprocess.DEVNULL, timeout=30, check=True)
         os.close(terminal)
         shown[colours] = os.read(controller, 65_536).rstrip()
@@ -151,17 +154,19 @@ def test_a_line_is_harmless_on_a_terminal_and_raw_gives_the_bytes(cluster: Any, 
     assert shown[""].count(b"\x1b[0m") == 3
 
 
-def test_a_body_comes_from_standard_input_too_and_a_missing_one_at_a_terminal_is_an_error(cluster: Any) -> None:
-    assert cluster.run("send", "orders", stdin="from a pipe").returncode == 0
-    assert cluster.run("send", "orders", "-", stdin="from a dash").returncode == 0
+def test_a_body_comes_from_standard_input_too_and_a_missing_one_at_a_terminal_is_an_error(
+    shared_cluster: Any, topic: str
+) -> None:
+    assert shared_cluster.run("send", topic, stdin="from a pipe").returncode == 0
+    assert shared_cluster.run("send", topic, "-", stdin="from a dash").returncode == 0
     bodies = [
-        line["body"] for line in lines_of(cluster.run("tail", "orders", "--from", "earliest", "-n", "2", "--json"))
+        line["body"] for line in lines_of(shared_cluster.run("tail", topic, "--from", "earliest", "-n", "2", "--json"))
     ]
     assert bodies == ["from a pipe", "from a dash"]
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "rmqctl", "send", "orders"]
+    command = [sys.executable, "-m", "rmqctl", "send", topic]
     done = subprocess.run(
-        command, env=cluster.environment, stdin=terminal, capture_output=True, text=True, timeout=30, check=False
+        command, env=shared_cluster.environment, stdin=terminal, capture_output=True, text=True, timeout=30, check=False
     )
     os.close(terminal)
     os.close(controller)
@@ -170,22 +175,22 @@ def test_a_body_comes_from_standard_input_too_and_a_missing_one_at_a_terminal_is
     assert "rmqctl send TOPIC[:TAG]" in done.stderr
 
 
-def test_an_unknown_topic_is_refused_unless_it_may_be_created(cluster: Any) -> None:
-    refused = cluster.run("send", "unheard", "x")
+def test_an_unknown_topic_is_refused_unless_it_may_be_created(shared_cluster: Any, topic: str) -> None:
+    refused = shared_cluster.run("send", "unheard", "x")
     assert refused.returncode == 1
-    assert "unheard" not in cluster.run("topic", "list").stdout
-    created = cluster.run("send", "unheard", "x", "--create")
+    assert "unheard" not in shared_cluster.run("topic", "list").stdout
+    created = shared_cluster.run("send", "unheard", "x", "--create")
     assert created.returncode == 0, created.stderr
     assert "created topic unheard: 4 queues on each of broker-a, broker-b" in created.stderr
-    assert cluster.run("send", "unheard", "y", "--create").stderr == ""
+    assert shared_cluster.run("send", "unheard", "y", "--create").stderr == ""
 
 
-def test_a_queue_can_be_named_and_the_error_lists_those_there_are(cluster: Any) -> None:
-    results = lines_of(cluster.run("send", "orders", "x", "--queue", "broker-b:1", "--count", "3", "--json"))
+def test_a_queue_can_be_named_and_the_error_lists_those_there_are(shared_cluster: Any, topic: str) -> None:
+    results = lines_of(shared_cluster.run("send", topic, "x", "--queue", "broker-b:1", "--count", "3", "--json"))
     assert [(one["broker"], one["queue_id"], one["queue_offset"]) for one in results] == [
         ("broker-b", 1, offset) for offset in range(3)
     ]
-    refused = cluster.run("send", "orders", "x", "--queue", "2")
+    refused = shared_cluster.run("send", topic, "x", "--queue", "2")
     assert refused.returncode == 2
     assert "broker-a 0 to 1, broker-b 0 to 1" in refused.stderr
 
