@@ -1,6 +1,7 @@
 """`rmqctl store inspect | verify`: store directories of either engine, without a running broker."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,19 +13,29 @@ from rmqctl.cli.options import JsonOption, YesOption
 from rmqctl.cli.output import confirm, narrate, print_bytes_line, print_json, print_result, print_table
 from rmqctl.client.start_position import format_time
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqnode.config import ConfigError, read_delay_levels
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import decode_record
 from rmqnode.store.discovery import discover_options
 from rmqnode.store.errors import StoreError, StoreLocked
 from rmqnode.store.lock import lock_holder
-from rmqnode.store.options import StoreOptions
+from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
 from rmqnode.store.repair import repair as repair_store
+from rmqnode.store.tags_code import SCHEDULE_TOPIC
 from rmqnode.store.verify import StoreCheck, Verification
 from rmqnode.store.view import StoreView
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store's folder.", show_default=False)]
 CommitLogOption = Annotated[
     Path | None, typer.Option("--commit-log", metavar="DIR", help="Folder of its commit log, if it lies elsewhere.")
+]
+
+
+BrokerConfOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--broker-conf", metavar="FILE", help="Of its broker, for messageDelayLevel; else the one beside DIR."
+    ),
 ]
 
 
@@ -122,6 +133,7 @@ def verify(
         bool, typer.Option("--repair", help="Build damaged consume queues and the index anew; cut a torn tail.")
     ] = False,
     commit_log: CommitLogOption = None,
+    broker_conf: BrokerConfOption = None,
     yes: YesOption = False,
     json_output: JsonOption = False,
 ) -> int:
@@ -133,6 +145,7 @@ def verify(
     found = _check(folder, options)
     repaired: list[str] = []
     if repair and (found.damaged_queues or found.is_index_damaged or found.tail_bytes):
+        options = replace(options, delay_levels_ms=_delay_levels_ms(folder, found, broker_conf))
         repaired = _repair(folder, options, found, yes=yes)
         found = _check(folder, options)
     document = VerifyDocument(
@@ -166,6 +179,21 @@ def _check(folder: Path, options: StoreOptions) -> Verification:
         return StoreCheck(options).run()
     except (StoreError, OSError) as error:
         raise _unreadable(folder, error) from None
+
+
+def _delay_levels_ms(folder: Path, found: Verification, broker_conf: Path | None) -> tuple[int, ...]:
+    """Delays of the broker, if a queue of delayed messages has to be built anew: its units say when they are due."""
+    if not any(topic == SCHEDULE_TOPIC for topic, _ in found.damaged_queues):
+        return DELAY_LEVELS_MS
+    path = broker_conf or folder.absolute().parent / "broker.conf"
+    if broker_conf is None and not path.exists():
+        narrate("note: delayed messages get Apache's default messageDelayLevel; --broker-conf names another one")
+        return DELAY_LEVELS_MS
+    try:
+        return read_delay_levels(path) or DELAY_LEVELS_MS
+    except ConfigError as error:
+        cure = "name the configuration of this store's broker: --broker-conf FILE"
+        raise UsageError(f"{path} tells no messageDelayLevel", str(error), cure) from None
 
 
 def _repair(folder: Path, options: StoreOptions, found: Verification, *, yes: bool) -> list[str]:

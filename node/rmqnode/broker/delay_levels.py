@@ -3,11 +3,9 @@
 Source: `ScheduleMessageService#parseDelayLevel` (RocketMQ 4.5.2).
 """
 
-from typing import Final
-
 import trio
 
-_UNIT_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from rmqnode.config import delays_ms
 
 
 class DelayLevels:
@@ -19,7 +17,7 @@ class DelayLevels:
     """
 
     def __init__(self, text: str) -> None:
-        self.delays_ms = tuple(int(word[:-1]) * _UNIT_MS[word[-1]] for word in text.split())
+        self.delays_ms = delays_ms(text)
         self._awaited_ms = 0
         self._scheduled = trio.Event()
 

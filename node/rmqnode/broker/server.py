@@ -19,11 +19,10 @@ from typing import Final
 import trio
 
 from rmqnode.broker.consumer_filters import PERSIST_INTERVAL_MS as FILTER_PERSIST_INTERVAL_MS
-from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.handlers.pull import pull_message_again
 from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms
-from rmqnode.config import BrokerConfig
+from rmqnode.config import BrokerConfig, delays_ms
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
 from rmqnode.net.listening import listen
@@ -186,6 +185,6 @@ def _store_options(config: BrokerConfig) -> StoreOptions:
         clean_file_forcibly_enable=config.clean_file_forcibly_enable,
         disk_space_clean_forcibly_ratio=config.disk_space_clean_forcibly_ratio,
         disk_space_warning_level_ratio=config.disk_space_warning_level_ratio,
-        delay_levels_ms=DelayLevels(config.message_delay_level).delays_ms,
+        delay_levels_ms=delays_ms(config.message_delay_level),
         mapped_files_max=max(_MAPPED_FILES_MIN, min(descriptors // 2, _MAPPED_FILES_MAX)),
     )

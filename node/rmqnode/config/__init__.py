@@ -3,7 +3,8 @@
 from rmqnode.config.broker import BrokerConfig, BrokerRole, FlushDiskType
 from rmqnode.config.check import Loaded, check_properties, config_properties
 from rmqnode.config.errors import ConfigError
-from rmqnode.config.load import load_broker_config, load_nameserver_config
+from rmqnode.config.kinds import delays_ms
+from rmqnode.config.load import load_broker_config, load_nameserver_config, read_delay_levels
 from rmqnode.config.nameserver import NameserverConfig
 from rmqnode.config.overlay import overlay_path, read_overlay
 from rmqnode.config.properties import PropertiesText, Property, parse_properties, render_properties
@@ -19,10 +20,12 @@ __all__ = [
     "Property",
     "check_properties",
     "config_properties",
+    "delays_ms",
     "load_broker_config",
     "load_nameserver_config",
     "overlay_path",
     "parse_properties",
+    "read_delay_levels",
     "read_overlay",
     "render_properties",
 ]

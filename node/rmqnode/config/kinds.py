@@ -28,6 +28,8 @@ _IPV4_LIKE = re.compile(r"[0-9.]+")
 _IPV6 = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
 _DELAY_LEVELS = re.compile(r"[0-9]{1,9}[smhd]( [0-9]{1,9}[smhd])*")
 
+_DELAY_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
@@ -221,6 +223,11 @@ def delay_levels() -> Kind[str]:
         return value
 
     return Kind("durations such as '1s 5m 2h 1d' separated by one blank", parse)
+
+
+def delays_ms(levels: str) -> tuple[int, ...]:
+    """The delays that such levels mean, in milliseconds. Source: `ScheduleMessageService#parseDelayLevel`."""
+    return tuple(int(level[:-1]) * _DELAY_UNITS_MS[level[-1]] for level in levels.split())
 
 
 def _split_list(value: str) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 from rmqnode.config.broker import BrokerConfig
 from rmqnode.config.check import Loaded, NodeKind, check_entries, entries_of
 from rmqnode.config.errors import ConfigError
+from rmqnode.config.kinds import delay_levels, delays_ms
 from rmqnode.config.nameserver import NameserverConfig
 from rmqnode.config.overlay import overlay_path
-from rmqnode.config.properties import PropertiesText, scan_properties
+from rmqnode.config.properties import PropertiesText, parse_properties, scan_properties
 
 FILE_SIZE_BYTES_MAX = 1024 * 1024
 """A configuration file is a few hundred lines; anything larger is the wrong file."""
@@ -46,6 +47,26 @@ def load_nameserver_config(path: Path, overrides: Mapping[str, str] = {}) -> Loa
     """
     loaded = _load("nameserver", path, overrides, {}, PropertiesText(), "")
     return Loaded(replace(loaded.config, config_store_path=path), loaded.notices)
+
+
+def read_delay_levels(path: Path) -> tuple[int, ...] | None:
+    """Read the delays of a `broker.conf` and its overlay, in milliseconds; None when they name none.
+
+    The file may be of either engine: nothing else in it is looked at.
+
+    Raises:
+        ConfigError: A file cannot be read, or its delays are none.
+    """
+    overlay = overlay_path(path)
+    values: dict[str, str] = {}
+    for each in (path, overlay) if overlay.exists() else (path,):
+        values |= parse_properties(_read(each), str(each)).as_mapping()
+    text = values.get("messageDelayLevel")
+    kind = delay_levels()
+    try:
+        return None if text is None else delays_ms(kind.parse(text))
+    except ValueError:
+        raise ConfigError([f"{path}: messageDelayLevel must be {kind.expected}, not '{text}'"]) from None
 
 
 def _load(

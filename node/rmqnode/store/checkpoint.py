@@ -50,6 +50,13 @@ class StoreCheckpoint:
         self.index_timestamp = 0
         self.coverage: Coverage | None = None
 
+    @classmethod
+    def of(cls, root: Path) -> "StoreCheckpoint":
+        """What lies in a store root now."""
+        found = cls(root)
+        found.load()
+        return found
+
     @property
     def safe_timestamp(self) -> int:
         """Store timestamp up to which records count as flushed, in milliseconds; 0 when unknown."""

@@ -8,17 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from rmqnode.store.index_file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile
+from rmqnode.store.index_file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile, seconds_since
 from rmqnode.store.key_hash import KeyHasher
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.record import ScannedRecord
 
 
 class _Entry(NamedTuple):
-    path: Path
+    file: IndexFile
+    number: int
     position: int
     key_hash: int
     physical_offset: int
+    seconds: int
+    begin_timestamp: int | None
+    """What the seconds count from; None when nothing tells."""
+
+    @property
+    def path(self) -> Path:
+        return self.file.file.path
 
 
 Difference = tuple[Path, int, str]
@@ -26,16 +34,22 @@ Difference = tuple[Path, int, str]
 
 
 class IndexCheck:
-    """Takes the records of a store in order; `finish` says what is wrong."""
+    """Takes the records of a store in order; `finish` says what is wrong.
 
-    def __init__(self, options: StoreOptions) -> None:
+    Args:
+        options: Of the store.
+        was_stopped: The broker stopped cleanly. Otherwise it completes the index at its next start.
+    """
+
+    def __init__(self, options: StoreOptions, *, was_stopped: bool) -> None:
         self._options = options
+        self._was_stopped = was_stopped
         self._hasher = KeyHasher()
         self._difference: Difference | None = None
         self._files = self._load()
         self._entries = self._walk()
         self._next = next(self._entries, None)
-        self._last_offset = -1
+        self._first_offset = self._last_offset = -1
         self._lags_from: int | None = None
         self.notes: list[str] = []
 
@@ -46,6 +60,8 @@ class IndexCheck:
 
     def expect(self, record: ScannedRecord, physical_offset: int) -> None:
         """Compare the entries of the next record."""
+        if self._first_offset < 0:
+            self._first_offset = physical_offset
         if self._difference is not None or self._lags_from is not None:
             return
         sizes = bytes((len(record.topic),)), len(record.properties).to_bytes(2, "big")
@@ -61,16 +77,31 @@ class IndexCheck:
             if (entry.physical_offset, entry.key_hash) != (physical_offset, key_hash):
                 self._differ(entry.path, entry.position, f"no entry of the record at physical offset {physical_offset}")
                 return
+            self._check_times(entry, record.store_timestamp)
             self._advance()
         self._last_offset = physical_offset
 
-    def finish(self, end_offset: int, *, may_lag: bool) -> Iterator[Difference]:
-        """Yield what is wrong, once all records were seen.
+    def _check_times(self, entry: _Entry, store_timestamp: int) -> None:
+        """Compare what an entry, and the head of its file for the first and the last one, say of a record's time."""
+        file = entry.file
+        if entry.number == 1 and file.begin_timestamp != store_timestamp:
+            what = f"the file begins at {file.begin_timestamp}, its first message was stored at {store_timestamp}"
+            self._differ(entry.path, 0, what)
+        is_last = entry.number == file.count - 1
+        if is_last and self._was_stopped and file.end_timestamp != store_timestamp:
+            what = f"the file ends at {file.end_timestamp}, its last message was stored at {store_timestamp}"
+            self._differ(entry.path, 8, what)
+        # Nothing was deleted yet of a log that begins at 0: then there was no file before the first one.
+        begin = 0 if entry.begin_timestamp is None and self._first_offset == 0 else entry.begin_timestamp
+        if begin is None:
+            return
+        expected = seconds_since(begin, store_timestamp)
+        if entry.seconds != expected:
+            what = f"entry {entry.number} is of second {entry.seconds}, its message of second {expected}"
+            self._differ(entry.path, entry.position + 12, what)
 
-        Args:
-            end_offset: Physical offset where the log ends.
-            may_lag: The broker did not stop cleanly: it completes the index at its next start.
-        """
+    def finish(self, end_offset: int) -> Iterator[Difference]:
+        """Yield what is wrong, once all records were seen. `end_offset`: physical offset where the log ends."""
         if self._difference is None:
             self._skip_below(end_offset)
         if self._difference is None and self._next is not None:
@@ -78,7 +109,7 @@ class IndexCheck:
             self._differ(self._next.path, self._next.position, what)
         if self._difference is None and self._lags_from is not None:
             what = f"the index lacks the messages from physical offset {self._lags_from} on"
-            if may_lag or not self._files:
+            if not self._was_stopped or not self._files:
                 self.notes.append(f"{what}: the next start completes it")
             else:
                 self._differ(self._files[-1].file.path, 36, what)
@@ -121,10 +152,14 @@ class IndexCheck:
 
     def _walk(self) -> Iterator[_Entry]:
         """All entries in order; each file is checked by itself on the way."""
+        entries_at = HEAD_SIZE + SLOT_SIZE * self._options.index_slot_count
+        previous_file: IndexFile | None = None
         for file in self._files:
             newest: dict[int, int] = {}
-            entries_at = HEAD_SIZE + SLOT_SIZE * self._options.index_slot_count
-            for number, (key_hash, physical_offset, _, previous) in enumerate(file.entries(), 1):
+            # The first entry counts from where the file before ended, which may have been deleted since.
+            begin = previous_file.end_timestamp if previous_file is not None else None
+            last_offset = file.begin_offset
+            for number, (key_hash, physical_offset, seconds, previous) in enumerate(file.entries(), 1):
                 slot = key_hash % self._options.index_slot_count
                 position = entries_at + ENTRY_SIZE * number
                 if previous != newest.get(slot, 0):
@@ -133,12 +168,38 @@ class IndexCheck:
                     self._differ(file.file.path, position, what)
                     return
                 newest[slot] = number
-                yield _Entry(file.file.path, position, key_hash, physical_offset)
-            for slot, number in file.slots():
-                if newest.pop(slot, 0) != number:
-                    self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} leads to entry {number}")
+                if number == 1 and physical_offset != file.begin_offset:
+                    self._differ(
+                        file.file.path, 16, f"the file begins with offset {physical_offset}, not as its head says"
+                    )
                     return
-            if newest:
-                slot = min(newest)
-                self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} is empty")
+                last_offset = physical_offset
+                yield _Entry(file, number, position, key_hash, physical_offset, seconds, begin)
+                begin = file.begin_timestamp
+            if not self._check_end(file, newest, last_offset):
                 return
+            previous_file = file
+
+    def _check_end(self, file: IndexFile, newest: dict[int, int], last_offset: int) -> bool:
+        """Compare head and slots with the entries, of which `newest` is the last one by slot."""
+        if self._was_stopped and last_offset != file.end_offset:
+            self._differ(file.file.path, 24, f"the file ends with offset {last_offset}, not as its head says")
+            return False
+        for slot, number in file.slots():
+            if newest.pop(slot, 0) != number:
+                self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} leads to entry {number}")
+                return False
+        if newest:
+            slot = min(newest)
+            self._differ(file.file.path, HEAD_SIZE + SLOT_SIZE * slot, f"slot {slot} is empty")
+            return False
+        return not self._was_stopped or self._ends_with_zeros(file)
+
+    def _ends_with_zeros(self, file: IndexFile) -> bool:
+        end = HEAD_SIZE + SLOT_SIZE * self._options.index_slot_count + ENTRY_SIZE * file.count
+        for position, piece in file.file.content(end, file.file.size_bytes):
+            if any(piece):
+                at = position + len(piece) - len(piece.lstrip(b"\0"))
+                self._differ(file.file.path, at, f"bytes behind the last entry, which is number {file.count - 1}")
+                return False
+        return True

@@ -45,8 +45,6 @@ NewEntry = tuple[int, int, int]
 
 _NO_ENTRY: Final = bytes(ENTRY_SIZE)
 _SECONDS_MAX: Final = 2**31 - 1
-_NEVER: Final = 1 << 62
-"""Begin of a file that has none: nothing is later."""
 
 _slot_at: Final = SLOT.unpack_from
 _write_slot: Final = SLOT.pack_into
@@ -56,6 +54,11 @@ _write_entry: Final = ENTRY.pack_into
 def file_size(slot_count: int, entry_count_max: int) -> int:
     """Length of an index file, in bytes."""
     return HEAD_SIZE + SLOT_SIZE * slot_count + ENTRY_SIZE * entry_count_max
+
+
+def seconds_since(begin: int, store_timestamp: int) -> int:
+    """The time of an entry as it is stored, from two times in milliseconds; 0 in a file that has no begin yet."""
+    return min(max((store_timestamp - begin) // 1000, 0), _SECONDS_MAX) if begin > 0 else 0
 
 
 class IndexFile:
@@ -120,11 +123,11 @@ class IndexFile:
         mapping = self.file.mapping
         slot_count = self._slot_count
         position = self._entries_at + ENTRY_SIZE * number
-        begin = self.begin_timestamp if self.begin_timestamp > 0 else _NEVER
+        begin = self.begin_timestamp
         seconds = last_timestamp = 0
         for key_hash, physical_offset, store_timestamp in entries:
             if store_timestamp != last_timestamp:
-                seconds = min(max((store_timestamp - begin) // 1000, 0), _SECONDS_MAX)
+                seconds = seconds_since(begin, store_timestamp)
                 last_timestamp = store_timestamp
             slot_at = HEAD_SIZE + SLOT_SIZE * (key_hash % slot_count)
             (previous,) = _slot_at(mapping, slot_at)
@@ -141,8 +144,7 @@ class IndexFile:
     def _put_first(self, entry: NewEntry) -> None:
         """The first entry sets the head's begin; its own time still counts from where the previous file ended."""
         key_hash, physical_offset, store_timestamp = entry
-        begin = self.begin_timestamp
-        seconds = min(max((store_timestamp - begin) // 1000, 0), _SECONDS_MAX) if begin > 0 else 0
+        seconds = seconds_since(self.begin_timestamp, store_timestamp)
         mapping = self.file.mapping
         _write_entry(mapping, self._entries_at + ENTRY_SIZE, key_hash, physical_offset, seconds, 0)
         _write_slot(mapping, HEAD_SIZE + SLOT_SIZE * (key_hash % self._slot_count), 1)

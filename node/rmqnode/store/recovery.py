@@ -7,7 +7,7 @@ check every record, give it its unit unless its queue has it, cut the log behind
     ---------------------------------------------------------------------------------------------------
     coverage is ours, queues and log agree with it     at the covered offset (the log end after a clean stop)
     coverage is ours, units or records are missing     at the first record: a queue was lost, or the log's end
-    no coverage, clean stop                            behind the last record that a queue knows
+    no coverage, clean stop                            some MiB before the last record that a queue knows
     no coverage, abort file                            newest file that begins before the checkpoint
     a queue file was cut short                         at the first record
     no commit log                                      nowhere; the queues are deleted
@@ -21,7 +21,7 @@ walks the last three files after a clean stop, a whole file at least after a cra
 
 from mmap import mmap
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
@@ -31,6 +31,9 @@ from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.quick_walk import QuickWalk
 from rmqnode.store.record import ScannedRecord, is_blank, next_record, scan_record
+
+LOOK_BACK_BYTES: Final = 16 << 20
+"""How much of the log is walked after another engine's clean stop: 0.1 s at most."""
 
 
 class RecoveryReport(NamedTuple):
@@ -87,6 +90,7 @@ class Recovery:
         self._was_clean = was_clean
         self._complete_to = 0
         self._walks_all = False
+        self._knows_queues = False
         self._bytes_damaged = 0
         self._queues_dropped = 0
         self._start_offset = 0
@@ -148,8 +152,16 @@ class Recovery:
         if self._was_clean:
             ends = (queue.end_physical_offset() for queue in self._table.by_key.values())
             self._complete_to = max((end for end in ends if self._log_reaches(end)), default=self._log.min_offset)
-            return self._complete_to
+            return self._look_back()
         return self._file_before_checkpoint()
+
+    def _look_back(self) -> int:
+        """A place before the known end: there it shows whether other queues have lost their last units."""
+        self._knows_queues = True
+        before = max(self._complete_to - LOOK_BACK_BYTES, self._log.min_offset)
+        known = (queue.last_unit_below(before) for queue in self._table.by_key.values())
+        offset = max((offset for offset, _, _ in known), default=-1)
+        return offset if offset >= self._log.min_offset and self._log.record(offset) else self._log.min_offset
 
     def _log_reaches(self, physical_offset: int) -> bool:
         """Whether a record that a queue knows ends here, or a file begins here."""
@@ -235,7 +247,7 @@ class Recovery:
         """Give a record its unit, unless its queue has it."""
         self._quick.last_store_timestamp = record.store_timestamp
         queue = queue_of_record(self._table, record)
-        if queue is None:
+        if queue is None or (self._knows_queues and physical_offset < self._complete_to and not queue.max_queue_offset):
             return
         if physical_offset >= self._dispatched_to.get(queue, -1):
             self._quick.write_of(queue)

@@ -34,8 +34,7 @@ class StoreView:
         self._log.wrote_offset = self._find_end()
         for queue in self._table.by_key.values():
             queue.correct_min(self._log.min_offset)
-        self.checkpoint = StoreCheckpoint(options.root)
-        self.checkpoint.load()
+        self.checkpoint = StoreCheckpoint.of(options.root)
 
     @property
     def was_stopped(self) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,7 @@ from rmqnode.store import MessageStore, StoreOptions
 HOST = bytes((127, 0, 0, 1)) + (10911).to_bytes(4, "big")
 
 
-@pytest.fixture
-def store_folder(tmp_path: Path) -> Path:
-    """A stopped store with 20 messages in two topics."""
-    root = tmp_path / "store"
+def opened_store(root: Path, **more: Any) -> MessageStore:
     options = StoreOptions(
         root=root,
         commit_log_dir=root / "commitlog",
@@ -26,9 +24,18 @@ def store_folder(tmp_path: Path) -> Path:
         message_size_bytes_max=32 * 1024,
         index_slot_count=10,
         index_entry_count_max=50,
+        **more,
     )
     store = MessageStore(options, lambda: 1_700_000_000_000)
     store.open()
+    return store
+
+
+@pytest.fixture
+def store_folder(tmp_path: Path) -> Path:
+    """A stopped store with 20 messages in two topics."""
+    root = tmp_path / "store"
+    store = opened_store(root)
     for index in range(20):
         topic = "orders" if index % 2 else "payments"
         properties = b"UNIQ_KEY\x01u%d\x02KEYS\x01k%d\x02" % (index, index)
@@ -90,6 +97,41 @@ def test_verify_names_the_place_and_repairs_what_is_derived(
     assert run(["store", "verify", str(store_folder), "--repair", "--json"]) == ExitCode.DONE
     document = json.loads(capsys.readouterr().out)
     assert (document["ok"], document["repaired"]) == (True, ["1 consume queues built anew, 10 units"])
+    assert path.read_bytes() == whole
+
+
+def test_queues_of_delayed_messages_are_repaired_with_the_delays_of_their_broker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, topic = tmp_path / "store", "SCHEDULE_TOPIC_XXXX"
+    store = opened_store(root)
+    due = 1_700_000_000_000 + 7_000
+    for _ in range(3):
+        store.put(topic, 1, 0, 0, 1_700_000_000_000, HOST, b"later", b"DELAY\x012\x02UNIQ_KEY\x01u\x02", due)
+    store.close()
+    path = root / "consumequeue" / topic / "1" / f"{0:020d}"
+    whole = path.read_bytes()
+    damaged = whole[:20] + bytes(8) + b"\0\0\0\1" + whole[32:]
+    repair = ["store", "verify", str(root), "--repair"]
+
+    path.write_bytes(damaged)
+    assert run(repair) == ExitCode.DONE
+    assert "Apache's default messageDelayLevel" in capsys.readouterr().err
+    assert path.read_bytes()[12:20] == (1_700_000_000_000 + 5_000).to_bytes(8, "big")
+
+    (tmp_path / "broker.conf").write_text("brokerName=b\nmessageDelayLevel=1s 7s\nofAnotherVersion=true\n")
+    path.write_bytes(damaged)
+    assert run(repair) == ExitCode.DONE
+    assert path.read_bytes() == whole
+
+    elsewhere = tmp_path / "other.conf"
+    elsewhere.write_text("messageDelayLevel=1s 7")
+    path.write_bytes(damaged)
+    assert run([*repair, "--broker-conf", str(elsewhere)]) == ExitCode.USAGE
+    assert "messageDelayLevel must be durations such as '1s 5m 2h 1d'" in capsys.readouterr().err
+    elsewhere.write_text("messageDelayLevel=1s 7s")
+    (tmp_path / "broker.conf").unlink()
+    assert run([*repair, "--broker-conf", str(elsewhere)]) == ExitCode.DONE
     assert path.read_bytes() == whole
 
 

@@ -261,8 +261,34 @@ def test_what_another_engine_stored_since_is_dispatched(kit: Any) -> None:
     os.utime(kit.root / "checkpoint", ns=(1, 1))
     store = kit.make()
     report = store.open()
-    assert (report.start_offset, report.records_scanned) == (end, 0)
+    assert (report.end_offset, report.records_scanned, report.queues_rebuilt) == (end, 31, 0)
     assert list(store.queues()) == [("U", 0)]
+
+
+@pytest.mark.parametrize("lost_units", [1, 60, 99])
+@pytest.mark.parametrize("looks_back", [1000, 1 << 20])
+def test_units_that_a_queue_lost_after_another_engines_clean_stop_are_written_again(
+    kit: Any, monkeypatch: pytest.MonkeyPatch, lost_units: int, looks_back: int
+) -> None:
+    monkeypatch.setattr("rmqnode.store.recovery.LOOK_BACK_BYTES", looks_back)
+    store = filled(kit)
+    kit.put(store, "Deleted", 0, b"x")
+    kit.put(store, "T", 0, b"last")
+    store.delete_topic("Deleted")
+    store.close()
+    (kit.root / "coverage").unlink()
+    expected = queue_files(kit.root)
+    for file, content in expected.items():
+        if file.startswith("T/1/"):
+            first = int(file.rpartition("/")[2]) // 20
+            kept = max(0, 100 - lost_units - first) * 20
+            (kit.root / "consumequeue" / file).write_bytes(content[:kept].ljust(len(content), b"\0"))
+    store = kit.make()
+    report = store.open()
+    assert (report.was_clean, report.queues_rebuilt) == (True, 1)
+    assert sorted(store.queues()) == [("T", 0), ("T", 1), ("T", 2)]
+    store.close()
+    assert queue_files(kit.root) == expected
 
 
 def test_damage_in_the_middle_costs_only_the_damaged_message(kit: Any) -> None:

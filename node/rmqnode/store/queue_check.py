@@ -1,0 +1,175 @@
+"""Compares the consume queues of a store with the records of its log, one after the other; part of `verify`.
+
+A queue may rightly lack a record: its topic was deleted. Then `topics.json` does not know the topic, and all queues of
+the topic begin with a later record. Whether the queues of an unknown topic were deleted or lost only our own `coverage`
+file can tell, which counts the units of all queues.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from rmqnode.store.checkpoint import StoreCheckpoint
+from rmqnode.store.commit_log import CommitLog
+from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
+from rmqnode.store.consume_queue import BLANK_UNIT_SIZE_FIELD, ConsumeQueue
+from rmqnode.store.options import StoreOptions
+from rmqnode.store.queue_table import QueueKey, QueueTable, is_protected
+from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
+from rmqnode.store.tags_code import SCHEDULE_TOPIC, tags_code_of
+
+
+class Problem(NamedTuple):
+    """Something wrong, and exactly where."""
+
+    path: Path
+    position: int
+    """Byte in the file."""
+    what: str
+
+
+class _Absent(NamedTuple):
+    """A queue that is not there although the log has records of it."""
+
+    first_offset: int
+    last_offset: int
+    records: int
+
+
+class QueueCheck:
+    """Takes the records of a store in order; `finish` says what is wrong.
+
+    Args:
+        options: Of the store.
+        log: Its commit log.
+        table: Its queues, loaded.
+        was_stopped: The broker stopped cleanly. Otherwise it completes the queues at its next start.
+    """
+
+    def __init__(self, options: StoreOptions, log: CommitLog, table: QueueTable, *, was_stopped: bool) -> None:
+        self._options = options
+        self._log = log
+        self._table = table
+        self._was_stopped = was_stopped
+        self._topics = _known_topics(options.root)
+        self._matched: dict[QueueKey, int] = {}
+        self._absent: dict[QueueKey, _Absent] = {}
+        self._problems: list[Problem] = []
+        self.damaged: set[QueueKey] = set()
+        """Queues to be built anew."""
+        self.notes: list[str] = []
+
+    def expect(self, record: ScannedRecord, physical_offset: int) -> None:
+        """Compare the unit of the next record."""
+        if record.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
+            return
+        topic = record.topic.decode("utf-8", "replace")
+        key = (topic, record.queue_id)
+        queue = self._table.by_key.get(key)
+        if queue is None:
+            first_offset, _, count = self._absent.get(key, (physical_offset, 0, 0))
+            self._absent[key] = _Absent(first_offset, physical_offset, count + 1)
+            return
+        unit = queue.unit(record.queue_offset)
+        if unit is not None and unit[:2] == (physical_offset, record.size):
+            self._matched[key] = self._matched.get(key, 0) + 1
+            expected = tags_code_of(topic, record.properties, record.store_timestamp, ())
+            if unit[2] != expected and topic != SCHEDULE_TOPIC:
+                self._wrong_unit(queue, record.queue_offset, f"tags code {unit[2]}, its record has {expected}")
+        elif self._belongs_to_queue(queue, physical_offset):
+            self._wrong_or_missing(queue, record, physical_offset)
+
+    def finish(self, end: int) -> list[Problem]:
+        """Return what is wrong, once all records were seen. `end`: physical offset where the log ends."""
+        for key, queue in self._table.by_key.items():
+            if key in self.damaged:
+                continue
+            first = queue.first_behind(self._log.min_offset)
+            if queue.max_queue_offset - max(first, queue.min_queue_offset) != self._matched.get(key, 0):
+                self._find_wrong_unit(queue, end)
+            if key not in self.damaged:
+                self._check_behind_end(queue)
+        self._check_absent()
+        return self._problems
+
+    # --- units ---------------------------------------------------------------------------------------------------
+
+    def _belongs_to_queue(self, queue: ConsumeQueue, physical_offset: int) -> bool:
+        """Whether a record is of the queue as it is now, not of a deleted topic with the same name."""
+        first = queue.unit(queue.min_queue_offset)
+        return queue.min_queue_offset > 0 or first is None or physical_offset >= first[0]
+
+    def _wrong_or_missing(self, queue: ConsumeQueue, record: ScannedRecord, physical_offset: int) -> None:
+        if record.queue_offset < queue.max_queue_offset:
+            what = f"no unit of the record at physical offset {physical_offset}, which has queue offset"
+            self._wrong_unit(queue, record.queue_offset, f"{what} {record.queue_offset}")
+        elif self._was_stopped:
+            self._wrong_unit(queue, queue.max_queue_offset, f"the queue ends before its record at {physical_offset}")
+        else:
+            self.notes.append(f"queue {queue.topic}/{queue.queue_id} lags behind the log: the next start completes it")
+
+    def _wrong_unit(self, queue: ConsumeQueue, queue_offset: int, what: str) -> None:
+        key = (queue.topic, queue.queue_id)
+        if key not in self.damaged:
+            self._problems.append(Problem(*queue.place(queue_offset), what))
+        self.damaged.add(key)
+
+    def _find_wrong_unit(self, queue: ConsumeQueue, end: int) -> None:
+        """Name the first unit whose record is not there."""
+        for queue_offset in range(queue.min_queue_offset, queue.max_queue_offset):
+            unit = queue.unit(queue_offset)
+            if unit is None or unit[1] == BLANK_UNIT_SIZE_FIELD or 0 <= unit[0] < self._log.min_offset:
+                continue
+            record = self._log.record(unit[0])
+            if record is None or len(record) != unit[1]:
+                where = "behind the end of the log" if unit[0] >= end else "no record is there"
+                self._wrong_unit(queue, queue_offset, f"points to physical offset {unit[0]}: {where}")
+                return
+
+    def _check_behind_end(self, queue: ConsumeQueue) -> None:
+        position = queue.content_behind_end()
+        if position is not None:
+            what = f"the queue ends here, but there are bytes at {position}"
+            self._problems.append(Problem(*queue.place(queue.max_queue_offset), what))
+            self.damaged.add((queue.topic, queue.queue_id))
+
+    # --- queues that are not there -------------------------------------------------------------------------------
+
+    def _check_absent(self) -> None:
+        known = {key for key in self._absent if self._is_topic_there(*key)}
+        unknown = self._absent.keys() - known
+        coverage = StoreCheckpoint.of(self._options.root).coverage
+        if coverage is None:
+            for topic in sorted({topic for topic, _ in unknown}):
+                self.notes.append(
+                    f"the log has messages of topic {topic}, which has no queue and is not in topics.json: "
+                    "it was deleted, or its queue and its entry are lost"
+                )
+        elif not self.damaged and not known:
+            units = sum(queue.first_behind(coverage.physical_offset) for queue in self._table.by_key.values())
+            if units < coverage.unit_count:
+                known = set(unknown)
+        for key in sorted(known):
+            folder = self._options.consume_queue_dir / key[0] / str(key[1])
+            first_offset, _, count = self._absent[key]
+            what = f"the queue is missing; the log has {count} of its messages, the first at physical offset"
+            self._problems.append(Problem(folder, 0, f"{what} {first_offset}"))
+            self.damaged.add(key)
+
+    def _is_topic_there(self, topic: str, queue_id: int) -> bool:
+        """Whether the topic of a queue that is not there was not deleted since the last message of that queue."""
+        if topic in self._topics or is_protected(topic):
+            return True
+        others = (queue for key, queue in self._table.by_key.items() if key[0] == topic)
+        first_units = (queue.unit(queue.min_queue_offset) for queue in others)
+        last_offset = self._absent[topic, queue_id].last_offset
+        return any(unit is not None and unit[0] <= last_offset for unit in first_units)
+
+
+def _known_topics(root: Path) -> frozenset[str]:
+    """Names in `topics.json`; none when there is no such file."""
+    try:
+        table = ConfigFile(root / "config" / "topics.json").load(json.loads)
+    except ConfigFileCorrupt:
+        return frozenset()
+    return frozenset(table.get("topicConfigTable", {})) if isinstance(table, dict) else frozenset()
