@@ -37,7 +37,7 @@ def append_batch(
         queue: Has room for as many units.
         parts: At least one message.
         sizes: Their `record_sizes`.
-        sys_flag: As of `MessageStore.put`, like the other arguments.
+        sys_flag: As of `appending.Appender`, like the other arguments.
         born_timestamp: See there.
         born_host: See there.
         now: Store timestamp, in milliseconds.

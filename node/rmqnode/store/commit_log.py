@@ -1,7 +1,7 @@
 """The commit log: all records of all topics in order of arrival, over files of one size.
 
 Rolls to the next file, keeps disk space reserved ahead, hands out slices, syncs. Encoding a record is the put's work
-(`store`), because a call and a copy more would cost as much as the rest of the put.
+(`appending`), because a call and a copy more would cost as much as the rest of the put.
 
 Threads: only the event loop's thread writes; `flush` may run in another one meanwhile. The put needs no lock: `flush`
 reads `wrote_offset` once, and a put advances that only after all bytes are in place.

@@ -1,6 +1,6 @@
 """Giving a stored record its consume queue unit: what recovery and replication do behind the log.
 
-Puts do not come here, they write record and unit in one step (`store`).
+Puts do not come here, they write record and unit in one step (`appending`).
 Source: ConsumeQueue#putMessagePositionInfo (RocketMQ 4.5.2).
 """
 

@@ -1,26 +1,23 @@
-"""The message store: puts, reads, flushes, opens and closes one store directory. Sync; no sockets, no tasks.
+"""The message store: opens, reads, flushes and closes one store directory; puts are `appending`'s. Sync; no sockets.
 
 One thread, the event loop's, calls everything; only the methods marked as blocking may run in worker threads beside
 it. Dispatch to the consume queues happens inside the put, so a stored message is readable at once and there is no
 queue that could be behind the log.
 
-Source: DefaultMessageStore, CommitLog#putMessage (RocketMQ 4.5.2).
+Source: DefaultMessageStore (RocketMQ 4.5.2).
 """
 
-import errno
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
-from time import perf_counter
 from types import MappingProxyType
 from typing import Final
-from zlib import crc32
 
-from rmqnode.store.batch import append_batch, record_sizes
+from rmqnode.store.appending import Appender
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.checkpointing import Checkpointing
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue, Unit
+from rmqnode.store.consume_queue import ConsumeQueue, Unit
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.message_index import MessageIndex
@@ -28,24 +25,11 @@ from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.reading import Accepts, query_messages, read_messages, search_by_time, store_time_of_unit
-from rmqnode.store.record import (
-    CRC_MASK,
-    MESSAGE_MAGIC,
-    PROPERTIES_SIZE_MAX,
-    RECORD_HEAD,
-    SYS_FLAG_TRANSACTION,
-    SYS_FLAG_WITHOUT_QUEUE_OFFSET,
-)
 from rmqnode.store.recovery import Recovery, RecoveryReport
 from rmqnode.store.replica import OnArrived, Replica
-from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
-
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 _RECORDS_PER_SLICE: Final = 4096
-
-_pack_head: Final = RECORD_HEAD.pack
-_pack_unit_into: Final = UNIT.pack_into
 
 
 class MessageStore:
@@ -58,9 +42,6 @@ class MessageStore:
 
     def __init__(self, options: StoreOptions, clock_ms: Callable[[], int]) -> None:
         self._options = options
-        self._clock_ms = clock_ms
-        self._store_host = options.store_host
-        self._size_max = options.message_size_bytes_max
         self._budget = MappingBudget(options.mapped_files_max)
         self._log = CommitLog(options.commit_log_dir, options.mapped_file_size_commit_log, self._budget)
         self._table = QueueTable(options.consume_queue_dir, options.mapped_file_size_consume_queue, self._budget)
@@ -73,11 +54,14 @@ class MessageStore:
         self._checkpointing = Checkpointing(self._log, self._table, self.index, self._checkpoint)
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
+        self._replica: Replica | None = None
         self.put_times = PutTimes()
         """Of the puts that had to make a file."""
-        self._replica: Replica | None = None
-        self._is_open = False
-        self._out_of_space: Path | None = None
+        self._appender = Appender(options, self._log, self._table, self.cleaner, self.put_times, clock_ms)
+        self.put = self._appender.put
+        """Append one message; see `Appender.put`."""
+        self.put_batch = self._appender.put_batch
+        """Append several messages to one queue, all or none; see `Appender.put_batch`."""
 
     def open(self) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.
@@ -103,7 +87,7 @@ class MessageStore:
         except BaseException:
             self._lock.release()
             raise
-        self._is_open = True
+        self._appender.is_open = True
         return report
 
     def _open_index(self, was_clean: bool) -> int:
@@ -117,9 +101,9 @@ class MessageStore:
         Raises:
             OSError: The disk failed; the next opening recovers as after a crash.
         """
-        if not self._is_open:
+        if not self._appender.is_open:
             return
-        self._is_open = False
+        self._appender.is_open = False
         try:
             self._log.delete_unused_file()
             self.flush_commit_log()
@@ -144,162 +128,10 @@ class MessageStore:
             return False
         return True
 
-    def put(
-        self,
-        topic: str,
-        queue_id: int,
-        flag: int,
-        sys_flag: int,
-        born_timestamp: int,
-        born_host: bytes,
-        body: bytes | memoryview,
-        properties: bytes,
-        tags_code: int,
-        reconsume_times: int = 0,
-        prepared_transaction_offset: int = 0,
-        store_host: bytes | None = None,
-    ) -> PutResult:
-        """Append one message and its consume queue unit; both are readable when this returns, not yet on disk.
-
-        Args:
-            topic: 1 to 127 bytes of UTF-8, without `/`.
-            queue_id: From 0 up; the caller checks it against the topic's queues.
-            flag: The producer's own number.
-            sys_flag: Bits of MessageSysFlag; prepared and rollback records get no unit and queue offset 0.
-            born_timestamp: The producer's time, in milliseconds.
-            born_host: 4 bytes IPv4, 4 bytes port.
-            body: Stored as it is.
-            properties: Encoded properties, at most 32767 bytes.
-            tags_code: Of the unit: hash of the tags, or the delivery time of a delayed message.
-            reconsume_times: How often the message was sent back.
-            prepared_transaction_offset: Physical offset of the half message of a committed one.
-            store_host: Where the message was first stored, if not here.
-
-        Source: CommitLog#putMessage, DefaultAppendMessageCallback#doAppend.
-        """
-        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
-        if queue is None:
-            return PutResult(PutStatus.MESSAGE_ILLEGAL)
-        log = self._log
-        body_size = len(body)
-        properties_size = len(properties)
-        size = queue.record_fixed_size + body_size + properties_size
-        begin = log.wrote_offset
-        end = begin + size
-        queue_offset = queue.max_queue_offset
-        if (
-            end > log.limit
-            or queue_offset >= queue.limit
-            or size > self._size_max
-            or properties_size > PROPERTIES_SIZE_MAX
-        ):
-            if properties_size > PROPERTIES_SIZE_MAX:
-                return PutResult(PutStatus.PROPERTIES_SIZE_EXCEEDED)
-            status = self._make_room(queue, 1, size)
-            if status is not PutStatus.OK:
-                return PutResult(status)
-            begin = log.wrote_offset
-            end = begin + size
-        now = self._clock_ms()
-        has_unit = not sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET
-        if not has_unit:
-            queue_offset = 0
-        base = log.base_offset
-        log.mapping[begin - base : end - base] = b"".join(
-            (
-                _pack_head(
-                    size, MESSAGE_MAGIC, crc32(body) & CRC_MASK, queue_id, flag, queue_offset, begin, sys_flag,
-                    born_timestamp, born_host, now, store_host or self._store_host, reconsume_times,
-                    prepared_transaction_offset, body_size,
-                ),
-                body,
-                queue.topic_field,
-                properties_size.to_bytes(2, "big"),
-                properties,
-            )
-        )  # fmt: skip
-        if has_unit:
-            _pack_unit_into(queue.mapping, (queue_offset - queue.base_queue_offset) * UNIT_SIZE, begin, size, tags_code)
-            queue.max_queue_offset = queue_offset + 1
-        log.last_store_timestamp = now
-        # Last: a flush in another thread takes this as the promise that everything below is in place.
-        log.wrote_offset = end
-        return PutResult(PutStatus.OK, begin, queue_offset, end, now)
-
-    def put_batch(
-        self,
-        topic: str,
-        queue_id: int,
-        sys_flag: int,
-        born_timestamp: int,
-        born_host: bytes,
-        parts: Sequence[BatchPart],
-        reconsume_times: int = 0,
-        store_host: bytes | None = None,
-    ) -> PutResult:
-        """Append several messages to one queue: all or none, in one file, with one store timestamp.
-
-        Args:
-            topic: As of `put`, like the other arguments.
-            queue_id: See `put`.
-            sys_flag: See `put`; a batch cannot be part of a transaction.
-            born_timestamp: See `put`.
-            born_host: See `put`.
-            parts: At least one message.
-            reconsume_times: See `put`.
-            store_host: See `put`.
-
-        Source: CommitLog#putMessages, MessageExtBatchEncoder#encode.
-        """
-        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
-        if queue is None or not parts or sys_flag & SYS_FLAG_TRANSACTION:
-            return PutResult(PutStatus.MESSAGE_ILLEGAL)
-        if any(len(part.properties) > PROPERTIES_SIZE_MAX for part in parts):
-            return PutResult(PutStatus.PROPERTIES_SIZE_EXCEEDED)
-        sizes = record_sizes(queue, parts)
-        log = self._log
-        total = sum(sizes)
-        has_room = log.wrote_offset + total <= log.limit and queue.max_queue_offset + len(parts) <= queue.limit
-        if not has_room or total > self._size_max:
-            status = self._make_room(queue, len(parts), total)
-            if status is not PutStatus.OK:
-                return PutResult(status)
-        return append_batch(
-            log, queue, parts, sizes, sys_flag, born_timestamp, born_host, self._clock_ms(),
-            store_host or self._store_host, reconsume_times,
-        )  # fmt: skip
-
-    def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
-        """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""
-        if not self._is_open or self.cleaner.full_folder is not None:
-            return PutStatus.SERVICE_NOT_AVAILABLE
-        if size > self._size_max:
-            return PutStatus.MESSAGE_ILLEGAL
-        folder = self._options.commit_log_dir
-        begin = perf_counter()
-        try:
-            # The queue last: the log may let the budget unmap the queue that has been mapped longest.
-            if self._log.wrote_offset + size > self._log.limit:
-                self._log.make_room(size)
-            folder = self._options.consume_queue_dir
-            if queue.max_queue_offset + unit_count > queue.limit:
-                queue.make_room(unit_count)
-        except OSError as error:
-            if not queue.max_queue_offset:
-                queue.delete()
-            if error.errno not in _DISK_FULL:
-                return PutStatus.CREATE_MAPPED_FILE_FAILED
-            self._out_of_space = folder
-            return PutStatus.SERVICE_NOT_AVAILABLE
-        self._out_of_space = None
-        self._queues[queue.topic, queue.queue_id] = queue
-        self.put_times.note(perf_counter() - begin)
-        return PutStatus.OK
-
     @property
     def full_folder(self) -> Path | None:
         """Folder whose disk is too full for the last put; None when that was not refused for it."""
-        return self.cleaner.full_folder or self._out_of_space
+        return self.cleaner.full_folder or self._appender.out_of_space
 
     def append_replicated(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
         """Append bytes of the master's log at the same physical offset; only of a store that nobody puts into.
@@ -452,7 +284,7 @@ class MessageStore:
         Raises:
             OSError: The disk failed; the last checkpoint still holds or counts as unknown.
         """
-        self._checkpointing.write(is_running=self._is_open)
+        self._checkpointing.write(is_running=self._appender.is_open)
 
     def delete_topic(self, topic: str) -> int:
         """Delete all queues of a topic and return how many; its records stay in the log, a new topic begins at 0.

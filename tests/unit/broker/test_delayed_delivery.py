@@ -252,7 +252,7 @@ async def test_a_store_that_refuses_is_tried_again(
 ) -> None:
     rig.send("t", b"patient", {"DELAY": "1"})
     with monkeypatch.context() as patch:
-        patch.setattr(rig.store, "_is_open", False)
+        patch.setattr(rig.store._appender, "is_open", False)
         patch.setattr(rig.store._log, "limit", 0, raising=False)
         await tick.pass_ms(1_000)
         assert bodies(rig) == []

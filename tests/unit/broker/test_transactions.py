@@ -316,7 +316,7 @@ async def test_a_store_that_refuses_the_copy_is_tried_again(rig: Any, monkeypatc
     rig.heartbeat(producers=("pg",))
     prepare(rig)
     with monkeypatch.context() as patch:
-        patch.setattr(rig.store, "_is_open", False)
+        patch.setattr(rig.store._appender, "is_open", False)
         patch.setattr(rig.store._log, "limit", 0, raising=False)
         assert await check(rig) == []
         refused = end(rig, half_at(rig, 0), COMMIT)
