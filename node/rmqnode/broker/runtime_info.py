@@ -33,7 +33,6 @@ _NO_QUEUES: Final = tuple(
 _CONSTANT: Final = {
     "brokerVersionDesc": "V4_5_2",
     "brokerVersion": "317",
-    "brokerActive": "true",
     "sendThreadPoolQueueCapacity": "10000",
     "pullThreadPoolQueueCapacity": "100000",
     "queryThreadPoolQueueCapacity": "20000",
@@ -152,9 +151,13 @@ def _delayed(broker: "Broker") -> dict[str, str]:
 
 
 def _replication(broker: "Broker") -> dict[str, str]:
-    """Ours: what `rmqctl status` shows of a pair."""
+    """What `rmqctl status` shows of a pair; ours, but for the first."""
     replication = broker.replication
-    table = {"brokerRole": broker.config.broker_role.value}
+    table = {
+        # Of 5.x: whether it does what only a master does.
+        "brokerActive": "false" if broker.config.is_slave else "true",
+        "brokerRole": broker.config.broker_role.value,
+    }
     if broker.config.is_slave:
         master = replication.master
         table |= {

@@ -211,7 +211,11 @@ def _store_offset_moved_event(broker: Broker, header: PullMessageRequestHeader, 
         offset_request=header.queue_offset,
         offset_new=new_offset,
     )
-    properties = {PropertyName.TAGS: header.consumer_group, PropertyName.KEYS: header.consumer_group}
+    properties = {
+        PropertyName.KEYS: header.consumer_group,
+        PropertyName.DELAY: "0",
+        PropertyName.TAGS: header.consumer_group,
+    }
     broker.writer.put(
         Message(
             topic=OFFSET_MOVED_EVENT,

@@ -90,6 +90,8 @@ def _positions(broker: Broker, group: str, topic: str, queue_nums: int) -> dict[
             broker_offset=max(0, broker.store.max_offset(topic, queue_id)),
             consumer_offset=max(0, consumer_offset),
             last_timestamp=max(0, timestamp),
+            # Not followed here: nothing counts as on its way.
+            pull_offset=max(0, consumer_offset),
         )
     return table
 
