@@ -11,7 +11,12 @@ from rmqnode.protocol.frame import FrameDecoder
 TIMEOUT_SECONDS = 10
 
 # A message that the slave of a SYNC_MASTER does not have yet is stored all the same.
-_ANSWERS = (ResponseCode.SUCCESS, ResponseCode.QUERY_NOT_FOUND, ResponseCode.SLAVE_NOT_AVAILABLE)
+_ANSWERS = (
+    ResponseCode.SUCCESS,
+    ResponseCode.QUERY_NOT_FOUND,
+    ResponseCode.SLAVE_NOT_AVAILABLE,
+    ResponseCode.FLUSH_SLAVE_TIMEOUT,
+)
 
 
 class BrokerProbe:

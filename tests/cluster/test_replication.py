@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
+from rmqnode.net.client import RemotingClient
+from rmqnode.protocol.bodies import KVTable
+from rmqnode.protocol.codes import RequestCode
+from rmqnode.protocol.command import Command
 from tests.interop.load import Load
 from tests.interop.toolchains import require_tools
 
@@ -28,10 +33,10 @@ def java() -> None:
 class Cluster:
     """A cluster with slaves, brought up by the CLI."""
 
-    def __init__(self, cli: Any, profile: str, wait_until: WaitUntil) -> None:
+    def __init__(self, cli: Any, profile: str, wait_until: WaitUntil, *settings: str) -> None:
         self.cli = cli
         self._wait_until = wait_until
-        cli.up("--profile", profile)
+        cli.up("--profile", profile, *(word for setting in settings for word in ("--set", setting)))
         ports = [9876 + cli.port_offset + index for index in range(2)]
         self.nameserver = ";".join(f"127.0.0.1:{port}" for port in ports)
         assert cli.run("topic", "create", TOPIC, "--queues", "4").returncode == 0
@@ -143,3 +148,34 @@ def test_consumers_go_on_at_the_slave_and_see_nothing_twice_afterwards(cli: Any,
         end = load.end(stop=False)
     assert (end["complete"], end["received"], end["lost"]) == (True, 200, []), "what was consumed came again"
     cluster.check_logs_are_equal()
+
+
+def test_a_consumer_that_lags_is_sent_to_the_slave(cli: Any, wait_until: WaitUntil) -> None:
+    settings = ("brokers:slaveReadEnable=true", "brokers:accessMessageInMemoryMaxRatio=0")
+    cluster = Cluster(cli, "2m-2s", wait_until, *settings)
+    with cluster.load("producer", count=2000) as load:
+        load.end(stop=False)
+    cluster.wait_in_sync()
+    for node in ("broker-a-1", "broker-b-1"):
+        topics = cluster.store(node) / "config" / "topics.json"
+        wait_until(lambda topics=topics: TOPIC in topics.read_text(), f"{node} knows the topic", 15)
+    with cluster.load("consumer", count=0, group=GROUP, expect=2000) as load:
+        end = load.end(stop=False)
+    assert (end["complete"], end["received"], end["twice"]) == (True, 2000, 0)
+    given = {
+        node["name"]: messages_given(node["address"]) for node in cli.status()["nodes"] if node["role"] != "nameserver"
+    }
+    # Each master answered the first pull of its queues, and named its slave for the next.
+    for name in ("broker-a", "broker-b"):
+        assert given[f"{name}-1"] > given[f"{name}-0"] > 0, given
+    assert sum(given.values()) >= 2000
+
+
+def messages_given(address: str) -> int:
+    """How many messages a broker has answered pulls with since its start."""
+
+    async def ask() -> Command:
+        async with RemotingClient() as client:
+            return await client.request(address, Command(code=RequestCode.GET_BROKER_RUNTIME_INFO))
+
+    return int(KVTable.decode(trio.run(ask).body).table["msgGetTotalTodayNow"])

@@ -1,6 +1,7 @@
 """Pulls: the order of the checks, every status with its code and next offset, tags, and the offset that rides along."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_moved_offset_leaves_an_event(rig: Any) -> None:
     rig.send()
     rig.pull(queue_offset=7)
     (event,) = rig.messages("OFFSET_MOVED_EVENT")
-    assert event.properties == {"TAGS": "g", "KEYS": "g"}
+    assert event.properties == {"TAGS": "g", "KEYS": "g", "DELAY": "0"}
     assert fastjson.loads(event.body) == {
         "consumerGroup": "g",
         "messageQueue": {"brokerName": "broker-a", "queueId": 0, "topic": "t"},
@@ -233,3 +234,14 @@ def test_a_slave_is_suggested_only_where_slaves_may_be_read(make_rig: Callable[.
         rig.broker.groups.put(group)
         rig.send()
         assert rig.pull().header.suggest_which_broker_id == expected
+
+
+def test_a_slave_is_suggested_for_what_is_further_behind_than_memory_reaches(rig: Any) -> None:
+    rig.broker.config = replace(rig.config, slave_read_enable=True)
+    for _ in range(3):
+        rig.send()
+    # What counts is the last unit that was looked at: the one that found the answer full.
+    behind = rig.store.wrote_offset - rig.store.unit("t", 0, 1)[0]
+    for in_memory_bytes_max, expected in ((behind, 0), (behind - 1, 1)):
+        rig.store._options = replace(rig.store._options, in_memory_bytes_max=in_memory_bytes_max)
+        assert rig.pull(max_msg_nums=1).header.suggest_which_broker_id == expected
