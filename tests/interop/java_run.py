@@ -12,9 +12,10 @@ from tests.interop.clusters import DEFAULT_JUDGE, engines
 from tests.interop.java_client import CLIENTS, JavaClient, Line
 
 LITE_PULL = "lite_pull_consumer"
-JUDGES = {LITE_PULL: "5.3.3"}
+REQUEST_REPLY = "request_reply"
+JUDGES = {LITE_PULL: "5.3.3", REQUEST_REPLY: "5.3.3"}
 """The version of Apache's nodes that judges a case, if it is not 4.5.2: it asks what only newer brokers answer."""
-SINCE = {LITE_PULL: "4.9.7"}
+SINCE = {LITE_PULL: "4.9.7", REQUEST_REPLY: "4.9.7"}
 """The first of our clients that has what a case uses, if it is not 4.5.2."""
 # The long waits come first, so that the program ends early.
 CASES = [
@@ -25,6 +26,7 @@ CASES = [
     "configured_group",
     "orderly_takeover",
     "namespaces",
+    REQUEST_REPLY,
     "delay_levels",
     "delayed_message",
     "delivery_time",

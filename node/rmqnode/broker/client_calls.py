@@ -1,4 +1,4 @@
-"""Requests from the broker to clients on behalf of tools: sent over the connections that clients keep, then answered.
+"""Requests to clients on behalf of tools and of other clients: sent over the connections that they keep, then answered.
 
 Source: `Broker2Client` (RocketMQ 4.5.2). Differs: several clients are asked at once, not one after the other.
 """
@@ -13,8 +13,8 @@ from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.routes import Reply, Request
 
-ASKED_AT_ONCE_MAX: Final = 256
-"""Tools ask now and then; with more requests open than this, the next is told to come again."""
+ASKED_AT_ONCE_MAX: Final = 10_000
+"""`replyThreadPoolQueueCapacity`: with more requests open than this, the next is told to come again."""
 
 
 class ClientCalls:

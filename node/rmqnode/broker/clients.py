@@ -70,10 +70,12 @@ class ClientTable:
         self._on_members_changed = on_members_changed
         self._producers: dict[str, dict[Connection, Member]] = {}
         self._consumers: dict[str, ConsumerGroup] = {}
+        self._producer_connections: dict[str, Connection] = {}
 
     def register_producer(self, group: str, connection: Connection, member: Member) -> None:
         """Add or renew a producer."""
         self._producers.setdefault(group, {})[connection] = member
+        self._producer_connections[member.client_id] = connection
 
     def register_consumer(self, data: ConsumerData, connection: Connection, member: Member) -> None:
         """Add or renew a consumer with its subscriptions."""
@@ -101,6 +103,8 @@ class ClientTable:
 
     def connection_closed(self, connection: Connection) -> None:
         """Remove everything that belongs to a connection."""
+        for client_id in [each for each, kept in self._producer_connections.items() if kept is connection]:
+            del self._producer_connections[client_id]
         for group in list(self._producers):
             self.unregister_producer(group, connection)
         for name in list(self._consumers):
@@ -128,6 +132,10 @@ class ClientTable:
     def producer_groups(self) -> Mapping[str, Mapping[Connection, Member]]:
         """Return all producer groups with their members."""
         return self._producers
+
+    def producer_connection(self, client_id: str) -> Connection | None:
+        """Return the connection of the client with this id, if it has a producer."""
+        return self._producer_connections.get(client_id)
 
     def groups_subscribing(self, topic: str) -> list[str]:
         """Return the consumer groups online that subscribe a topic."""

@@ -146,6 +146,12 @@ def with_destination(properties: bytes, topic: str, queue_id: int) -> bytes:
     return encode_properties(pairs).encode()
 
 
+def with_property(properties: bytes, name: str, value: str) -> bytes:
+    """Add a property at the end, where it replaces an earlier one of this name."""
+    separator = b"" if not properties or properties.endswith(b"\x02") else b"\x02"
+    return b"%b%b%b\x01%b\x02" % (properties, separator, name.encode(), value.encode())
+
+
 def _with_delay(properties: bytes, level: int) -> bytes:
     if find_property(properties, PropertyName.DELAY) == b"%d" % level:
         return properties

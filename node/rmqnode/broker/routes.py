@@ -54,6 +54,7 @@ from rmqnode.broker.handlers.relays import (
     invoke_broker_to_get_consumer_status,
     invoke_broker_to_reset_offset,
 )
+from rmqnode.broker.handlers.reply_messages import send_reply_message
 from rmqnode.broker.handlers.send import send_message
 from rmqnode.broker.handlers.send_back import consumer_send_msg_back
 from rmqnode.broker.handlers.statistics import (
@@ -128,6 +129,8 @@ ROUTES: Final = (
     Route(RequestCode.SEND_MESSAGE, SendMessageRequestHeader, SendMessageResponseHeader, send_message),
     Route(RequestCode.SEND_MESSAGE_V2, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
     Route(RequestCode.SEND_BATCH_MESSAGE, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_message),
+    Route(RequestCode.SEND_REPLY_MESSAGE, SendMessageRequestHeader, SendMessageResponseHeader, send_reply_message),
+    Route(RequestCode.SEND_REPLY_MESSAGE_V2, SendMessageRequestHeaderV2, SendMessageResponseHeader, send_reply_message),
     Route(RequestCode.END_TRANSACTION, EndTransactionRequestHeader, None, end_transaction),
     # Consumers.
     Route(RequestCode.PULL_MESSAGE, PullMessageRequestHeader, PullMessageResponseHeader, pull_message),

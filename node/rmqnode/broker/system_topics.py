@@ -49,6 +49,11 @@ BUILT_IN_GROUPS: Final = (
 """Consumer groups that every broker has from its start."""
 
 
+def reply_topic(cluster: str) -> str:
+    """Name of the topic that replies of request-reply messages are sent to."""
+    return f"{cluster}_REPLY_TOPIC"
+
+
 def retry_topic(group: str) -> str:
     """Name of the topic that brings failed messages back to a consumer group."""
     return RETRY_GROUP_TOPIC_PREFIX + group

@@ -159,6 +159,7 @@ def _built_in_topics(config: BrokerConfig) -> Iterable[TopicConfig]:
     yield _topic(config.broker_cluster_name, 16, perm=_TEMPLATE if config.cluster_topic_enable else inherit_only)
     yield _topic(config.broker_name, 1, perm=_TEMPLATE if config.broker_topic_enable else inherit_only)
     yield _topic(system_topics.OFFSET_MOVED_EVENT, 1)
+    yield _topic(system_topics.reply_topic(config.broker_cluster_name), 1)
     if config.trace_topic_enable:
         yield _topic(config.msg_trace_topic_name, 1)
 

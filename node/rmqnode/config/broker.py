@@ -110,6 +110,8 @@ class BrokerConfig:
     """How long a send may wait from its arrival to its turn."""
     send_thread_pool_queue_capacity: int = prop("sendThreadPoolQueueCapacity", 10_000, kinds.count())
     """Refuse sends while so many wait for the disk (SYNC_FLUSH) or for a slave (SYNC_MASTER)."""
+    store_reply_message_enable: bool = prop("storeReplyMessageEnable", True, kinds.boolean())
+    """Keep the replies of request-reply messages (a key since 4.9)."""
     reject_transaction_message: bool = prop("rejectTransactionMessage", False, kinds.boolean())
     """Refuse half messages."""
     start_accept_send_request_timestamp_ms: int = prop(

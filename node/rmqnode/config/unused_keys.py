@@ -37,7 +37,7 @@ _BROKER_BOOLEANS = """
     recallMessageEnable recheckReputOffsetFromCq recordGetMessageResult recoverConcurrently
     rejectPullConsumerEnable retrieveMessageFromPopRetryTopicV1 rocksdbCQDoubleWriteEnable
     searchBcqByCacheEnable serverLoadBalancerEnable skipPreOnline skipWhenCKRePutReachMaxTimes
-    storeReplyMessageEnable syncFromLastFile syncMasterFlushOffsetWhenStartup tieredStoreCrcCheckEnable
+    syncFromLastFile syncMasterFlushOffsetWhenStartup tieredStoreCrcCheckEnable
     tieredStoreDeleteFileEnable tieredStoreGroupCommit timerEnableCheckMetrics timerEnableDisruptor
     timerEnableRetryUntilSuccess timerInterceptDelayLevel timerSkipUnknownError timerStopDequeue
     timerStopEnqueue timerWarmEnable timerWheelEnable transferMsgByHeap transientStorePoolEnable

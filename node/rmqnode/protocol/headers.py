@@ -212,6 +212,25 @@ class ResumeCheckHalfMessageRequestHeader(Header):
     msg_id: str | None = None
 
 
+class ReplyMessageRequestHeader(Header, kw_only=True):
+    """Header of PUSH_REPLY_MESSAGE_TO_CLIENT (326), broker to client; hosts are `ip:port`."""
+
+    producer_group: str
+    topic: str
+    default_topic: str
+    default_topic_queue_nums: I32
+    queue_id: I32
+    sys_flag: I32
+    born_timestamp: I64
+    flag: I32
+    properties: str | None = None
+    reconsume_times: I32 | None = None
+    unit_mode: bool = False
+    born_host: str
+    store_host: str
+    store_timestamp: I64
+
+
 class ConsumerSendMsgBackRequestHeader(Header):
     """Header of CONSUMER_SEND_MSG_BACK (36); `offset` is the physical offset of the message."""
 

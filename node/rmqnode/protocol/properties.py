@@ -81,6 +81,12 @@ class PropertyName:
     """Time of delivery in ms since the epoch (5.x)."""
     START_DELIVER_TIME: Final = "__STARTDELIVERTIME"
     """The same, as clients of ONS write it."""
+    REPLY_TO_CLIENT: Final = "REPLY_TO_CLIENT"
+    """Client id of who waits for the reply to this message (since 4.6)."""
+    PUSH_REPLY_TIME: Final = "PUSH_REPLY_TIME"
+    """When a broker handed a reply on, in ms since the epoch (since 4.6)."""
+    CLUSTER: Final = "CLUSTER"
+    """Cluster of the broker that stored the message (since 4.6; here, of messages that ask for a reply)."""
     INSTANCE_ID: Final = "INSTANCE_ID"
     """Namespace of the producer."""
 

@@ -13,9 +13,6 @@ from rmqnode.broker.routes import ROUTES as BROKER_ROUTES
 from rmqnode.nameserver.routes import ROUTES as NAMESERVER_ROUTES
 from rmqnode.protocol.codes import RequestCode
 
-WITHOUT_HANDLER = {"SEND_REPLY_MESSAGE", "SEND_REPLY_MESSAGE_V2"}
-"""What is not built yet."""
-
 
 def rows() -> list[dict[str, str]]:
     path = Path(__file__).with_name("request_codes.csv")
@@ -36,5 +33,4 @@ def test_every_code_that_matters_has_a_handler(receiver: str) -> None:
     }
     assert len(wanted) >= 20
     handled = {route.code.name for route in routes}
-    missing = wanted - handled
-    assert missing == (WITHOUT_HANDLER if receiver == "broker" else set())
+    assert wanted <= handled

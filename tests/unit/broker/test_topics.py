@@ -31,6 +31,7 @@ def test_the_built_in_topics_are_apaches(rig: Any) -> None:
         "TBW102": (8, 8, 7),
         "BenchmarkTest": (1024, 1024, 6),
         "DefaultCluster": (16, 16, 7),
+        "DefaultCluster_REPLY_TOPIC": (1, 1, 6),
         "broker-a": (1, 1, 7),
         "OFFSET_MOVED_EVENT": (1, 1, 6),
     }

@@ -18,7 +18,7 @@ from rmqnode.broker.handlers.send_checks import (
     is_prepared,
     refuse_delivery_time,
 )
-from rmqnode.broker.messages import Message
+from rmqnode.broker.messages import Message, with_property
 from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.broker.outcome import AfterFlush, AfterReplication
 from rmqnode.broker.state import Broker
@@ -41,6 +41,7 @@ VERSION_3_4_9: Final = 121
 """Clients since this version say how often a message may be consumed."""
 
 _TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
+_REPLY_NAME: Final = PropertyName.REPLY_TO_CLIENT.encode() + b"\x01"
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
 Outcome = Reply | AfterFlush | AfterReplication
@@ -52,9 +53,14 @@ def send_message(broker: Broker, request: SendRequest) -> Outcome:
     try:
         return _send(broker, request)
     except RequestError as error:
-        config = broker.config
-        header = SendMessageResponseHeader(msg_region=config.region_id, trace_on=config.trace_on)
-        return Reply(error.code, error.remark, header)
+        return refused(broker, error)
+
+
+def refused(broker: Broker, error: RequestError) -> Reply:
+    """Answer a send that is not taken; its producer reads region and trace switch all the same."""
+    config = broker.config
+    header = SendMessageResponseHeader(msg_region=config.region_id, trace_on=config.trace_on)
+    return Reply(error.code, error.remark, header)
 
 
 def _send(broker: Broker, request: SendRequest) -> Outcome:
@@ -73,20 +79,14 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
     if topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
         topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
         topic = topic_config.topic_name
-    properties = (header.properties or "").encode("utf-8", "replace")
+    message = message_of(request, topic, stored_queue_id)
+    properties = message.properties
+    message.sys_flag = _sys_flag(header, topic_config)
     if TIMER_NAMES in properties or DELIVERY_TIME_NAME in properties:
         refuse_delivery_time(broker, properties)
-    message = Message(
-        topic,
-        stored_queue_id,
-        header.flag,
-        _sys_flag(header, topic_config),
-        header.born_timestamp,
-        request.connection.peer_host_bytes,
-        request.body,
-        properties,
-        header.reconsume_times or 0,
-    )
+    if _REPLY_NAME in properties:
+        # The replier learns from it where its reply has to go.
+        message.properties = with_property(properties, PropertyName.CLUSTER, broker.config.broker_cluster_name)
     if _TRANSACTION_NAME in properties and is_prepared(broker, message):
         result = broker.transactions.prepare(message)
     else:
@@ -95,6 +95,22 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         raise put_error(broker, result.status)
     message_id = f"{broker.message_id_prefix}{result.physical_offset:016X}"
     return _stored(broker, result, message_id, queue_id, properties)
+
+
+def message_of(request: SendRequest, topic: str, queue_id: int) -> Message:
+    """Make the message that a producer's request carries, for a topic and queue."""
+    header = request.header
+    return Message(
+        topic,
+        queue_id,
+        header.flag,
+        header.sys_flag & ~_HOST_FLAGS,
+        header.born_timestamp,
+        request.connection.peer_host_bytes,
+        request.body,
+        (header.properties or "").encode("utf-8", "replace"),
+        header.reconsume_times or 0,
+    )
 
 
 def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Outcome:

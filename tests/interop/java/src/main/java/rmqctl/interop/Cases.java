@@ -15,6 +15,7 @@ final class Cases {
         ALL.put("configured_group", RetryCases::configuredGroup);
         ALL.put("orderly_takeover", OrderCases::orderlyTakeover);
         ALL.put("namespaces", NamespaceCases::namespaces);
+        ALL.put("request_reply", RequestReplyCases::requestReply);
         ALL.put("delay_levels", DelayCases::delayLevels);
         ALL.put("delayed_message", DelayCases::delayedMessage);
         ALL.put("delivery_time", DelayCases::deliveryTime);

@@ -1,11 +1,15 @@
 package rmqctl.interop;
 
 import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Calls whose parameters changed between the client versions that share these sources. */
@@ -31,6 +35,33 @@ final class Versions {
             DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class, Map.class)
                 .invoke(producer, key, topic, queues, new HashMap<String, String>());
         }
+    }
+
+    /** Ask and wait for the answer. */
+    static Message request(DefaultMQProducer producer, Message message, long timeoutMs)
+        throws ReflectiveOperationException {
+        return (Message) DefaultMQProducer.class.getMethod("request", Message.class, long.class)
+            .invoke(producer, message, timeoutMs);
+    }
+
+    /** Ask and be told the answer, or what went wrong. */
+    static void request(DefaultMQProducer producer, Message message, long timeoutMs, Consumer<String> outcome)
+        throws ReflectiveOperationException {
+        Class<?> type = Class.forName("org.apache.rocketmq.client.producer.RequestCallback");
+        Object callback = Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
+            (proxy, method, arguments) -> {
+                outcome.accept(method.getName().equals("onSuccess")
+                    ? Stage.text((Message) arguments[0]) : String.valueOf(arguments[0]));
+                return null;
+            });
+        DefaultMQProducer.class.getMethod("request", Message.class, type, long.class)
+            .invoke(producer, message, callback, timeoutMs);
+    }
+
+    static Message reply(Message request, String body) throws ReflectiveOperationException {
+        return (Message) Class.forName("org.apache.rocketmq.client.utils.MessageUtil")
+            .getMethod("createReplyMessage", Message.class, byte[].class)
+            .invoke(null, request, body.getBytes(StandardCharsets.UTF_8));
     }
 
     static void createGroup(DefaultMQAdminExt admin, String broker, String group, int retryQueues, int retryMax)
