@@ -3,7 +3,8 @@
 There is no thread pool that could be full. What can be behind is a connection that has sent more than its turns let the
 broker handle, and, with SYNC_FLUSH or SYNC_MASTER, the answers that wait for disk or slave. Clients of 4.x give up on a
 refused send (SYSTEM_BUSY), so the limits are Apache's.
-Source: `BrokerFastFailure`, `NettyRemotingAbstract#processRequestCommand` (RocketMQ 4.5.2).
+Source: `BrokerFastFailure`, `NettyRemotingAbstract#processRequestCommand` (RocketMQ 4.5.2). Differs: only time counts
+in which the broker worked; Apache's refuses sends too when its machine stood still.
 """
 
 from rmqnode.broker.state import Broker

@@ -11,7 +11,7 @@ answer of a long poll and a copy to each read.
 import logging
 import socket
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Final, Protocol
 
 import trio
@@ -105,7 +105,11 @@ class Connection:
         self.last_activity = trio.current_time()
         self.close_reason = ""
         self.queued_seconds = 0.0
-        """How long the frames that are being handled have waited since they were read; 0 in the turn of the read."""
+        """How long the frames that are being handled have waited since they were read; 0 in the turn of the read.
+
+        In CPU time of the event loop, that is while it worked for others: that the machine had no time for this
+        process, or the disk none for this machine, says nothing about the load.
+        """
         self.queued_count = 0
         """How many they were when this turn began."""
         self._in_batch = False
@@ -153,17 +157,17 @@ class Connection:
                 return self.close(f"the read failed: {error}")
             if not data:
                 return self.close("the peer closed it")
-            queued_since = turn_end - _TURN_SECONDS
             left = self._handle(decoder, data, turn_end)
+            queued_since = thread_time() if left else 0.0
             while not self.is_closed and (left or self._is_turn_over(turn_end)):
                 if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
                     await self._drained.wait()
-                    queued_since = perf_counter()  # it was the peer who kept them waiting
+                    queued_since = thread_time()  # it was the peer who kept them waiting
                 else:
                     await trio.lowlevel.checkpoint()
-                turn_start = perf_counter()
-                turn_end = turn_start + _TURN_SECONDS
-                self.queued_seconds, self.queued_count = turn_start - queued_since, len(left)
+                turn_end = perf_counter() + _TURN_SECONDS
+                if left:
+                    self.queued_seconds, self.queued_count = thread_time() - queued_since, len(left)
                 left = self._handle_frames(decoder, left, turn_end)
             self.queued_seconds = 0.0
 

@@ -316,10 +316,10 @@ async def test_stopping_the_server_closes_its_connections(peer: Any, node: Any) 
     assert [connection.is_closed for connection in node.closed] == [True]
 
 
-async def test_frames_know_how_long_they_have_waited_since_they_were_read(peer: Any) -> None:
+async def test_frames_know_how_long_the_loop_has_worked_for_others_since_they_were_read(peer: Any) -> None:
     await peer.send(*(Command(code=SLOW, opaque=number) for number in range(10)))
     waits = [int((await peer.receive()).ext_fields["offset"]) for _ in range(10)]
     assert waits == sorted(waits)
     assert waits[0] == 0
-    assert waits[-1] >= 15
+    assert waits[-1] >= 10
     assert int((await peer.ask(Command(code=SLOW))).ext_fields["offset"]) == 0
