@@ -193,7 +193,7 @@ async def test_a_producer_is_asked_after_the_timeout_and_its_answer_counts(rig: 
     }
     shown = decode_record(question.body)
     assert (shown.topic, shown.queue_id, shown.body, shown.born_host) == ("t", 2, b"paid", half.born_host)
-    assert shown.properties == half.properties | {"TRANSACTION_CHECK_TIMES": "1"}
+    assert shown.properties == half.properties | {"TRANSACTION_CHECK_TIMES": "1", "TRAN_PREPARED_QUEUE_OFFSET": "0"}
     assert (shown.queue_offset, shown.physical_offset) == (1, copy.physical_offset)
     end(rig, copy, COMMIT, from_transaction_check=True)
     assert delivered(rig) == [b"paid"]
@@ -240,7 +240,7 @@ async def test_a_message_nobody_decides_is_asked_about_so_often_and_then_given_u
     assert await check(rig) == []
     (kept,) = rig.messages(GIVEN_UP)
     assert (kept.body, kept.queue_id) == (b"paid", 0)
-    assert kept.properties == half.properties | {"TRANSACTION_CHECK_TIMES": "2"}
+    assert kept.properties == half.properties | {"TRANSACTION_CHECK_TIMES": "2", "TRAN_PREPARED_QUEUE_OFFSET": "0"}
     assert rig.broker.topics.get(GIVEN_UP).read_queue_nums == 1
     assert await check(rig, 10 * TIMEOUT_MS) == []
     assert len(rig.messages(GIVEN_UP)) == 1
@@ -299,6 +299,33 @@ async def test_a_decision_about_an_earlier_copy_counts_for_all_and_once(rig: Any
     assert delivered(rig) == [b"paid"]
     assert set(decisions(rig)) == {0, 1}
     assert await check(rig, 60_000) == []
+
+
+async def test_one_message_object_sent_by_many_threads_is_many_transactions(rig: Any) -> None:
+    rig.heartbeat(producers=("pg",))
+    for number in range(3):
+        prepare(rig, b"%d" % number, key="shared")
+    questions = await check(rig)
+    assert len(questions) == 3
+    for question, decision in zip(questions, (ROLLBACK, COMMIT, COMMIT), strict=True):
+        end(rig, asked_about(rig, question), decision)
+    assert delivered(rig) == [b"1", b"2"]
+
+
+async def test_a_message_forwarded_with_the_properties_of_its_old_transaction_is_a_new_one(rig: Any) -> None:
+    rig.heartbeat(producers=("pg",))
+    prepare(rig, b"old")
+    (question,) = await check(rig)
+    end(rig, asked_about(rig, question), COMMIT)
+    (old,) = rig.messages("t", 2)
+    forwarded = {
+        name: value for name, value in old.properties.items() if name not in ("UNIQ_KEY", "TRAN_MSG", "PGROUP")
+    }
+    half = prepare(rig, b"new", **forwarded)
+    assert "TRANSACTION_CHECK_TIMES" not in half.properties
+    assert "TRAN_PREPARED_QUEUE_OFFSET" not in half.properties
+    end(rig, half, COMMIT)
+    assert delivered(rig) == [b"old", b"new"]
 
 
 async def test_an_undecided_message_does_not_hide_the_decided_ones_behind_it(rig: Any) -> None:

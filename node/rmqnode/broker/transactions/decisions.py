@@ -57,7 +57,7 @@ class Transactions:
     def resume(self, message: StoredMessage) -> PutStatus:
         """Make a message that was given up a half message again, to be asked about from the start."""
         result = self._writer.put(half_messages.copy_for_new_checks(message), may_be_delayed=False)
-        if result.status is PutStatus.OK:
+        if result.status is PutStatus.OK and half_messages.is_copy(message):
             self._ledger.note_copy(message, result.queue_offset)
         return result.status
 

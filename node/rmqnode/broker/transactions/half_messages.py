@@ -4,7 +4,8 @@ Bytes only; nothing is stored here. Properties are never taken away: consumers o
 its transaction too.
 Source: `TransactionalMessageBridge`, `EndTransactionProcessor#endMessageTransaction`,
 `DefaultTransactionalMessageCheckListener#toMessageExtBrokerInner` (RocketMQ 4.5.2). Differs: copies keep the
-producer's flag and a compressed body as it is (4.5.2 stores it inflated and still marked as compressed).
+producer's flag and a compressed body as it is (4.5.2 stores it inflated and still marked as compressed); all of them
+name the first half message (TRAN_PREPARED_QUEUE_OFFSET), in 4.5.2 only those that were not asked about.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.messages import Message, host_bytes, with_destination
 from rmqnode.protocol.java_text import parse_int, parse_long
 from rmqnode.protocol.message import StoredMessage, SysFlag
-from rmqnode.protocol.properties import PropertyName, encode_properties
+from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
 
 QUEUE_ID: Final = 0
 """Half messages and decisions have one queue each."""
@@ -23,12 +24,22 @@ _DECIDED_PROPERTIES: Final = encode_properties({PropertyName.TAGS: "d", Property
 _TRANSACTION_BITS: Final = int(SysFlag.TRANSACTION_ROLLBACK)
 _COMMIT: Final = int(SysFlag.TRANSACTION_COMMIT)
 
-Identity = tuple[str, int]
-"""Unique key and born timestamp: what all copies of one half message share and no other message has."""
+Identity = tuple[int, str | None, int]
+"""What all copies of one half message share: queue offset of the first, unique key, born timestamp.
+
+The offset alone would do, but a producer may forward a message with its old properties; the other two alone would not,
+as producers may send one message object from many threads.
+"""
+
+_OF_COPIES: Final = (PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET, PropertyName.TRANSACTION_CHECK_TIMES)
 
 
 def prepared(message: Message) -> Message:
     """Turn what a producer sent into the half message that waits for its decision."""
+    if any(name.encode() in message.properties for name in _OF_COPIES):
+        properties = decode_properties(message.properties.decode("utf-8", "replace"))
+        own = {name: value for name, value in properties.items() if name not in _OF_COPIES}
+        message.properties = encode_properties(own).encode()
     message.properties = with_destination(message.properties, message.topic, message.queue_id)
     message.topic = system_topics.TRANS_HALF_TOPIC
     message.queue_id = QUEUE_ID
@@ -39,7 +50,8 @@ def prepared(message: Message) -> Message:
 def copy_for_check(half: StoredMessage) -> Message:
     """Copy a half message to the end of its queue, with one more check-back counted."""
     times = str((check_times(half) or 0) + 1)
-    return _copy(half, half.topic, {**half.properties, PropertyName.TRANSACTION_CHECK_TIMES: times})
+    properties = {PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET: str(half.queue_offset), **half.properties}
+    return _copy(half, half.topic, properties | {PropertyName.TRANSACTION_CHECK_TIMES: times})
 
 
 def copy_for_later(half: StoredMessage) -> Message:
@@ -92,10 +104,11 @@ def offsets_of_decisions(body: bytes) -> list[int]:
     return [offset for offset in offsets if offset is not None and offset >= 0]
 
 
-def identity_of(half: StoredMessage) -> Identity | None:
-    """What all copies of a half message share; None for a producer that gives no unique keys."""
-    unique_key = half.properties.get(PropertyName.UNIQUE_KEY)
-    return (unique_key, half.born_timestamp) if unique_key else None
+def identity_of(half: StoredMessage) -> Identity:
+    """What all copies of a half message share."""
+    first = parse_long(half.properties.get(PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET, ""))
+    offset = half.queue_offset if first is None else first
+    return offset, half.properties.get(PropertyName.UNIQUE_KEY), half.born_timestamp
 
 
 def check_times(half: StoredMessage) -> int | None:
@@ -105,9 +118,8 @@ def check_times(half: StoredMessage) -> int | None:
 
 
 def is_copy(half: StoredMessage) -> bool:
-    """Whether an earlier half message was the first of this transaction."""
-    copied = (PropertyName.TRANSACTION_CHECK_TIMES, PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET)
-    return any(name in half.properties for name in copied)
+    """Whether this says that an earlier half message was the first of its transaction; Apache's copies may not."""
+    return PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET in half.properties
 
 
 def _copy(half: StoredMessage, topic: str, properties: dict[str, str]) -> Message:

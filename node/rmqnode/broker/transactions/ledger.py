@@ -58,11 +58,9 @@ class TransactionLedger:
         found: dict[Identity, list[int]] = {}
         copied: set[Identity] = set()
         for half in self._undecided():
-            identity = identity_of(half)
-            if identity is not None:
-                found.setdefault(identity, []).append(half.queue_offset)
-                if is_copy(half):
-                    copied.add(identity)
+            found.setdefault(identity_of(half), []).append(half.queue_offset)
+            if is_copy(half):
+                copied.add(identity_of(half))
         self._copies = {identity: found[identity] for identity in copied}
 
     @property
@@ -91,20 +89,17 @@ class TransactionLedger:
 
     def note_copy(self, half: StoredMessage, queue_offset: int) -> None:
         """Remember where a transaction that is still open was copied to."""
-        identity = identity_of(half)
-        if identity is not None:
-            self._copies.setdefault(identity, []).append(queue_offset)
+        self._copies.setdefault(identity_of(half), []).append(queue_offset)
 
     def is_superseded(self, half: StoredMessage) -> bool:
         """Whether a later copy of this half message stands for it."""
-        identity = identity_of(half)
-        return identity is not None and any(each > half.queue_offset for each in self._copies.get(identity, ()))
+        return any(each > half.queue_offset for each in self._copies.get(identity_of(half), ()))
 
     def settle(self, half: StoredMessage) -> list[int]:
         """Remember that a transaction is decided; return the queue offsets of its copies that need a note."""
         identity = identity_of(half)
-        copies = self._copies.pop(identity, []) if identity is not None else []
-        if copies and identity is not None:
+        copies = self._copies.pop(identity, [])
+        if copies:
             self._settled[identity] = None
             if len(self._settled) > _SETTLED_MAX:
                 del self._settled[next(iter(self._settled))]
@@ -112,9 +107,7 @@ class TransactionLedger:
 
     def forget(self, half: StoredMessage) -> None:
         """Drop what is known of a transaction that was given up."""
-        identity = identity_of(half)
-        if identity is not None:
-            self._copies.pop(identity, None)
+        self._copies.pop(identity_of(half), None)
 
     def skip_notes(self, count_max: int) -> bool:
         """Move on over at most so many notes about half messages that are done with; True when there may be more."""
