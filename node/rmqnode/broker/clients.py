@@ -56,6 +56,15 @@ class ConsumerGroup:
                 self.selections[subscription.topic] = tag_selection(subscription.sub_string, subscription.code_set)
         return is_changed
 
+    def would_change(self, data: ConsumerData) -> bool:
+        """Whether a heartbeat brings another filter for a topic that the group subscribes already."""
+        return any(
+            (known := self.subscriptions.get(new.topic)) is not None
+            and new.sub_version > known.sub_version
+            and (new.sub_string, new.expression_type) != (known.sub_string, known.expression_type)
+            for new in data.subscription_data_set
+        )
+
 
 class ClientTable:
     """All groups of a broker.

@@ -3,7 +3,8 @@
 A held pull occupies no task. It is answered by running it again without the permission to be held, after the
 batch of requests that stored the message, so that one answer carries all messages of the batch.
 Source: `PullRequestHoldService` (RocketMQ 4.5.2). Differs: a timeout is answered when it is due, where Java
-looks every 5 s.
+looks every 5 s and also answers then what waits by a filter that its group has replaced; here such pulls are
+answered as soon as the new filter comes.
 """
 
 from collections import defaultdict
@@ -69,6 +70,11 @@ class HeldPulls:
                     and (held.hold.accepts is None or held.hold.accepts(properties))
                 ),
             )
+
+    def wake_group(self, group: str) -> None:
+        """Answer the pulls of a group now: what it wants has changed, and they wait for what it wanted before."""
+        for key, waiting in list(self._by_queue.items()):
+            self._release(key, waiting, lambda held: bool(held.request.header.consumer_group == group))
 
     def answer_all(self) -> None:
         """Answer every held pull now; the broker stops."""

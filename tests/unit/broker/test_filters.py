@@ -11,7 +11,14 @@ import trio.testing
 
 from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.outcome import Hold
-from rmqnode.protocol.bodies import CheckClientRequestBody, ConsumerData, HeartbeatData, SubscriptionData
+from rmqnode.protocol import fastjson
+from rmqnode.protocol.bodies import (
+    CheckClientRequestBody,
+    ConsumerData,
+    ConsumerFilterWrapper,
+    HeartbeatData,
+    SubscriptionData,
+)
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import UnregisterClientRequestHeader
 from rmqnode.protocol.message.batch import BatchPart, encode_batch
@@ -20,6 +27,7 @@ from rmqnode.store.config_file import ConfigFile
 Read = Callable[[Any], Any]
 INLINE = {"sys_flag": 4, "expression_type": "SQL92"}
 FROM_HEARTBEAT = {"sys_flag": 0, "sub_version": 1}
+GOLDEN_FILE = Path(__file__).parents[2] / "golden" / "sql_filter" / "consumerFilter.json"
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -229,6 +237,22 @@ class TestHeldPulls:
         assert bodies(reply, read) == [b"2"]
         nursery.cancel_scope.cancel()
 
+    async def test_a_new_expression_ends_the_wait_for_what_the_old_one_wanted(
+        self, sql: Any, nursery: trio.Nursery, read: Read
+    ) -> None:
+        nursery.start_soon(sql.broker.held_pulls.answer_due_pulls)
+        subscribe(sql, "n = 1", version=1)
+        sql.pull(sys_flag=2, sub_version=1)
+        subscribe(sql, "n = 1", version=2)
+        sql.send(body=b"two", properties={"n": "2"})
+        await trio.testing.wait_all_tasks_blocked()
+        assert sql.connection.replies == []
+        subscribe(sql, "n = 2", version=3)
+        await trio.testing.wait_all_tasks_blocked()
+        ((_, reply),) = sql.connection.replies
+        assert bodies(reply, read) == [b"two"]
+        nursery.cancel_scope.cancel()
+
 
 class TestFile:
     """`config/consumerFilter.json`."""
@@ -258,6 +282,20 @@ class TestFile:
                 }
             }
         }
+
+    def test_a_file_of_apaches_is_read_and_written_alike(self, sql: Any, tmp_path: Path) -> None:
+        """Written by a broker of 4.5.2 while Java clients ran the cases of tests/interop."""
+        text = GOLDEN_FILE.read_text()
+        wrapper = ConsumerFilterWrapper.decode(text)
+        assert json.loads(fastjson.dumps(wrapper, pretty=True)) == json.loads(text)
+        (tmp_path / "f.json").write_text(text)
+        filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock)
+        for topic, by_group in wrapper.filter_data_by_topic.items():
+            for group, data in by_group.group_filter_data.items():
+                found = filters.find(topic, group)
+                assert found is not None
+                assert (found.expression, found.client_version) == (data.expression, data.client_version)
+                assert filters._data(found) == data
 
     def test_what_did_not_change_is_not_written(self, sql: Any) -> None:
         assert sql.broker.filters.take_changes() is None

@@ -43,6 +43,9 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
         group = broker.groups.find(consumer.group_name)
         if group is not None:
             broker.topics.create_if_absent(retry_topic(consumer.group_name), group.retry_queue_nums)
+        known = broker.clients.consumer_group(consumer.group_name)
+        if known is not None and known.would_change(consumer):
+            broker.held_pulls.wake_group(consumer.group_name)
         broker.clients.register_consumer(consumer, request.connection, member)
         if broker.config.enable_property_filter:
             broker.filters.register(consumer.group_name, consumer.subscription_data_set)
