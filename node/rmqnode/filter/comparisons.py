@@ -46,7 +46,7 @@ _NUMBERS: Final = (Kind.INT, Kind.LONG, Kind.DOUBLE)
 def equal(left: Expression, right: Expression) -> Expression:
     """`left = right`."""
     for side in (left, right):
-        if isinstance(side, Constant) and side.value is None:
+        if isinstance(side, Constant) and side.known is None:
             raise Unsuitable("NULL cannot be compared: use IS NULL")
     is_boolean = isinstance(left, Constant) and left.kind is Kind.BOOLEAN
     if is_boolean and isinstance(right, Constant) and right.kind is not Kind.BOOLEAN:
@@ -78,6 +78,8 @@ def ordered(left: Expression, sign: str, right: Expression) -> Expression:
             raise Unsuitable(f"{side if isinstance(side, Constant) else 'a condition'} cannot be ordered, only numbers")
     test = ORDER_TESTS[sign]
     convert_left, convert_right = _converters_for_order(left.kind, right.kind)
+    if isinstance(left, Property) and right.known is not None:
+        return _with_constant(left, lambda text, value: test(convert_left(text), value), right)
     evaluate_left, evaluate_right = left.evaluate, right.evaluate
 
     def evaluate_order(properties: Properties) -> Value:
@@ -96,9 +98,9 @@ def between(operand: Expression, low: Expression, high: Expression) -> Expressio
     """`operand BETWEEN low AND high`: both ends belong to it; constant ends must be in order."""
     at_least, at_most = ordered(operand, ">=", low), ordered(operand, "<=", high)
     if isinstance(low, Constant) and isinstance(high, Constant):
-        assert isinstance(low.value, int | float)
-        assert isinstance(high.value, int | float)
-        if high.value < low.value:
+        assert isinstance(low.known, int | float)
+        assert isinstance(high.known, int | float)
+        if high.known < low.known:
             raise Unsuitable(f"BETWEEN has its ends the wrong way round: {low} is more than {high}")
     return conjunction((at_least, at_most))
 
@@ -124,6 +126,8 @@ def is_in(operand: Expression, texts: Sequence[str], *, is_negated: bool) -> Exp
 
 def _equality(left: Expression, right: Expression) -> Expression:
     test = _equality_test(left.kind, right.kind)
+    if isinstance(left, Property) and right.known is not None:
+        return _with_constant(left, test, right)
     evaluate_left, evaluate_right = left.evaluate, right.evaluate
 
     def evaluate_equality(properties: Properties) -> Value:
@@ -134,6 +138,17 @@ def _equality(left: Expression, right: Expression) -> Expression:
         return False if right_value is None else test(left_value, right_value)
 
     return node(Kind.BOOLEAN, evaluate_equality, left, right)
+
+
+def _with_constant(left: Property, test: Test, right: Expression) -> Expression:
+    """What most filters are made of, without the calls that other operands need."""
+    name, constant = left.name, right.known
+
+    def evaluate(properties: Properties) -> Value:
+        text = properties.get(name)
+        return None if text is None else test(text, constant)
+
+    return node(Kind.BOOLEAN, evaluate, left, right)
 
 
 def _equality_test(left: Kind, right: Kind) -> Test:

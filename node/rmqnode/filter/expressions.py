@@ -51,6 +51,8 @@ class Expression(msgspec.Struct, frozen=True):
     kind: Kind
     evaluate: Evaluate
     depth: int = 1
+    known: Value = None
+    """The value, where it is the same for every message."""
 
 
 class Property(Expression, frozen=True, kw_only=True):
@@ -59,15 +61,13 @@ class Property(Expression, frozen=True, kw_only=True):
     name: str
 
 
-class Constant(Expression, frozen=True, kw_only=True):
-    """A value that stands in the expression."""
-
-    value: Value
+class Constant(Expression, frozen=True):
+    """A value that stands in the expression: NULL where `known` is None."""
 
     def __str__(self) -> str:
-        if isinstance(self.value, str):
-            return "'" + self.value.replace("'", "''") + "'"
-        return "NULL" if self.value is None else str(self.value).upper()
+        if isinstance(self.known, str):
+            return "'" + self.known.replace("'", "''") + "'"
+        return "NULL" if self.known is None else str(self.known).upper()
 
 
 def property_of_message(name: str) -> Property:
@@ -103,21 +103,16 @@ def float_constant(text: str) -> Constant:
 
 
 def _constant(kind: Kind, value: Value) -> Constant:
-    return Constant(kind, lambda _: value, value=value)
+    return Constant(kind, lambda _: value, known=value)
 
 
 def negative(operand: Expression) -> Expression:
     """The operand with its sign turned; what is no number has no sign, so that it becomes NULL, also a property."""
     if operand.kind in (Kind.TEXT, Kind.BOOLEAN):
-        return node(Kind.TEXT, _nothing, operand)
-    evaluate = operand.evaluate
-
-    def evaluate_negative(properties: Properties) -> Value:
-        value = evaluate(properties)
-        assert isinstance(value, int | float), "only constants are numbers"
-        return -value
-
-    return node(operand.kind, evaluate_negative, operand)
+        return node(Kind.TEXT, lambda _: None, operand)
+    assert isinstance(operand.known, int | float), "only constants are numbers"
+    value = -operand.known
+    return node(operand.kind, lambda _: value, operand, known=value)
 
 
 def condition(expression: Expression) -> Expression:
@@ -178,13 +173,9 @@ def conjunction(parts: Sequence[Expression]) -> Expression:
     return node(Kind.BOOLEAN, evaluate_conjunction, *conditions)
 
 
-def node(kind: Kind, evaluate: Evaluate, *parts: Expression) -> Expression:
+def node(kind: Kind, evaluate: Evaluate, *parts: Expression, known: Value = None) -> Expression:
     """An expression made of others."""
     depth = 1 + max(part.depth for part in parts)
     if depth > NESTING_MAX:
         raise Unsuitable(f"nested more than {NESTING_MAX} levels deep")
-    return Expression(kind, evaluate, depth)
-
-
-def _nothing(_: Properties) -> Value:
-    return None
+    return Expression(kind, evaluate, depth, known)

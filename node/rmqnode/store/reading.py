@@ -131,6 +131,7 @@ def _scan_with_filter(
     status = GetStatus.NO_MATCHED_MESSAGE
     memory_begin = log.wrote_offset - options.in_memory_bytes_max
     count_limit = min(count_max, options.max_transfer_count_in_memory)
+    view, base_offset, readable_end = _NO_WINDOW
     for physical_offset, size, tags_code in _iter_units(units):
         count, total = len(buffers), size_bytes + size
         if count and (count >= count_limit or total > options.max_transfer_bytes_in_memory):
@@ -140,12 +141,17 @@ def _scan_with_filter(
         looked_at += 1
         if tags_codes is not None and tags_code not in tags_codes:
             continue
-        record = None if physical_offset < skip_below else log.slice(physical_offset, size)
-        if record is None:
-            if size != BLANK_UNIT_SIZE_FIELD:
-                skip_below = log.next_file_offset(physical_offset)
-                status = GetStatus.MESSAGE_WAS_REMOVING
-        elif accepts(record_properties(record)):
+        record_end = physical_offset + size
+        if record_end > readable_end or physical_offset < base_offset:
+            window = None if physical_offset < skip_below else log.window(physical_offset)
+            if window is None or record_end > window[2]:
+                if size != BLANK_UNIT_SIZE_FIELD:
+                    skip_below = log.next_file_offset(physical_offset)
+                    status = GetStatus.MESSAGE_WAS_REMOVING
+                continue
+            view, base_offset, readable_end = window
+        record = view[physical_offset - base_offset : record_end - base_offset]
+        if accepts(record_properties(record)):
             buffers.append(record)
             size_bytes = total
     return GetResult(

@@ -38,6 +38,9 @@ PHYSICAL_OFFSET_POSITION: Final = 28
 STORE_TIMESTAMP: Final = Struct(">q")
 STORE_TIMESTAMP_POSITION: Final = 56
 
+BODY_SIZE: Final = Struct(">i")
+BODY_SIZE_POSITION: Final = 84
+
 KEYS_HEAD: Final = Struct(">iI28xi16xq20xi")
 """What the index looks at: total size, magic, sys flag, store timestamp, body length."""
 assert KEYS_HEAD.size == RECORD_HEAD_SIZE
@@ -133,9 +136,12 @@ def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[b
 
 
 def record_properties(record: memoryview) -> bytes:
-    """Properties of a record in the log; empty when its lengths do not fit together."""
-    tail = _tail(record, 0, len(record), int.from_bytes(record[RECORD_HEAD_SIZE - 4 : RECORD_HEAD_SIZE], "big"))
-    return b"" if tail is None else tail[1]
+    """Properties of a whole record in the log; empty when its lengths do not fit together."""
+    (body_size,) = BODY_SIZE.unpack_from(record, BODY_SIZE_POSITION)
+    topic_at = RECORD_HEAD_SIZE + body_size
+    if not RECORD_HEAD_SIZE <= topic_at < len(record):
+        return b""
+    return bytes(record[topic_at + 1 + record[topic_at] + 2 :])
 
 
 def _looks_torn(view: memoryview, end: int, topic: bytes, properties: bytes) -> bool:
