@@ -35,6 +35,9 @@ CASES = [
     "push_orderly",
     "orderly_suspend",
     "offsets_survive_a_restart",
+    "sql_resubscribe",
+    "sql_retry",
+    "sql_push",
     "push_concurrently",
     "broadcasting",
     "tag_filter",
@@ -56,6 +59,8 @@ CASES = [
     "pull_statuses",
     "long_poll",
     "queue_offsets",
+    "sql_pull",
+    "sql_bad_expression",
 ]
 
 

@@ -27,6 +27,11 @@ final class Cases {
         ALL.put("push_concurrently", PushCases::pushConcurrently);
         ALL.put("broadcasting", PushCases::broadcasting);
         ALL.put("tag_filter", PushCases::tagFilter);
+        ALL.put("sql_push", FilterCases::sqlPush);
+        ALL.put("sql_resubscribe", FilterCases::sqlResubscribe);
+        ALL.put("sql_retry", FilterCases::sqlRetry);
+        ALL.put("sql_pull", FilterCases::sqlPull);
+        ALL.put("sql_bad_expression", FilterCases::sqlBadExpression);
         ALL.put("properties", PushCases::properties);
         ALL.put("compressed_body", PushCases::compressedBody);
         ALL.put("create_topic_by_producer", TopicCases::createTopicByProducer);
