@@ -28,8 +28,8 @@ def main() -> None:
             parser.error(f"no section {name!r}: choose of {', '.join(SECTIONS)}")
 
     missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if missing and {"send", "consume", "replicate"} & set(chosen):
-        parser.error(f"send, consume and replicate need {' and '.join(missing)}, not found on the PATH")
+    if missing and {"send", "consume", "filter", "replicate"} & set(chosen):
+        parser.error(f"send, consume, filter and replicate need {' and '.join(missing)}, not found on the PATH")
     try:
         columns = measure(chosen, options.engine or ENGINES)
     except RuntimeError as error:

@@ -53,6 +53,11 @@ class BrokerProbe:
         header = dict(zip("abcdefghij", ("bench", topic, "TBW102", "4", "0", "0", "0", "0", "", "0"), strict=True))
         self._request(RequestCode.SEND_MESSAGE_V2, header, body)
 
+    def send_batch(self, topic: str, queue_id: int, batch: bytes) -> None:
+        """Send an encoded batch to a queue of a topic and wait for the answer."""
+        fields = ("bench", topic, "TBW102", "4", str(queue_id), "0", "0", "0", "", "0", "false", "0", "true")
+        self._request(RequestCode.SEND_BATCH_MESSAGE, dict(zip("abcdefghijklm", fields, strict=True)), batch)
+
     def stored(self, topic: str, queues: int) -> int:
         """How many messages of the topic can be consumed."""
         return sum(

@@ -35,9 +35,9 @@ def producer(nameserver: str, topic: str, threads: int, home: str) -> Iterator[I
 
 
 @contextmanager
-def consumer(nameserver: str, topic: str, group: str, home: str) -> Iterator[IO[str]]:
+def consumer(nameserver: str, topic: str, group: str, home: str, *options: str) -> Iterator[IO[str]]:
     """Consume until the block ends, in a group of exactly that name."""
-    with _program("Consumer", nameserver, home, "-t", topic, "-g", group, "-p", "false") as output:
+    with _program("Consumer", nameserver, home, "-t", topic, "-g", group, "-p", "false", *options) as output:
         yield output
 
 

@@ -10,7 +10,9 @@ from typing import IO
 
 from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
+from scripts.benchmark.consumption import consume_backlog
 from scripts.benchmark.engines import Engine, RunningCluster
+from scripts.benchmark.filter_cost import filter_cost
 from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
 from scripts.benchmark.replication import RATE, lag_ms
 from scripts.benchmark.store import measure_store
@@ -25,9 +27,6 @@ TOPIC = "scripts-bench"
 LAG_TOPIC = "scripts-bench-lag"
 FIRST_TOPIC = "scripts-bench-first"
 SLAVE_TIMEOUT_SECONDS = 60
-CONSUMED_SHARE = 0.9
-"""Consumption is measured up to this share of the backlog: its last messages come one by one."""
-CONSUME_TIMEOUT_SECONDS = 120
 FAILED_SHARE_MAX = 0.01
 """More failures than this share of the sends are no measurement; fewer are counted and told."""
 
@@ -72,7 +71,18 @@ def consume(engine: Engine) -> Rows:
     with _home() as home, engine.cluster("single", Path(home)) as cluster:
         _create_topic(cluster)
         _send(cluster, 32, home)
-        return _consume(cluster, home)
+        consumption = consume_backlog(cluster, TOPIC, QUEUES, "scripts-bench-consumers", home)
+    return {
+        "backlog (messages)": float(consumption.backlog),
+        "consumption (messages/s)": consumption.messages_per_second,
+        "broker CPU per message consumed (µs)": consumption.broker_cpu_seconds_per_message * 1e6,
+    }
+
+
+def filters(engine: Engine) -> Rows:
+    """The official consumer by tag and by a SQL92 expression that wants the same messages."""
+    with _home() as home, engine.cluster("single", Path(home)) as cluster:
+        return filter_cost(cluster, home)
 
 
 def store(engine: Engine) -> Rows:
@@ -104,7 +114,15 @@ def replicate(engine: Engine) -> Rows:
     return rows
 
 
-SECTIONS = {"up": up, "idle": idle, "send": send, "consume": consume, "replicate": replicate, "store": store}
+SECTIONS = {
+    "up": up,
+    "idle": idle,
+    "send": send,
+    "consume": consume,
+    "filter": filters,
+    "replicate": replicate,
+    "store": store,
+}
 
 
 def _wait_for_slave(cluster: RunningCluster) -> None:
@@ -169,34 +187,3 @@ def _next_figures(output: IO[str]) -> int:
         if found := re.search(r"Send TPS: \d+ .*Send Failed: (\d+) Response Failed: (\d+)", line):
             return int(found[1]) + int(found[2])
     raise RuntimeError("the official producer ended early")
-
-
-def _consume(cluster: RunningCluster, home: str) -> Rows:
-    """Measure from the first commit that is seen until most of the backlog is consumed."""
-    address, pid = _master(cluster)
-    group = "scripts-bench-consumers"
-    with BrokerProbe(address) as broker:
-        backlog = broker.stored(TOPIC, QUEUES)
-        with official.consumer(cluster.nameserver, TOPIC, group, home):
-            deadline = time.monotonic() + CONSUME_TIMEOUT_SECONDS
-            first = 0
-            while not first:
-                first = broker.consumed(group, TOPIC, QUEUES)
-                started, cpu_before = time.monotonic(), cpu_seconds([pid])
-                _check(deadline, first, backlog)
-            last = first
-            while last < CONSUMED_SHARE * backlog:
-                time.sleep(0.02)
-                last = broker.consumed(group, TOPIC, QUEUES)
-                _check(deadline, last, backlog)
-            seconds, cpu = time.monotonic() - started, cpu_seconds([pid]) - cpu_before
-    return {
-        "backlog (messages)": float(backlog),
-        "consumption (messages/s)": (last - first) / seconds,
-        "broker CPU per message consumed (µs)": cpu / (last - first) * 1e6,
-    }
-
-
-def _check(deadline: float, consumed: int, backlog: int) -> None:
-    if time.monotonic() > deadline:
-        raise RuntimeError(f"{consumed} of {backlog} messages consumed after {CONSUME_TIMEOUT_SECONDS} s")
