@@ -88,7 +88,7 @@ def reset_offset(
 
     async def work(connection: ClusterConnection) -> None:
         reset = OffsetReset(connection, RouteTable(connection), group, topic)
-        await (reset.tell_members(target) if member_count else reset.write(plan))
+        await (reset.tell_members(target, plan) if member_count else reset.write(plan))
 
     run_session(cluster_target, work)
     done = f"group {group} goes on at these offsets"

@@ -89,15 +89,25 @@ class OffsetReset:
     async def plan(self, target: ResetTarget, wants: Callable[[MessageQueue], bool]) -> list[QueueReset]:
         """Return what the reset would change, by broker name and queue id; changes nothing.
 
+        A step leaves queues out in which the group has no offset.
+
         Raises:
             TopicNotFound: No nameserver routes the topic.
-            InvalidArgument: A step was asked for from an offset that the group does not have, or no queue is meant.
+            InvalidArgument: No queue is meant, or the group has no offset to step from.
         """
         route = await self._routes.refresh(self._topic)
         queues = [queue for queue in route.subscribe_queues() if wants(queue)]
         if not queues:
             raise InvalidArgument(f"topic {self._topic} has no such queue", cure=f"rmqctl topic describe {self._topic}")
-        return await in_parallel([partial(self._plan_queue, route, queue, target) for queue in queues])
+        planned = await in_parallel([partial(self._plan_queue, route, queue, target) for queue in queues])
+        plan = [reset for reset in planned if reset is not None]
+        if not plan:
+            raise InvalidArgument(
+                f"group {self._group} has no offset of topic {self._topic} yet",
+                "there is nothing to count from",
+                "--to earliest, --to latest, or --to a time",
+            )
+        return plan
 
     async def write(self, plan: Sequence[QueueReset]) -> None:
         """Write the new offsets to the masters: for a group without members."""
@@ -117,16 +127,18 @@ class OffsetReset:
                 topic=self._topic,
             )
 
-    async def tell_members(self, target: ResetTarget) -> None:
+    async def tell_members(self, target: ResetTarget, plan: Sequence[QueueReset]) -> None:
         """Have every broker of the topic tell its members to go on elsewhere; they do so some ten seconds later.
 
         Raises:
             InvalidArgument: Brokers can't be told a step.
-            RequestRefused: The group has no offset on one of them, or a client is too old.
+            RequestRefused: A client is too old.
         """
         header = _ResetOffsetRequestHeader(
             topic=self._topic, group=self._group, timestamp=_timestamp_of(target), is_force=True
         )
+        # A broker refuses for a group that lacks the offset of a single queue.
+        await self.write([reset for reset in plan if reset.old_offset is None])
         route = await self._routes.get(self._topic)
         for part in route.brokers:
             await self._connection.ask_broker(
@@ -137,17 +149,13 @@ class OffsetReset:
                 topic=self._topic,
             )
 
-    async def _plan_queue(self, route: TopicRoute, queue: MessageQueue, target: ResetTarget) -> QueueReset:
+    async def _plan_queue(self, route: TopicRoute, queue: MessageQueue, target: ResetTarget) -> QueueReset | None:
         offsets = QueueOffsets(self._connection, route)
         min_offset, max_offset = await offsets.first(queue), await offsets.next(queue)
         old_offset = await self._old_offset(route, queue)
         if isinstance(target, Step):
             if old_offset is None:
-                raise InvalidArgument(
-                    f"group {self._group} has no offset in queue {queue.queue_id} of {queue.broker_name}",
-                    "there is nothing to count from",
-                    "--to earliest, --to latest, or --to a time",
-                )
+                return None
             wished_offset = old_offset + target.count
         else:
             wished_offset = await offsets.starting_at(queue, target)

@@ -55,6 +55,7 @@ final class TraceCases {
         received.waitFor(1);
         Stage.waitUntil("traces of " + KINDS, 30, () -> KINDS.stream().allMatch(kind -> traces.stream()
             .anyMatch(trace -> trace.contains(kind) && trace.contains(sent.getMsgId()))));
-        return Map.of("kinds", KINDS, "received", received.bodies());
+        return Map.of("kinds", KINDS, "received", received.bodies(), "messageId", sent.getMsgId(),
+            "group", stage.name("group"));
     }
 }
