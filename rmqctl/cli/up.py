@@ -82,8 +82,8 @@ def up(
     )
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
-        refuse_if_installed(chosen, "start")
         with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
+            refuse_if_installed(chosen, "start")
             _wait_until_stopped(chosen, timeout or _TIMEOUT_SECONDS)
             plan = plan_cluster(options)
             if chosen.is_supervised():

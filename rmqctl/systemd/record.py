@@ -54,7 +54,7 @@ def load_installation(home: ClusterHome) -> Installation | None:
     """
     try:
         return msgspec.json.decode((home.folder / _FILE_NAME).read_bytes(), type=Installation)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except msgspec.DecodeError as error:
         raise RmqctlError(
