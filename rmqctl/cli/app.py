@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     "up": CommandEntry("rmqctl.cli.up:up", "Bring a cluster up, or say that it is up."),
     "down": CommandEntry("rmqctl.cli.down:down", "Take a cluster down, in order."),
     "status": CommandEntry("rmqctl.cli.status:status", "Show the nodes of a cluster."),
+    "scale": CommandEntry("rmqctl.cli.scale:scale", "Add or remove nodes of a running cluster."),
     "wait": CommandEntry("rmqctl.cli.wait:wait", "Wait until a cluster serves."),
     "start": CommandEntry("rmqctl.cli.node:start", "Start single nodes."),
     "stop": CommandEntry("rmqctl.cli.node:stop", "Stop single nodes; they stay stopped."),

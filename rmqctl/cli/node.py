@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.asker import asked_by
-from rmqctl.cli.drain_line import DrainLine
 from rmqctl.cli.node_choice import BrokerOption, NodesArgument, RoleOption, choose_nodes
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
+from rmqctl.cli.node_work import follow_work
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NoDrainOption
 from rmqctl.cli.output import narrate, print_json
-from rmqctl.cli.progress import describe_change
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.model import Node
 from rmqctl.profile.stored import load_cluster
 from rmqctl.supervisor.control_client import ask_status, order_nodes
-from rmqctl.supervisor.messages import Done, DrainProgress, NodeChanged, NodeOrder, NodeVerb, Notice
+from rmqctl.supervisor.messages import NodeOrder, NodeVerb
 from rmqctl.supervisor.orphans import find_orphans
 from rmqctl.target import choose_local_home
 
@@ -24,9 +23,6 @@ _READY_SECONDS = 30.0
 _JAVA_READY_SECONDS = 120.0
 _DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}
 
-NoDrainOption = Annotated[
-    bool, typer.Option("--no-drain", help="Do not let clients learn first that a master takes no more messages.")
-]
 DrainSecondsOption = Annotated[
     float | None,
     typer.Option("--drain-seconds", metavar="SECONDS", min=0, help="How long clients get; default: as the profile."),
@@ -147,26 +143,7 @@ def _order(
 
 def _carry_out(home: ClusterHome, nodes: list[Node], order: NodeOrder, json_output: bool) -> int:
     begun = time.monotonic()
-    done = Done(problem="the supervisor ended before it was done")
-    with DrainLine() as line:
-        for message in order_nodes(home, order, asked_by()):
-            match message:
-                case DrainProgress():
-                    line.show(message)
-                case NodeChanged():
-                    line.clear()
-                    narrate(describe_change(message))
-                case Notice(text):
-                    line.clear()
-                    narrate(text)
-                case Done():
-                    done = message
-    if done.problem is not None:
-        raise RmqctlError(
-            done.problem,
-            cure=f"rmqctl logs {done.node}" if done.node else "rmqctl status",
-            exit_code=ExitCode.TIMEOUT if done.is_late else ExitCode.REFUSED,
-        )
+    follow_work(order_nodes(home, order, asked_by()))
     if json_output:
         reports = [each for each in ask_status(home).nodes if each.name in order.nodes]
         seconds = round(time.monotonic() - begun, 3)

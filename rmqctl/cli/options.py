@@ -46,6 +46,12 @@ RemapOption = Annotated[
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before destroying something.")]
 
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+NoDrainOption = Annotated[
+    bool, typer.Option("--no-drain", help="Do not let clients learn first that a master takes no more messages.")
+]
+
 EngineOption = Annotated[
     str | None, typer.Option("--engine", metavar="ENGINE", help="What all nodes run on: embedded or apache.")
 ]

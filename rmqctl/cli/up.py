@@ -1,26 +1,28 @@
 """`rmqctl up`: bring a cluster up and return when every broker is in every nameserver's route."""
 
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from rmqctl.cli.cluster_change import ChangeHandling, run_change, show_dry_run
 from rmqctl.cli.cluster_start import ClusterStart
 from rmqctl.cli.options import (
     ClusterOption,
+    DryRunOption,
     EngineOption,
     HomeOption,
     JsonOption,
+    NoDrainOption,
     RocketmqHomeOption,
     VersionOption,
+    YesOption,
 )
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.cli.status import narrate_drift
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.profile.changes import describe_changes
 from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
@@ -58,11 +60,14 @@ def up(
             "--timeout", metavar="SECONDS", min=0.1, help="How long to wait; default 30, with Java nodes 120."
         ),
     ] = None,
+    dry_run: DryRunOption = False,
+    no_drain: NoDrainOption = False,
+    yes: YesOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> int:
-    """Bring a cluster up and wait until it serves; on a running cluster, say that it is up.
+    """Bring a cluster up and wait until it serves; make a running one what is asked for, node by node.
 
     Without --profile the cluster comes up as it was last time, or as profile "single" the first time.
     """
@@ -80,17 +85,20 @@ def up(
             rocketmq_home=None if rocketmq_home is None else str(rocketmq_home.expanduser().absolute()),
         ),
     )
+    handling = ChangeHandling(dry_run, yes, not no_drain, timeout, json_output)
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
         with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
             refuse_if_installed(chosen, "start")
             _wait_until_stopped(chosen, timeout or _TIMEOUT_SECONDS)
-            plan = plan_cluster(options)
             if chosen.is_supervised():
-                return _report_running(plan, options, json_output)
+                return run_change(chosen, options, handling)
+            plan = plan_cluster(options)
+            if dry_run:
+                return show_dry_run(None, plan, json_output)
             record = load_record(chosen.record_file)
             if record is not None and record.living_nodes and plan.previous is not None:
-                return _adopt(launcher, plan, record, options, timeout, foreground, json_output)
+                return _adopt(launcher, plan, record, options, handling, foreground)
             start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model))
             start.run()
         drift = find_drift(plan.model, chosen)
@@ -103,18 +111,17 @@ def _adopt(
     plan: ClusterPlan,
     record: SupervisorRecord,
     options: UpOptions,
-    timeout: float | None,
+    handling: ChangeHandling,
     foreground: bool,
-    json_output: bool,
 ) -> int:
     """Give nodes whose supervisor is gone another one, as they are; then it is a running cluster as any other."""
     assert plan.previous is not None, "nodes run, so there was a cluster"
     as_it_is = ClusterPlan(home=plan.home, stored=plan.previous, previous=plan.previous)
     names = ", ".join(f"{name} (pid {process.pid})" for name, process in record.living_nodes.items())
     narrate(f"the supervisor of cluster {plan.home.name} is gone, but its nodes run: adopting {names}")
-    start = ClusterStart(launcher, as_it_is, foreground, timeout or _start_seconds(plan.previous.model))
+    start = ClusterStart(launcher, as_it_is, foreground, handling.timeout or _start_seconds(plan.previous.model))
     start.adopt(record.living_nodes, record.kept_down)
-    code = _report_running(plan, options, json_output, adopted=list(record.living_nodes))
+    code = run_change(plan.home, options, handling, adopted=list(record.living_nodes))
     return start.stay() if foreground else code
 
 
@@ -137,39 +144,6 @@ def _wait_until_stopped(home: ClusterHome, timeout: float) -> None:
                 exit_code=ExitCode.TIMEOUT,
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _report_running(plan: ClusterPlan, options: UpOptions, json_output: bool, adopted: Sequence[str] = ()) -> int:
-    """Say that the cluster is up, and what a new start would change."""
-    assert plan.previous is not None, "a supervised cluster has a cluster.toml"
-    running = plan.previous.model
-    changes = describe_changes(running, plan.model)
-    status = ask_status(plan.home)
-    if json_output:
-        print_json(
-            {
-                "cluster": running.name,
-                "engine": running.engine,
-                "state": status.state,
-                "started": False,
-                "nameserver": ";".join(running.nameserver_addresses),
-                "adopted": adopted,
-                "would_change": changes,
-                "nodes": status.nodes,
-            }
-        )
-    else:
-        how = "is up again" if adopted else "is up already"
-        narrate(f"cluster {running.name} {how}, {status.state}")
-        for problem in status.problems:
-            narrate(f"  {problem}")
-        print_result(f"nameserver: {';'.join(running.nameserver_addresses)}")
-    if not changes:
-        return ExitCode.DONE if status.state == "running" else ExitCode.REFUSED
-    narrate("nothing was changed; after rmqctl down, rmqctl up would change:")
-    for change in changes:
-        narrate(f"  {change}")
-    return ExitCode.REFUSED if options.asks_for_change else ExitCode.DONE
 
 
 def _print_up(

@@ -1,5 +1,7 @@
 """What differs between two models of a cluster, in words: what `up` would change on a running one."""
 
+from collections.abc import Collection
+
 from rmqctl.profile.model import ClusterModel, JavaSettings, Node
 
 
@@ -19,7 +21,7 @@ def describe_changes(old: ClusterModel, new: ClusterModel) -> list[str]:
     follows = _values_that_follow(old, new)
     for name, node in new_nodes.items():
         if name in old_nodes:
-            lines += _node_changes(old_nodes[name], node, follows)
+            lines += [f"{name}: {line}" for line in describe_node_changes(old_nodes[name], node, follows)]
     return lines
 
 
@@ -36,16 +38,17 @@ def _values_that_follow(old: ClusterModel, new: ClusterModel) -> set[tuple[str, 
     return pairs
 
 
-def _node_changes(old: Node, new: Node, follows: set[tuple[str, str]]) -> list[str]:
+def describe_node_changes(old: Node, new: Node, follows: Collection[tuple[str | None, str | None]] = ()) -> list[str]:
+    """What differs in one node, without its name; pairs of values in `follows` are left out."""
     lines = []
     if old.engine != new.engine:
-        lines.append(f"{new.name}: engine {old.engine} → {new.engine}")
+        lines.append(f"engine {old.engine} → {new.engine}")
     elif old.java != new.java:
-        lines.append(f"{new.name}: {_java(old.java)} → {_java(new.java)}")
+        lines.append(f"{_java(old.java)} → {_java(new.java)}")
     for key in sorted(old.properties.keys() | new.properties.keys()):
         before, after = old.properties.get(key), new.properties.get(key)
         if before != after and (before, after) not in follows:
-            lines.append(f"{new.name}: {key} {_shown(before)} → {_shown(after)}")
+            lines.append(f"{key} {_shown(before)} → {_shown(after)}")
     return lines
 
 

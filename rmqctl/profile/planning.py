@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 
 from rmqctl.address import Candidate, check_broker_ip, detect_address
+from rmqctl.errors import RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome, homes_root
 from rmqctl.profile.java_settings import EngineOptions, check_engine_options
 from rmqctl.profile.library import DEFAULT_PROFILE, NamedProfile, load_profile
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.resolve import Circumstances, resolve
+from rmqctl.profile.scaling import Scale, scaled
 from rmqctl.profile.schema import Profile
 from rmqctl.profile.settings import parse_set_options
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
@@ -61,11 +63,65 @@ def plan_cluster(options: UpOptions) -> ClusterPlan:
     home = cluster_home(options)
     previous = load_cluster_if_any(home)
     named = given or _previous_profile(previous) or load_profile(DEFAULT_PROFILE)
-    set_options = _set_options(options, named, previous)
-    engine_options = _engine_options(options, named, previous)
+    return _plan(
+        options,
+        home,
+        previous,
+        named,
+        _set_options(options, named, previous),
+        _engine_options(options, named, previous),
+        _address(options, previous),
+    )
+
+
+def plan_running(options: UpOptions, running: StoredCluster) -> ClusterPlan:
+    """Work out what a cluster that runs shall become: as `plan_cluster`, but clients are told the same address.
+
+    Raises:
+        RmqctlError: As `plan_cluster`; or something cannot change while the cluster runs.
+    """
+    if options.port_offset is not None and options.port_offset != running.model.port_offset:
+        raise RmqctlError(
+            "the port offset cannot be changed while the cluster runs",
+            f"it is {running.model.port_offset}, and every node and every client would have to follow",
+            "rmqctl down, then rmqctl up --port-offset",
+        )
+    given = load_profile(options.profile) if options.profile else None
+    named = given or NamedProfile(running.model.profile, running.profile)
+    return _plan(
+        options,
+        cluster_home(options),
+        running,
+        named,
+        _set_options(options, named, running),
+        _engine_options(options, named, running),
+        check_broker_ip(options.broker_ip) if options.broker_ip else _address_of(running),
+    )
+
+
+def plan_scaled(home: ClusterHome, running: StoredCluster, scale: Scale) -> ClusterPlan:
+    """Work out a cluster with other numbers of nodes; everything else stays. Raises RmqctlError."""
+    named = scaled(NamedProfile(running.model.profile, running.profile), scale)
+    options = UpOptions(cluster=home.name, home=home.root)
+    address = _address_of(running)
+    return _plan(options, home, running, named, running.set_options, running.engine_options, address)
+
+
+def _address_of(running: StoredCluster) -> Candidate:
+    return Candidate(running.model.broker_ip, None, "network", running.model.broker_ip_reason)
+
+
+def _plan(
+    options: UpOptions,
+    home: ClusterHome,
+    previous: StoredCluster | None,
+    named: NamedProfile,
+    set_options: list[str],
+    engine_options: EngineOptions,
+    address: Candidate,
+) -> ClusterPlan:
     check_engine_options(engine_options, named.profile)
     port_offset = _port_offset(options, previous)
-    address = _address(options, previous)
     same_offset = previous is not None and previous.model.port_offset == port_offset
     model = resolve(
         named.profile,

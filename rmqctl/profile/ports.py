@@ -84,5 +84,27 @@ def check_plan(nodes: Iterable[Node]) -> None:
 
 
 def stored_or_planned(planned: Mapping[str, int], stored: Mapping[str, int]) -> dict[str, int]:
-    """The port of every planned node: the one it had when the cluster was up last, else the planned one."""
-    return {name: stored.get(name, port) for name, port in planned.items()}
+    """The listen port of every planned node: the one it had when the cluster was up last, else the planned one.
+
+    A new node whose planned ports belong to a node that was there before gets the next free place.
+    """
+    kept = {name: stored[name] for name in planned if name in stored}
+    taken = {port for name, listen in kept.items() for port in _span(name, listen)}
+    chosen = dict(kept)
+    for name, listen in planned.items():
+        if name in kept:
+            continue
+        step = 1 if _is_nameserver(name) else BROKER_STEP
+        while not taken.isdisjoint(_span(name, listen)):
+            listen += step
+        chosen[name] = listen
+        taken.update(_span(name, listen))
+    return {name: chosen[name] for name in planned}
+
+
+def _is_nameserver(name: str) -> bool:
+    return name.startswith("nameserver-")
+
+
+def _span(name: str, listen: int) -> tuple[int, ...]:
+    return (listen,) if _is_nameserver(name) else (listen - 2, listen, listen + 1)

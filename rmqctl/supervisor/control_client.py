@@ -7,11 +7,14 @@ import msgspec
 
 from rmqctl.errors import UnreachableError
 from rmqctl.home import ClusterHome
+from rmqctl.profile.model import ClusterModel
 from rmqctl.supervisor.messages import (
+    ClusterChange,
     ControlRefusal,
     ControlRequest,
     Event,
     LineBuffer,
+    ModelReport,
     NodeOrder,
     OrderMessage,
     StatusReport,
@@ -23,6 +26,7 @@ _STOP_DECODER: msgspec.json.Decoder[Event | ControlRefusal] = msgspec.json.Decod
 _ORDER_DECODER: msgspec.json.Decoder[OrderMessage | ControlRefusal] = msgspec.json.Decoder(
     OrderMessage | ControlRefusal
 )
+_MODEL_DECODER: msgspec.json.Decoder[ModelReport | ControlRefusal] = msgspec.json.Decoder(ModelReport | ControlRefusal)
 _SILENCE_SECONDS = 90.0
 """Longest time between two messages about a node that stops: the grace of a Java node, with room."""
 _STATUS_DECODER: msgspec.json.Decoder[StatusReport | ControlRefusal] = msgspec.json.Decoder(
@@ -51,6 +55,15 @@ class ControlClient:
             if isinstance(answer, ControlRefusal):
                 raise _refused(answer)
             return answer
+        raise self._unreachable(None)
+
+    def model(self) -> ClusterModel:
+        """The answer to `model`."""
+        for line in self._lines():
+            answer = _MODEL_DECODER.decode(line)
+            if isinstance(answer, ControlRefusal):
+                raise _refused(answer)
+            return answer.model
         raise self._unreachable(None)
 
     def events(self) -> Iterator[Event]:
@@ -117,6 +130,25 @@ def order_nodes(home: ClusterHome, order: NodeOrder, asked_by: str) -> Iterator[
     client = ControlClient(_socket_of(home), request, order.timeout_seconds + _SILENCE_SECONDS)
     try:
         yield from client.order_messages()
+    finally:
+        client.close()
+
+
+def change_cluster(home: ClusterHome, change: ClusterChange, asked_by: str) -> Iterator[OrderMessage]:
+    """Let the supervisor make another cluster of the running one; yields what happens. Raises UnreachableError."""
+    request = ControlRequest(request="change", change=change, asked_by=asked_by)
+    client = ControlClient(_socket_of(home), request, change.timeout_seconds + _SILENCE_SECONDS)
+    try:
+        yield from client.order_messages()
+    finally:
+        client.close()
+
+
+def ask_model(home: ClusterHome, timeout_seconds: float = 5.0) -> ClusterModel:
+    """What a supervisor keeps running now; raises UnreachableError."""
+    client = ControlClient(_socket_of(home), ControlRequest(request="model"), timeout_seconds)
+    try:
+        return client.model()
     finally:
         client.close()
 

@@ -44,8 +44,8 @@ class HealthWatch:
         self._probe = ReadinessProbe(
             client,
             plan,
-            runs=lambda name: nodes[name].status not in _NOT_TO_RUN,
-            is_up=lambda name: nodes[name].status in RUNNING,
+            runs=lambda name: name in nodes and nodes[name].status not in _NOT_TO_RUN,
+            is_up=lambda name: name in nodes and nodes[name].status in RUNNING,
         )
         self.cpu = CpuMeter()
         self._lacks: dict[str, str] = {}
@@ -78,7 +78,7 @@ class HealthWatch:
         pids = {name: self._nodes[name].pid for name in names}
 
         def found(name: str, finding: Finding) -> None:
-            if self._nodes[name].pid != pids[name]:
+            if name not in self._nodes or self._nodes[name].pid != pids[name]:
                 # It was another process that answered.
                 return
             if finding.lack is not None:
@@ -106,7 +106,7 @@ class HealthWatch:
             await self._probe.examine(pids, answer_seconds, partial(self._found_serving, pids, begun))
 
     def _found_serving(self, pids: Mapping[str, int | None], begun: float, name: str, finding: Finding) -> None:
-        if self._nodes[name].pid == pids[name]:
+        if name in self._nodes and self._nodes[name].pid == pids[name]:
             self._note(name, finding)
             self._judge(name, finding, begun)
 

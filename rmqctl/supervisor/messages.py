@@ -137,13 +137,29 @@ class NodeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """How long a node may take to serve."""
 
 
+class ClusterChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running cluster shall become."""
+
+    model: ClusterModel
+    specs: list[StartSpec]
+    add: list[str]
+    restart: list[str]
+    remove: list[str]
+    drain: bool = True
+    drain_seconds: float | None = None
+    timeout_seconds: float = 30.0
+    """How long each node may take to serve."""
+
+
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a command wants from a running supervisor."""
 
     version: int = CONTROL_VERSION
-    request: Literal["status", "stop", "nodes"]
+    request: Literal["status", "stop", "nodes", "model", "change"]
     order: NodeOrder | None = None
     """For `nodes`."""
+    change: ClusterChange | None = None
+    """For `change`."""
     asked_by: str = "a command"
     """Who wants it, in words; for the ledger."""
 
@@ -200,6 +216,12 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     problems: list[str] = []
     """Why it is not `running`, one sentence each."""
     nodes: list[NodeReport]
+
+
+class ModelReport(msgspec.Struct, frozen=True, kw_only=True, tag="model", tag_field="event"):
+    """The answer to `model`: what runs now, in the middle of a change too."""
+
+    model: ClusterModel
 
 
 class ControlRefusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal", tag_field="event"):

@@ -69,6 +69,9 @@ class NodeTable:
         """Who wanted a node to be as it is about to become."""
         self._changed = trio.Event()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._states
+
     def __getitem__(self, name: str) -> NodeState:
         return self._states[name]
 
@@ -92,6 +95,19 @@ class NodeTable:
         """How a node's process ended last, in words."""
         last = self._states[name].last_exit
         return None if last is None else describe_last_exit(last, self._plan.specs[name].engine)
+
+    def add(self, name: str) -> None:
+        """Know a node that the plan has got; it does not run yet."""
+        self._states.setdefault(name, NodeState())
+
+    def forget(self, name: str) -> None:
+        """Know a node no more; it has no process."""
+        assert self._states[name].pid is None, f"{name} was stopped"
+        del self._states[name]
+        self._asked_by.pop(name, None)
+        self.kept_down.discard(name)
+        self._save(self.identities, sorted(self.kept_down))
+        self.wake()
 
     def adopt(self, name: str, process: ProcessIdentity, asked_by: str) -> None:
         """Take over a node that runs already."""
@@ -138,7 +154,7 @@ class NodeTable:
                 await changed.wait()
             now = trio.current_time()
             for name, due in deadlines.items():
-                if due <= now:
+                if due <= now and name in self._states:
                     self.apply(name, Tick())
 
     async def wait_until(self, condition: Callable[[], object]) -> None:

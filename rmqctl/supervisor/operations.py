@@ -10,9 +10,10 @@ from functools import partial
 import msgspec
 import trio
 
+from rmqctl.engine.start import StartSpec
 from rmqctl.profile.model import Node, Role
 from rmqctl.supervisor.draining import Drainer, takes_messages_elsewhere
-from rmqctl.supervisor.messages import Done, NodeOrder, Notice
+from rmqctl.supervisor.messages import ClusterChange, Done, NodeOrder, Notice
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.order import start_order, stop_order
 from rmqctl.supervisor.plan import CurrentPlan
@@ -88,6 +89,70 @@ class Operations:
                 await reply(end.done)
             else:
                 await reply(Done())
+
+    async def change(self, change: ClusterChange, asked_by: str, reply: Reply) -> None:
+        """Make another cluster of this one: add nodes, restart changed ones, remove others; the last message is `Done`.
+
+        Nodes that are the same in both are not touched. An added node that does not come up is taken away again.
+        """
+        if self._lock.locked():
+            await reply(Notice(f"waiting for the end of: {self._at_work}"))
+        async with self._lock:
+            self._at_work = asked_by
+            try:
+                await self._change(change, asked_by, reply)
+            except _NotDone as end:
+                await reply(end.done)
+            else:
+                await reply(Done())
+
+    async def _change(self, change: ClusterChange, asked_by: str, reply: Reply) -> None:
+        specs = {spec.node: spec for spec in change.specs}
+        wanted = {node.name: node for node in change.model.nodes}
+        before = self._plan.model
+        self._plan.adjust(change.model)
+        order = NodeOrder(
+            verb="restart",
+            nodes=[],
+            drain=change.drain,
+            drain_seconds=change.drain_seconds,
+            timeout_seconds=change.timeout_seconds,
+        )
+        for name in change.add:
+            self._plan.put(wanted[name], specs[name])
+            self._nodes.add(name)
+        try:
+            await self._start(msgspec.structs.replace(order, verb="start", nodes=change.add), asked_by, reply)
+        except _NotDone:
+            await self._remove(msgspec.structs.replace(order, nodes=change.add, drain=False), asked_by, reply)
+            self._plan.adjust(before)
+            raise
+        for group in start_order([wanted[name] for name in change.restart]):
+            for name in group:
+                await self._restart_as(name, wanted[name], specs[name], order, asked_by, reply)
+        await self._remove(msgspec.structs.replace(order, nodes=change.remove), asked_by, reply)
+        self._plan.settle(change.model)
+
+    async def _restart_as(
+        self, name: str, node: Node, spec: StartSpec, order: NodeOrder, asked_by: str, reply: Reply
+    ) -> None:
+        was_drained = await self._drain_first(name, order, asked_by, reply)
+        self._nodes.apply(name, Stop(), asked_by)
+        await self._wait_stopped(name)
+        self._plan.put(node, spec)
+        await self._start(msgspec.structs.replace(order, nodes=[name]), asked_by, reply)
+        if was_drained:
+            await self._restore(node, reply)
+
+    async def _remove(self, order: NodeOrder, asked_by: str, reply: Reply) -> None:
+        for group in stop_order(self._chosen(order)):
+            for name in group:
+                await self._drain_first(name, order, asked_by, reply)
+                self._nodes.apply(name, Stop(), asked_by)
+            for name in group:
+                await self._wait_stopped(name)
+                self._plan.drop(name)
+                self._nodes.forget(name)
 
     async def _one_at_a_time(self, order: NodeOrder, asked_by: str, reply: Reply) -> None:
         match order.verb:

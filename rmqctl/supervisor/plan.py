@@ -2,22 +2,47 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from rmqctl.engine.start import StartSpec
-from rmqctl.profile.model import ClusterModel, Node
+from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.supervisor.policy import Policy, policy_of
 
 
 class CurrentPlan:
-    """Model and start specifications; `replace` exchanges them while the cluster runs."""
+    """Model and start specifications, which change node by node while the cluster runs."""
 
     def __init__(self, model: ClusterModel, specs: Iterable[StartSpec]) -> None:
         self.model = model
         self.specs = {spec.node: spec for spec in specs}
 
-    def replace(self, model: ClusterModel, specs: Iterable[StartSpec]) -> None:
-        """Take another plan; nodes are started and stopped by somebody else."""
+    def adjust(self, wanted: ClusterModel) -> None:
+        """Take everything that a wanted model says about the whole cluster, and what needs no new processes."""
+        policies = {node.name: node.restart for node in wanted.nodes}
+        nodes = tuple(
+            msgspec.structs.replace(node, restart=policies.get(node.name, node.restart)) for node in self.model.nodes
+        )
+        self.model = msgspec.structs.replace(wanted, nodes=nodes)
+
+    def settle(self, model: ClusterModel) -> None:
+        """Take a wanted model as it is, now that its nodes, and no others, are there."""
+        assert {node.name for node in model.nodes} == set(self.specs), "every node is there"
         self.model = model
-        self.specs = {spec.node: spec for spec in specs}
+
+    def put(self, node: Node, spec: StartSpec) -> None:
+        """Add a node, or say how one starts from now on."""
+        others = [each for each in self.model.nodes if each.name != node.name]
+        # Start order: nameservers, masters, slaves; in each of them as they came.
+        nodes = sorted([*others, node], key=lambda each: list(Role).index(each.role))
+        self.model = msgspec.structs.replace(self.model, nodes=tuple(nodes))
+        self.specs[node.name] = spec
+
+    def drop(self, name: str) -> None:
+        """Forget a node that was stopped."""
+        self.model = msgspec.structs.replace(
+            self.model, nodes=tuple(each for each in self.model.nodes if each.name != name)
+        )
+        del self.specs[name]
 
     def node(self, name: str) -> Node:
         """The node of that name, which the plan has."""

@@ -1,9 +1,9 @@
 """Whether nodes serve, asked in RocketMQ's own protocol; never inferred from a port or a log line.
 
-A nameserver is ready when it answers. A broker is ready when it answers; when every nameserver that runs lists it with
-the address that clients are told and, for a master, routes the topic that has the broker's name; and, for a slave that
-tells, when it follows its master, if that has a process. A slave whose log does not fit its master's serves what it
-has: that is a problem, but not a reason to wait. Apache's slaves do not tell whether they follow.
+A nameserver is ready when it answers. A broker is ready when it answers; when every nameserver of its that runs lists
+it with the address that clients are told and, for a master, routes the topic that has the broker's name; and, for a
+slave that tells, when it follows its master, if that has a process. A slave whose log does not fit its master's serves
+what it has: that is a problem, but not a reason to wait. Apache's slaves do not tell whether they follow.
 """
 
 from collections.abc import Callable, Collection
@@ -87,7 +87,7 @@ class ReadinessProbe:
                 answers = await round_.view_of(node) is not None
                 on_found(node.name, Finding(answers, None if answers else _mute(node)))
             else:
-                relevant = [each for each in nameservers if self._runs(each.name)]
+                relevant = [each for each in nameservers if self._runs(each.name) and self._knows(node, each)]
                 on_found(node.name, await round_.examine_broker(node, relevant, self._master_is_up(node)))
 
         async with trio.open_nursery() as nursery:
@@ -95,6 +95,11 @@ class ReadinessProbe:
                 nursery.start_soon(round_.view, nameserver)
             for node in nodes:
                 nursery.start_soon(look_at, node)
+
+    def _knows(self, broker: Node, nameserver: Node) -> bool:
+        """Whether a broker was told of a nameserver; while a cluster changes, some were not yet."""
+        address = f"{self._plan.model.broker_ip}:{nameserver.listen_port}"
+        return address in broker.properties.get("namesrvAddr", "").split(";")
 
     def _master_is_up(self, slave: Node) -> bool:
         masters = (node for node in self._plan.model.brokers if node.role is Role.MASTER)

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,8 @@ from rmqctl.supervisor.messages import (
     Event,
     Forked,
     Launch,
+    ModelReport,
     NodeChanged,
-    NodeOrder,
     Notice,
     StartFailed,
     Stopped,
@@ -226,7 +226,7 @@ class Supervisor:
             self._request_stop("the supervisor: nobody starts nodes any more")
         # Nobody reaps any more: the nodes belong to init now, and only their pids tell when they end.
         while True:
-            for name in self._plan.specs:
+            for name in list(self._plan.specs):
                 if self._nodes.is_gone(name):
                     self._nodes.apply(name, Exited(0, 0.0))
             await trio.sleep(_ORPHAN_POLL_SECONDS)
@@ -240,7 +240,7 @@ class Supervisor:
         """Cut what programs of other engines print; our nodes look after their own logs."""
         while True:
             await trio.sleep(_LOG_SIZE_SECONDS)
-            for spec in self._plan.specs.values():
+            for spec in list(self._plan.specs.values()):
                 if spec.argv is not None:
                     cut_if_full(Path(spec.log_path), spec.log_size_max, spec.log_files)
 
@@ -271,9 +271,17 @@ class Supervisor:
                     async for event in events:
                         await reply(event)
             case "nodes" if request.order is not None:
-                await self._carry_out(request.order, request.asked_by, reply)
+                order = request.order
+                await self._work(partial(self._operations.carry_out, order, request.asked_by), order.nodes, reply)
+            case "change" if request.change is not None:
+                change = request.change
+                nodes = [*change.add, *change.restart, *change.remove]
+                await self._work(partial(self._operations.change, change, request.asked_by), nodes, reply)
+            case "model":
+                await reply(ModelReport(model=self._plan.model))
 
-    async def _carry_out(self, order: NodeOrder, asked_by: str, reply: Reply) -> None:
+    async def _work(self, work: Callable[[Reply], Awaitable[None]], nodes: list[str], reply: Reply) -> None:
+        """Do something to nodes; whoever asked hears of them and of what the work says, up to its `Done`."""
         if not self._is_up:
             await reply(Done(problem="the cluster is still being brought up, or is being taken down"))
             return
@@ -282,9 +290,9 @@ class Supervisor:
         # One channel for both, so that a command hears of things in the order in which they happened.
         with self._feed.subscribed(send):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._operations.carry_out, order, asked_by, send.send)
+                nursery.start_soon(work, send.send)
                 async for message in receive:
-                    if not isinstance(message, Event) or _concerns(message, order):
+                    if not isinstance(message, Event) or _concerns(message, nodes):
                         await reply(message)
                     if isinstance(message, Done):
                         return
@@ -295,6 +303,6 @@ class Supervisor:
         return Phase.SERVING if self._is_up else Phase.STARTING
 
 
-def _concerns(event: Event, order: NodeOrder) -> bool:
-    """Whether whoever gave the order wants to hear of an event; notices that answer it come to them alone."""
-    return isinstance(event, Notice) or (isinstance(event, NodeChanged) and event.node in order.nodes)
+def _concerns(event: Event, nodes: list[str]) -> bool:
+    """Whether whoever asked for work on some nodes wants to hear of an event."""
+    return isinstance(event, Notice) or (isinstance(event, NodeChanged) and event.node in nodes)
