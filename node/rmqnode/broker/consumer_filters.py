@@ -1,7 +1,6 @@
 """Which group filters which topic by which expression: kept in memory, written to `config/consumerFilter.json`.
 
-Heartbeats register; a group that leaves keeps its entries for `filterDataCleanTimeSpan`, dead. An expression is
-compiled once however many groups, heartbeats or pulls bring it, also one that does not compile.
+Heartbeats register; a group that leaves keeps its entries for `filterDataCleanTimeSpan`, dead.
 
 Source: `ConsumerFilterManager`, `ConsumerFilterData`, `ExpressionForRetryMessageFilter` (RocketMQ 4.5.2). Differs:
 while `enablePropertyFilter` is off nothing is registered, where 4.5.2 registers and then refuses each pull; an entry
@@ -15,10 +14,11 @@ from typing import Final
 
 import msgspec
 
+from rmqnode.broker.compiled_filters import CompiledFilters
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.config import BrokerConfig
-from rmqnode.filter import BloomFilter, FilterError, MessageFilter, UnknownExpressionType, compile_filter
+from rmqnode.filter import BloomFilter, FilterError, MessageFilter
 from rmqnode.protocol.bodies import (
     BloomFilterData,
     ConsumerFilterData,
@@ -37,11 +37,6 @@ PERSIST_INTERVAL_MS: Final = 10_000
 _DEAD_SINCE_MS: Final = 30_000
 """At a start every group counts as gone for so long."""
 
-_COMPILED_MAX: Final = 100
-"""Expressions kept compiled (or refused), the oldest dropped first; `SelectorParser.PARSE_CACHE` keeps as many."""
-
-_SQL92: Final = "SQL92"
-
 Accepts = Callable[[bytes], bool]
 """Whether a message with these properties, in wire form, is wanted."""
 
@@ -55,8 +50,6 @@ class ConsumerFilter(msgspec.Struct):
     expression_type: str
     born_time: int
     client_version: int
-    wants: MessageFilter | None = None
-    """Compiled; None until it is needed, of an entry that was read from the file."""
     dead_time: int = 0
 
     @property
@@ -79,7 +72,7 @@ class ConsumerFilters(SavedTable):
         self._clock_ms = clock_ms
         self._clean_time_span_ms = config.filter_data_clean_time_span_ms
         self._bloom = BloomFilter(config.max_error_rate_of_bloom_filter, config.expect_consumer_num_use_filter)
-        self._compiled: dict[tuple[str, str], MessageFilter | FilterError] = {}
+        self.compiled = CompiledFilters()
         self._by_topic: dict[str, dict[str, ConsumerFilter]] = {}
         wrapper = file.load(ConsumerFilterWrapper.decode)
         for data in _entries(wrapper):
@@ -94,33 +87,16 @@ class ConsumerFilters(SavedTable):
                 dead_time=dead_time,
             )
 
-    def compile(self, expression_type: str, expression: str) -> MessageFilter:
-        """Compile an expression, or take it as it was compiled before.
-
-        Raises:
-            FilterError: What is wrong with it.
-        """
-        key = (expression_type, expression)
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            compiled = _compile(expression_type, expression)
-            if len(self._compiled) >= _COMPILED_MAX:
-                del self._compiled[next(iter(self._compiled))]
-            self._compiled[key] = compiled
-        if isinstance(compiled, FilterError):
-            raise compiled
-        return compiled
-
     def find(self, topic: str, group: str) -> ConsumerFilter | None:
         """Return what a group filters a topic by."""
-        found = self._by_topic.get(topic, {}).get(group)
-        if found is None or found.wants is not None:
-            return found
+        return self._by_topic.get(topic, {}).get(group)
+
+    def filter_of(self, known: ConsumerFilter) -> MessageFilter | None:
+        """Return an entry's filter; None when it does not compile, which only one of the file can be."""
         try:
-            found.wants = self.compile(found.expression_type, found.expression)
+            return self.compiled.get(known.expression_type, known.expression)
         except FilterError:
             return None
-        return found
 
     def register(self, group: str, subscriptions: Iterable[SubscriptionData]) -> None:
         """Take over a heartbeat's view of a group; what it does not subscribe any more is dead."""
@@ -141,20 +117,21 @@ class ConsumerFilters(SavedTable):
         def accepts(encoded: bytes) -> bool:
             properties = decode_properties(encoded.decode("utf-8", "replace"))
             found = self.find(properties.get(PropertyName.RETRY_TOPIC, ""), group)
-            return found is None or found.wants is None or found.wants(properties)
+            wants = None if found is None else self.filter_of(found)
+            return wants is None or wants(properties)
 
         return accepts
 
     def _register(self, group: str, subscription: SubscriptionData, expression: str) -> None:
-        known = self._by_topic.get(subscription.topic, {}).get(group)
+        known = self.find(subscription.topic, group)
         version, kind = subscription.sub_version, subscription.expression_type
         if known is not None and version <= known.client_version:
             if version == known.client_version and known.is_dead:
                 self._change(known, version)
         elif known is not None and (known.expression, known.expression_type) == (expression, kind):
             self._change(known, version)
-        elif (wants := self._compile_or_log(group, subscription.topic, kind, expression)) is not None:
-            added = ConsumerFilter(group, subscription.topic, expression, kind, self._clock_ms(), version, wants)
+        elif self._compiles(group, subscription.topic, kind, expression):
+            added = ConsumerFilter(group, subscription.topic, expression, kind, self._clock_ms(), version)
             self._by_topic.setdefault(subscription.topic, {})[group] = added
             self._is_dirty = True
         elif known is not None:
@@ -168,14 +145,15 @@ class ConsumerFilters(SavedTable):
             known.dead_time = 0
         self._is_dirty = True
 
-    def _compile_or_log(self, group: str, topic: str, expression_type: str, expression: str) -> MessageFilter | None:
-        is_new = (expression_type, expression) not in self._compiled
+    def _compiles(self, group: str, topic: str, expression_type: str, expression: str) -> bool:
+        is_new = (expression_type, expression) not in self.compiled
         try:
-            return self.compile(expression_type, expression)
+            self.compiled.get(expression_type, expression)
         except FilterError as error:
             if is_new:  # heartbeats bring it again and again
                 logger.warning("filter not registered group=%s topic=%s reason=%s", group, topic, error)
-            return None
+            return False
+        return True
 
     def _mark_dead(self, group: str, subscribed: set[str]) -> None:
         for topic, by_group in self._by_topic.items():
@@ -218,16 +196,6 @@ class ConsumerFilters(SavedTable):
             client_version=known.client_version,
             bloom_filter_data=BloomFilterData(bit_num=self._bloom.bit_count, bit_pos=positions),
         )
-
-
-def _compile(expression_type: str, expression: str) -> MessageFilter | FilterError:
-    try:
-        if expression_type != _SQL92:
-            raise UnknownExpressionType(expression_type)
-        return compile_filter(expression)
-    except FilterError as error:
-        # Without the frames that it went through: it may stay for long.
-        return error.with_traceback(None)
 
 
 def _entries(wrapper: ConsumerFilterWrapper | None) -> Iterable[ConsumerFilterData]:

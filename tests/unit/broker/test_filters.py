@@ -11,6 +11,7 @@ import trio.testing
 
 from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.outcome import Hold
+from rmqnode.filter import FilterError
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
@@ -184,15 +185,30 @@ def test_a_subscription_by_a_class_is_refused(sql: Any) -> None:
     assert (reply.code, reply.remark) == (ResponseCode.SYSTEM_ERROR, remark)
 
 
-def test_one_expression_is_compiled_once(sql: Any) -> None:
-    filters = sql.broker.filters
+def test_an_expression_is_compiled_once_and_kept_while_there_is_room(sql: Any) -> None:
+    compiled = sql.broker.filters.compiled
     subscribe(sql, "n = 1")
-    assert filters.compile("SQL92", "n = 1") is filters.find("t", "g").wants
-    compiled = filters.compile("SQL92", "n = 2")
-    for number in range(200):
-        filters.compile("SQL92", f"n = {number} OR TRUE")
-    assert filters.compile("SQL92", "n = 2") is not compiled, "only so many are kept"
-    assert filters.compile("SQL92", "n = 1") is not filters.find("t", "g").wants
+    first = compiled.get("SQL92", "n = 1")
+    assert sql.broker.filters.filter_of(sql.broker.filters.find("t", "g")) is first
+    bad = [refusal_of(compiled, "n ="), refusal_of(compiled, "n =")]
+    assert bad[0] is bad[1]
+    for number in range(100):
+        compiled.get("SQL92", f"n = {number} OR TRUE".ljust(16_000))
+        assert compiled.get("SQL92", "n = 1") is first, "what is used stays"
+    assert refusal_of(compiled, "n =") is not bad[0]
+    assert compiled._length == sum(len(expression) for _, expression in compiled._kept) < 600_000
+
+
+def test_an_expression_that_is_too_long_is_not_kept(sql: Any) -> None:
+    compiled = sql.broker.filters.compiled
+    refusal_of(compiled, "n = 1".ljust(10_000_000))
+    assert compiled._length == 0
+
+
+def refusal_of(compiled: Any, expression: str) -> FilterError:
+    with pytest.raises(FilterError) as caught:
+        compiled.get("SQL92", expression)
+    return caught.value
 
 
 @pytest.mark.parametrize(("supported", "delivered"), [(False, [b"1", b"2", b"other"]), (True, [b"1", b"other"])])
@@ -337,4 +353,4 @@ class TestFile:
         text = json.dumps(saved(sql)).replace("n = 1", "n = ")
         (tmp_path / "f.json").write_text(text)
         filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock)
-        assert filters.find("t", "g") is None
+        assert filters.filter_of(filters.find("t", "g")) is None

@@ -72,7 +72,7 @@ def check_client_config(broker: Broker, request: Request[NoHeader]) -> Reply:
     if not broker.config.enable_property_filter:
         raise RequestError(ResponseCode.SYSTEM_ERROR, NO_SUCH_FILTER.format(subscription.expression_type))
     try:
-        broker.filters.compile(subscription.expression_type, subscription.sub_string or "")
+        broker.filters.compiled.get(subscription.expression_type, subscription.sub_string or "")
     except FilterError as error:
         raise RequestError(ResponseCode.SUBSCRIPTION_PARSE_FAILED, str(error)) from None
     return Reply()

@@ -117,7 +117,7 @@ def _selection_of_request(broker: Broker, header: PullMessageRequestHeader) -> S
     expression_type = str(header.expression_type)
     _check_filters_are_on(broker, expression_type)
     try:
-        return Selection(None, broker.filters.compile(expression_type, header.subscription or "").accepts)
+        return Selection(None, broker.filters.compiled.get(expression_type, header.subscription or "").accepts)
     except FilterError as error:
         remark = f"parse the consumer's subscription failed: {error}"
         raise RequestError(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark) from None
@@ -149,12 +149,13 @@ def _selection_of_heartbeat(
 def _selection_of_expression(broker: Broker, header: PullMessageRequestHeader, expression_type: str) -> Selection:
     _check_filters_are_on(broker, expression_type)
     found = broker.filters.find(header.topic, header.consumer_group)
-    if found is None or found.wants is None:
+    wants = None if found is None else broker.filters.filter_of(found)
+    if found is None or wants is None:
         remark = "The broker's consumer filter data is not exist!Your expression may be wrong!"
         raise RequestError(ResponseCode.FILTER_DATA_NOT_EXIST, remark)
     if found.client_version < header.sub_version:
         raise RequestError(ResponseCode.FILTER_DATA_NOT_LATEST, "the consumer's consumer filter data not latest")
-    return Selection(None, found.wants.accepts)
+    return Selection(None, wants.accepts)
 
 
 def _check_filters_are_on(broker: Broker, expression_type: str) -> None:
