@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import trio
 
+from rmqctl.client.client import Client
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.errors import InvalidArgument, NameserverUnreachable, NotRoutedInTime
 from rmqctl.client.names import AUTO_CREATE_TOPIC, check_own_topic, check_topic
@@ -35,8 +36,8 @@ class TopicSpec(msgspec.Struct, frozen=True):
     """How a topic shall be on each of its masters."""
 
     topic: str
-    read_queues: int
-    write_queues: int
+    read_queues: int = 4
+    write_queues: int = 4
     permission: int = READ_WRITE
     """4 read, 2 write, 1 inherit."""
     order: bool = False
@@ -55,18 +56,24 @@ class QueueState(msgspec.Struct, frozen=True):
 
 
 class Admin:
-    """Administrative requests on one cluster."""
+    """Administrative requests on one cluster.
 
-    def __init__(self, connection: ClusterConnection) -> None:
-        self._connection = connection
-        self.routes = RouteTable(connection)
+    Args:
+        client: A client that is open as long as this is used, or its connection.
+    """
+
+    def __init__(self, client: Client | ClusterConnection) -> None:
+        self._connection = client.connection if isinstance(client, Client) else client
+        self.routes = RouteTable(self._connection)
 
     async def topology(self) -> Topology:
         """Return all brokers that the nameserver knows."""
         answer = await self._connection.ask_nameserver(RequestCode.GET_BROKER_CLUSTER_INFO)
         return topology_of(answer.body(ClusterInfo))
 
-    async def create_topic(self, spec: TopicSpec, *, broker: str | None, timeout_seconds: float) -> dict[str, str]:
+    async def create_topic(
+        self, spec: TopicSpec, *, broker: str | None = None, timeout_seconds: float = 10.0
+    ) -> dict[str, str]:
         """Create a topic, or give it these counts and this permission, and wait until all nameservers route it so.
 
         Args:
