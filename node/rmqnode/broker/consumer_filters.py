@@ -177,13 +177,14 @@ class ConsumerFilters(SavedTable):
     def _body(self) -> ConsumerFilterWrapper:
         table = {
             topic: FilterDataMapByTopic(
-                topic=topic, group_filter_data={group: self._data(known) for group, known in by_group.items()}
+                topic=topic, group_filter_data={group: self.describe(known) for group, known in by_group.items()}
             )
             for topic, by_group in self._by_topic.items()
         }
         return ConsumerFilterWrapper(filter_data_by_topic=table)
 
-    def _data(self, known: ConsumerFilter) -> ConsumerFilterData:
+    def describe(self, known: ConsumerFilter) -> ConsumerFilterData:
+        """Return an entry as the file has it, and as tools are shown it."""
         positions = self._bloom.bit_positions(f"{known.group}#{known.topic}")
         return ConsumerFilterData(
             consumer_group=known.group,

@@ -13,11 +13,13 @@ from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.outcome import Hold
 from rmqnode.filter import FilterError
 from rmqnode.protocol import fastjson
+from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
     ConsumerData,
     ConsumerFilterWrapper,
     HeartbeatData,
+    QueryConsumeQueueResponseBody,
     SubscriptionData,
 )
 from rmqnode.protocol.codes import RequestCode, ResponseCode
@@ -311,7 +313,15 @@ class TestFile:
                 found = filters.find(topic, group)
                 assert found is not None
                 assert (found.expression, found.client_version) == (data.expression, data.client_version)
-                assert filters._data(found) == data
+                assert filters.describe(found) == data
+
+    def test_tools_are_shown_it(self, sql: Any) -> None:
+        sql.send()
+        subscribe(sql, "n = 1")
+        header = QueryConsumeQueueRequestHeader(topic="t", queue_id=0, index=0, count=1, consumer_group="g")
+        reply = sql.ask(RequestCode.QUERY_CONSUME_QUEUE, header)
+        shown = json.loads(QueryConsumeQueueResponseBody.decode(reply.body).filter_data)
+        assert shown == saved(sql)["filterDataByTopic"]["t"]["groupFilterData"]["g"]
 
     def test_what_did_not_change_is_not_written(self, sql: Any) -> None:
         assert sql.broker.filters.take_changes() is None

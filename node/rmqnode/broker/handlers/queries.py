@@ -10,6 +10,7 @@ from typing import Final
 from rmqnode.broker.outcome import AfterIndexing
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.protocol import fastjson
 from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.bodies import ConsumeQueueData, QueryConsumeQueueResponseBody, SubscriptionData
 from rmqnode.protocol.codes import ResponseCode
@@ -90,4 +91,6 @@ def _filter_of(broker: Broker, header: QueryConsumeQueueRequestHeader) -> tuple[
     subscription = None if group is None else group.subscriptions.get(header.topic)
     if subscription is None:
         return None, f"{header.consumer_group}@{header.topic} is not online!"
-    return subscription, "null"
+    found = broker.filters.find(header.topic, header.consumer_group)
+    filter_data = "null" if found is None else fastjson.dumps(broker.filters.describe(found), pretty=True).decode()
+    return subscription, filter_data
