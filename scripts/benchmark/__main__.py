@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rmqctl.profile.schema import ENGINES
 from scripts.benchmark.engines import engines
-from scripts.benchmark.sections import SECTIONS, Rows
+from scripts.benchmark.sections import NEED_JAVA, SECTIONS, Rows
 
 
 def main() -> None:
@@ -28,8 +28,9 @@ def main() -> None:
             parser.error(f"no section {name!r}: choose of {', '.join(SECTIONS)}")
 
     missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if missing and {"send", "consume", "filter", "replicate"} & set(chosen):
-        parser.error(f"send, consume, filter and replicate need {' and '.join(missing)}, not found on the PATH")
+    needing = [name for name in chosen if name in NEED_JAVA]
+    if missing and needing:
+        parser.error(f"{', '.join(needing)}: {' and '.join(missing)} not found on the PATH")
     try:
         columns = measure(chosen, options.engine or ENGINES)
     except RuntimeError as error:
@@ -52,10 +53,17 @@ def measure(sections: list[str], names: Sequence[str]) -> dict[str, Rows]:
 
 
 def _print_table(columns: dict[str, Rows]) -> None:
-    table = Table("", *(f"[bold]{name}" for name in columns))
+    ratio = ["ratio"] if len(columns) == 2 else []
+    table = Table("", *(f"[bold]{name}" for name in (*columns, *ratio)))
     for row in dict.fromkeys(row for rows in columns.values() for row in rows):
-        table.add_row(row, *(_text(rows.get(row)) for rows in columns.values()))
+        values = [rows.get(row) for rows in columns.values()]
+        table.add_row(row, *map(_text, values), *(_ratio(*values) for _ in ratio))
     Console().print(table)
+
+
+def _ratio(first: float | None, second: float | None) -> str:
+    """The first column as a multiple of the second."""
+    return "-" if first is None or not second else f"{first / second:.2f}"
 
 
 def _text(value: float | None) -> str:

@@ -58,12 +58,13 @@ class BrokerProbe:
         fields = ("bench", topic, "TBW102", "4", str(queue_id), "0", "0", "0", "", "0", "false", "0", "true")
         self._request(RequestCode.SEND_BATCH_MESSAGE, dict(zip("abcdefghijklm", fields, strict=True)), batch)
 
+    def queue_end(self, topic: str, queue_id: int) -> int:
+        """Queue offset behind the last message of one queue."""
+        return int(self._request(RequestCode.GET_MAX_OFFSET, {"topic": topic, "queueId": str(queue_id)})["offset"])
+
     def stored(self, topic: str, queues: int) -> int:
         """How many messages of the topic can be consumed."""
-        return sum(
-            int(self._request(RequestCode.GET_MAX_OFFSET, {"topic": topic, "queueId": str(queue)})["offset"])
-            for queue in range(queues)
-        )
+        return sum(self.queue_end(topic, queue) for queue in range(queues))
 
     def consumed(self, group: str, topic: str, queues: int) -> int:
         """How many messages of the topic the group has committed; push consumers do so with each pull."""

@@ -3,7 +3,6 @@
 import re
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,8 @@ from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.consumption import consume_backlog
 from scripts.benchmark.engines import Engine, RunningCluster
 from scripts.benchmark.filter_cost import filter_cost
+from scripts.benchmark.ground import QUEUES, TOPIC, create_topic, master_of, temporary_home
+from scripts.benchmark.kinds import delayed, transactions
 from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
 from scripts.benchmark.replication import RATE, lag_ms
 from scripts.benchmark.store import measure_store
@@ -22,8 +23,6 @@ Rows = dict[str, float]
 
 UP_TIMES = 5
 IDLE_SECONDS = 20
-QUEUES = 8
-TOPIC = "scripts-bench"
 LAG_TOPIC = "scripts-bench-lag"
 FIRST_TOPIC = "scripts-bench-first"
 SLAVE_TIMEOUT_SECONDS = 60
@@ -35,7 +34,7 @@ def up(engine: Engine) -> Rows:
     """Start a fresh 2m-2s several times: from the command to its end."""
     seconds = []
     for _ in range(UP_TIMES):
-        with _home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
+        with temporary_home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
             seconds.append(cluster.up_seconds)
     return {
         f"up 2m-2s, median of {UP_TIMES} (s)": statistics.median(seconds),
@@ -45,7 +44,7 @@ def up(engine: Engine) -> Rows:
 
 def idle(engine: Engine) -> Rows:
     """Memory and CPU of all processes of 2m-2s that nobody uses."""
-    with _home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
+    with temporary_home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
         time.sleep(3)
         memory, before = pss_mib(cluster.pids), cpu_seconds_of_threads(cluster.pids)
         time.sleep(IDLE_SECONDS)
@@ -60,16 +59,16 @@ def send(engine: Engine) -> Rows:
     """Synchronous sends to one master by 1 and by 32 threads of the official producer."""
     rows: Rows = {}
     for threads in (1, 32):
-        with _home() as home, engine.cluster("single", Path(home)) as cluster:
-            _create_topic(cluster)
+        with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
+            create_topic(cluster)
             rows |= _send(cluster, threads, home)
     return rows
 
 
 def consume(engine: Engine) -> Rows:
     """The official consumer on a backlog that 32 threads sent."""
-    with _home() as home, engine.cluster("single", Path(home)) as cluster:
-        _create_topic(cluster)
+    with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
+        create_topic(cluster)
         _send(cluster, 32, home)
         consumption = consume_backlog(cluster, TOPIC, QUEUES, "scripts-bench-consumers", home)
     return {
@@ -81,7 +80,7 @@ def consume(engine: Engine) -> Rows:
 
 def filters(engine: Engine) -> Rows:
     """The official consumer by tag and by a SQL92 expression that wants the same messages."""
-    with _home() as home, engine.cluster("single", Path(home)) as cluster:
+    with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
         return filter_cost(cluster, home)
 
 
@@ -95,16 +94,16 @@ def replicate(engine: Engine) -> Rows:
     rows: Rows = {}
     rates: dict[str, float] = {}
     for role in ("ASYNC_MASTER", "SYNC_MASTER"):
-        with _home() as home:
+        with temporary_home() as home:
             profile = Path(home) / "pair.toml"
             profile.write_text(
                 f'brokers = [{{ name = "broker-a", slaves = 1 }}]\nproperties.masters = {{ brokerRole = "{role}" }}\n'
             )
             with engine.cluster(str(profile), Path(home)) as cluster:
-                _create_topic(cluster)
+                create_topic(cluster)
                 _wait_for_slave(cluster)
                 if role == "ASYNC_MASTER":
-                    median, percentile = lag_ms(_master(cluster)[0], cluster.slaves[0], LAG_TOPIC)
+                    median, percentile = lag_ms(master_of(cluster)[0], cluster.slaves[0], LAG_TOPIC)
                     rows[f"slave behind at {RATE} messages/s, median (ms)"] = median
                     rows[f"slave behind at {RATE} messages/s, 99th percentile (ms)"] = percentile
                 rate, _, failed = _send(cluster, 32, home).values()
@@ -122,13 +121,18 @@ SECTIONS = {
     "filter": filters,
     "replicate": replicate,
     "store": store,
+    "transactions": transactions,
+    "delayed": delayed,
 }
+
+NEED_JAVA = frozenset({"send", "consume", "filter", "replicate", "transactions", "delayed"})
+"""Sections whose load comes from official Java programs or the official Java client."""
 
 
 def _wait_for_slave(cluster: RunningCluster) -> None:
     """Wait until the slave has a message; Apache's asks for the first one only some seconds after its start."""
     deadline = time.monotonic() + SLAVE_TIMEOUT_SECONDS
-    with BrokerProbe(_master(cluster)[0]) as master, BrokerProbe(cluster.slaves[0]) as slave:
+    with BrokerProbe(master_of(cluster)[0]) as master, BrokerProbe(cluster.slaves[0]) as slave:
         master.create_topic(LAG_TOPIC, 1)
         master.create_topic(FIRST_TOPIC, 1)
         master.send(FIRST_TOPIC, b"first")
@@ -138,23 +142,9 @@ def _wait_for_slave(cluster: RunningCluster) -> None:
                 raise RuntimeError(f"the slave got nothing in {SLAVE_TIMEOUT_SECONDS} s")
 
 
-def _home() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="rmqctl-bench-")
-
-
-def _master(cluster: RunningCluster) -> tuple[str, int]:
-    (master,) = cluster.masters.values()
-    return master
-
-
-def _create_topic(cluster: RunningCluster) -> None:
-    with BrokerProbe(_master(cluster)[0]) as broker:
-        broker.create_topic(TOPIC, QUEUES)
-
-
 def _send(cluster: RunningCluster, threads: int, home: str) -> Rows:
     """Measure the second ten seconds of a producer: in the first its JVM warms up."""
-    address, pid = _master(cluster)
+    address, pid = master_of(cluster)
     with BrokerProbe(address) as broker, official.producer(cluster.nameserver, TOPIC, threads, home) as output:
         failed_before = _next_figures(output)
         started, sent_before, cpu_before = time.monotonic(), broker.stored(TOPIC, QUEUES), cpu_seconds([pid])
