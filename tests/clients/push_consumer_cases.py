@@ -224,7 +224,7 @@ class PushConsumerCases:
         await self._consume_all(stage, topic, group, restarted, 5, {**options, "instance": "one"})
         assert Counter(restarted.bodies) == Counter(bodies(5, "later-"))
         (folder,) = [name for name in os.listdir(tmp_path) if name.endswith("@two")]
-        assert os.listdir(f"{tmp_path}/{folder}/{group}") == ["offsets.json"]
+        assert "offsets.json" in os.listdir(f"{tmp_path}/{folder}/{group}")
 
     async def _consume_all(
         self, stage: Stage, topic: str, group: str, seen: Seen, count: int, options: dict[str, Any]
@@ -337,6 +337,21 @@ class PushConsumerCases:
             member.resume()
             await seen.wait_for(10)
             member.stop()
+
+    async def test_sql_chooses_messages_by_their_properties(self, stage: Stage) -> None:
+        topic, seen = await stage.topic(1), Seen()
+        for price, region in ((5, "de"), (20, "de"), (30, "cn"), (40, "fr")):
+            properties = {"price": str(price), "region": region}
+            await stage.producer.send(f"{topic}:paid", f"{price}", properties=properties)
+        async with consumer(stage, stage.name("group")) as member, trio.open_nursery() as nursery:
+            await member.subscribe(topic, sql="price > 10 AND region IN ('de', 'cn') AND TAGS = 'paid'")
+            nursery.start_soon(member.run, seen)
+            await seen.wait_for(2)
+            await stage.producer.send(f"{topic}:paid", "50", properties={"price": "50", "region": "cn"})
+            await seen.wait_for(3)
+            await uninvited()
+            member.stop()
+        assert sorted(seen.bodies) == ["20", "30", "50"]
 
     async def test_an_expression_that_no_broker_understands_is_refused_when_it_is_subscribed(
         self, stage: Stage

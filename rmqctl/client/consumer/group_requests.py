@@ -7,6 +7,8 @@ and what to do about an error, is decided elsewhere. Source: `MQClientAPIImpl`, 
 import random
 from typing import Final
 
+from msgspec import structs
+
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.consumer.retry import retry_copy_header, retry_topic, send_back_header
 from rmqctl.client.consumer.selector import Selector
@@ -152,8 +154,11 @@ class GroupRequests:
             await self._connection.tell_broker(queue.broker_name, address, code, header)
 
     async def queue_offsets(self, topic: str) -> QueueOffsets:
-        """Return what asks for first, next and nearest offsets of a topic's queues."""
-        return QueueOffsets(self._connection, await self._topics.route(topic) or TopicRoute(topic, ()))
+        """Return what asks for first, next and nearest offsets of a topic's queues: masters, or slaves without one."""
+        route = await self._topics.route(topic) or TopicRoute(topic, ())
+        # A slave knows no less than it lets be read.
+        servers = [structs.replace(part, addresses=_as_master(part.addresses)) for part in route.brokers]
+        return QueueOffsets(self._connection, structs.replace(route, brokers=tuple(servers)))
 
     async def members(self, broker: str, address: str) -> list[str]:
         """Return the client ids of all members that one broker knows; none when it does not know the group."""
@@ -250,3 +255,7 @@ class GroupRequests:
             success=_STORED,
             topic=topic,
         )
+
+
+def _as_master(addresses: dict[int, str]) -> dict[int, str]:
+    return {MASTER_ID: addresses[min(addresses)]} if addresses else {}

@@ -7,6 +7,7 @@ subscription gets a heartbeat at once; a queue whose offset is illegal is entere
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -125,10 +126,12 @@ class QueuePuller:
         """Wait before the next try, and undo what may have caused the error."""
         queue = self._process_queue.queue
         logger.info("pull failed group=%s queue=%s reason=%s", self._member.group, queue, error)
+        self._broker_id = MASTER_ID
+        self._member.topics.doubt(queue.topic)
         if isinstance(error, RequestRefused) and error.response_code in _SUBSCRIPTION_UNKNOWN:
+            # Heartbeats go to the brokers of known routes, from which one that was restarted may be missing.
+            with suppress(ClientError):
+                await self._member.topics.route(queue.topic)
             await self._member.beat()
-        else:
-            self._broker_id = MASTER_ID
-            self._member.topics.doubt(queue.topic)
         await trio.sleep(self._retry_seconds)
         self._retry_seconds = min(_RETRY_SECONDS_MAX, self._retry_seconds * 2)

@@ -7,11 +7,11 @@
 
 A topic about which nobody answers keeps its queues. Source: `RebalanceImpl`, `RebalancePushImpl` (RocketMQ 4.5.2),
 differs: what could not be taken is tried again after 1 s, 2 s and so on; an orderly queue is given back when its last
-handler has ended and its offset is persisted, so that no message comes twice.
+handler has ended and its offset is persisted, so that no message comes twice; queues of a broker that is away are kept.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -142,16 +142,30 @@ class Rebalancer:
                 self._start_leaving(queue, held)
         for topic in sorted(wanted_topics):
             try:
+                absent = await self._absent(topic)
                 queues = await self._shares.of_topic(topic)
             except ClientError as error:
                 logger.info("not rebalanced group=%s topic=%s reason=%s", self._member.group, topic, error)
                 is_settled = False
             else:
-                is_settled &= queues is not None and await self._apply(topic, queues)
+                is_taken = queues is not None and await self._apply(topic, {*queues, *absent})
+                is_settled &= is_taken and not absent
         return is_settled
 
-    async def _apply(self, topic: str, queues: Iterable[MessageQueue]) -> bool:
-        wanted = set(queues)
+    async def _absent(self, topic: str) -> list[MessageQueue]:
+        """Return the queues that are held of brokers which the route lacks now.
+
+        They are kept: nobody else can read them, and their broker, restarting, may be back before nameservers and other
+        members notice.
+        """
+        held = [queue for queue in self._held if queue.topic == topic]
+        route = await self._member.topics.route(topic)
+        if route is not None and any(route.broker(queue.broker_name) is None for queue in held):
+            self._member.topics.doubt(topic)
+            route = await self._member.topics.route(topic)
+        return [queue for queue in held if route is None or route.broker(queue.broker_name) is None]
+
+    async def _apply(self, topic: str, wanted: set[MessageQueue]) -> bool:
         lost = [(queue, held) for queue, held in self._held.items() if queue.topic == topic and queue not in wanted]
         new = sorted(wanted - self._held.keys() - self._leaving)
         for queue, held in lost:

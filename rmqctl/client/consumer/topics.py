@@ -13,11 +13,11 @@ import trio
 
 from rmqctl.client.consumer.selector import Selector
 from rmqctl.client.errors import ClientError, NoMaster, TopicNotFound
-from rmqctl.client.routes import MASTER_ID, RouteTable, TopicRoute
+from rmqctl.client.routes import MASTER_ID, BrokerRoute, RouteTable, TopicRoute
 from rmqnode.protocol.bodies import MessageQueue, SubscriptionData
 
 _MISSING_SECONDS: Final = 1.0
-"""How long a nameserver's word counts that it does not know a topic: pulls go on by the last known route meanwhile."""
+"""How long a nameserver's word counts that it does not know a topic, or a broker: what is known serves meanwhile."""
 
 
 class Topics:
@@ -33,6 +33,7 @@ class Topics:
         self._versions: dict[str, int] = {}
         self._routes: dict[str, TopicRoute] = {}
         self._missing_until: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._selectors))
@@ -83,6 +84,18 @@ class Topics:
         self._routes[topic] = route
         return route
 
+    async def _part(self, queue: MessageQueue) -> BrokerRoute | None:
+        route = await self.route(queue.topic)
+        return None if route is None else route.broker(queue.broker_name)
+
+    def _may_look(self, topic: str) -> bool:
+        """Whether it is time to look a route up again that lacks a server: it may be back."""
+        now = trio.current_time()
+        if now < self._looked_at.get(topic, 0) + _MISSING_SECONDS:
+            return False
+        self._looked_at[topic] = now
+        return True
+
     def doubt(self, topic: str) -> None:
         """Have the route looked up again when it is needed next: it led to a server that does not serve it."""
         route = self._table.current(topic)
@@ -96,8 +109,10 @@ class Topics:
             NoMaster: No broker of that name is known.
             NameserverUnreachable: None answers, and no route is known.
         """
-        route = await self.route(queue.topic)
-        part = route.broker(queue.broker_name) if route is not None else None
+        part = await self._part(queue)
+        if (part is None or broker_id not in part.addresses) and self._may_look(queue.topic):
+            self.doubt(queue.topic)
+            part = await self._part(queue)
         if part is None or not part.addresses:
             raise NoMaster(
                 f"{queue.broker_name} is not in the route of topic {queue.topic}",
