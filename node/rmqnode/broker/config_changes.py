@@ -37,6 +37,8 @@ LIVE_KEYS: Final = frozenset(
         "longPollingEnable",
         "shortPollingTimeMills",
         "notifyConsumerIdsChangedEnable",
+        "enablePropertyFilter",
+        "filterSupportRetry",
         "slaveReadEnable",
         "offsetCheckInSlave",
         "defaultQueryMaxNum",

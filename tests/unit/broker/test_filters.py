@@ -119,6 +119,17 @@ def test_filters_that_are_off_are_refused(rig: Any, flags: dict[str, Any]) -> No
     assert (reply.code, reply.remark) == (ResponseCode.SYSTEM_ERROR, remark)
 
 
+def test_filters_can_be_switched_on_while_the_broker_runs(rig: Any, read: Read) -> None:
+    rig.create_topic()
+    fill(rig)
+    subscribe(rig, "n = 1")
+    reply = rig.ask(RequestCode.UPDATE_BROKER_CONFIG, body=b"enablePropertyFilter=true")
+    assert getattr(reply, "reply", reply).code == ResponseCode.SUCCESS
+    assert rig.pull(**FROM_HEARTBEAT).code == ResponseCode.FILTER_DATA_NOT_EXIST
+    subscribe(rig, "n = 1")
+    assert bodies(rig.pull(**FROM_HEARTBEAT), read) == [b"1"]
+
+
 @pytest.mark.parametrize(
     ("kind", "expression", "problem"),
     [
