@@ -12,8 +12,6 @@ import msgspec
 
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqctl.home import ClusterHome, all_cluster_homes, homes_root
-from rmqctl.supervisor.orphans import find_orphans
-from rmqctl.systemd.record import load_installation
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -117,7 +115,13 @@ def _running_homes(root: Path) -> list[ClusterHome]:
 
 def _runs(home: ClusterHome) -> bool:
     """Nodes go on serving when their supervisor is killed, and may be units of systemd, so they count too."""
-    if home.is_supervised() or find_orphans(home):
+    if home.is_supervised():
+        return True
+    # Only now: processes and units take longer to load than the lock, which answers nearly always.
+    from rmqctl.supervisor.orphans import find_orphans
+    from rmqctl.systemd.record import load_installation
+
+    if find_orphans(home):
         return True
     installation = load_installation(home)
     if installation is None or not installation.is_per_node:

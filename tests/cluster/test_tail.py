@@ -104,3 +104,19 @@ def test_an_sql_expression_chooses_messages(shared_cluster: Any, topic: str) -> 
     wrong = shared_cluster.run("tail", topic, "--sql", "price >", "--from", "earliest", "--until", "now")
     assert wrong.returncode == 1
     assert shared_cluster.run("tail", f"{topic}:a", "--sql", "price > 1").returncode == 2
+
+
+def test_a_remapped_address_is_where_the_broker_is_reached(shared_cluster: Any, topic: str) -> None:
+    route = json.loads(shared_cluster.run("topic", "route", topic, "--json").stdout)
+    first, second = (part["addresses"]["0"] for part in route["brokers"])
+    # What goes to the address of one broker comes out at the other one.
+    swapped = ("--remap", f"{first}={second}")
+    shared_cluster.run("send", topic, "here", "--queue", "broker-b:0")
+    done = shared_cluster.run(
+        "tail", topic, "--queue", "broker-a:0", "--from", "earliest", "-n", "1", "--format", "raw", *swapped
+    )
+    assert done.stdout == "here\n", done.stderr
+    nowhere = shared_cluster.run("tail", topic, "--remap", f"{first}=127.0.0.1:1", "--until", "now")
+    assert nowhere.returncode == 3
+    assert "reached as 127.0.0.1:1" in nowhere.stderr
+    assert shared_cluster.run("group", "list", "--remap", "nonsense").returncode == 2
