@@ -8,8 +8,10 @@ import typer
 
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import print_json
+from rmqctl.cli.status import narrate_drift
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import DEFAULT_CLUSTER
+from rmqctl.profile.drift import find_drift
 from rmqctl.profile.model import ClusterModel, Node
 from rmqctl.profile.stored import load_cluster
 from rmqctl.target import choose_local_home
@@ -23,15 +25,18 @@ def show(
 ) -> None:
     """Print the broker.conf or nameserver.conf of a node."""
     chosen = choose_local_home(cluster, home, DEFAULT_CLUSTER)
-    found = find_node(load_cluster(chosen).model, node)
+    model = load_cluster(chosen).model
+    found = find_node(model, node)
+    drift = [each for each in find_drift(model, chosen) if each.node == found.name]
     path = chosen.node_folder(found.name) / found.conf_name
     if json_output:
-        print_json({"node": found.name, "path": str(path), "properties": found.properties})
+        print_json({"node": found.name, "path": str(path), "properties": found.properties, "drift": drift})
         return
     try:
         sys.stdout.write(path.read_text())
     except OSError as error:
         raise RmqctlError(f"cannot read {path}", error.strerror, "rmqctl up writes it again") from None
+    narrate_drift(drift)
 
 
 def find_node(model: ClusterModel, name: str) -> Node:

@@ -42,7 +42,7 @@ def consumer(nameserver: str, topic: str, group: str, home: str, *options: str) 
 
 
 def reasons_of_failures(home: str) -> list[str]:
-    """Why sends failed, the most frequent reason first: `12 times CODE: 2 DESC: …`."""
+    """Why sends failed since the start, the most frequent reason first: `12 times CODE: 2 DESC: …`."""
     log = Path(home) / "logs" / "rocketmqlogs" / "rocketmq_client.log"
     reasons: Counter[str] = Counter()
     if log.exists():
@@ -52,7 +52,7 @@ def reasons_of_failures(home: str) -> list[str]:
                 found = _REASON.search(line) if is_failure else None
                 if found is not None:
                     # Addresses and times differ from line to line, and are not the reason.
-                    reasons[re.sub(r"\d{3,}", "…", found[1])[:_REASON_LENGTH_MAX]] += 1
+                    reasons[re.sub(r"(?<!CODE: )\b\d+", "…", found[1])[:_REASON_LENGTH_MAX]] += 1
                 is_failure = "[BENCHMARK_PRODUCER] Send Exception" in line
     return [f"{count} times {reason}" for reason, count in reasons.most_common(3)]
 

@@ -26,8 +26,14 @@ IDLE_SECONDS = 20
 LAG_TOPIC = "scripts-bench-lag"
 FIRST_TOPIC = "scripts-bench-first"
 SLAVE_TIMEOUT_SECONDS = 60
-FAILED_SHARE_MAX = 0.01
-"""More failures than this share of the sends are no measurement; fewer are counted and told."""
+FAILED_SHARE_MAX = 0.1
+"""More failures than this share of the sends are no measurement; fewer are counted and told.
+
+Two kinds are known. Apache's SYNC_MASTER refuses what waited longer than `waitTimeMillsInSendQueue` (200 ms) for its
+one thread that sends, which waits for the slave (`TIMEOUT_CLEAN_QUEUE`). And threads of a client of 4.5.2 that connect
+at the same time close each other's connections (`NettyRemotingClient#createChannel`), on a busy machine for seconds:
+what failed before the measurement does not count.
+"""
 
 
 def up(engine: Engine) -> Rows:

@@ -41,7 +41,9 @@ def test_a_change_survives_down_and_up_and_is_shown_as_drift(cli: Any) -> None:
     cli.run("down")
     assert cli.up()["drift"] == drift
     assert (shown(address)["traceOn"], shown(address)["maxMessageSize"]) == ("false", "65536")
-    assert "traceOn=true" in cli.run("conf", "show", "broker-a-0").stdout
+    file = cli.run("conf", "show", "broker-a-0")
+    assert "traceOn=true" in file.stdout
+    assert "  broker-a-0: traceOn=false (profile: true)\n" in file.stderr
 
     assert ask(address, RequestCode.UPDATE_BROKER_CONFIG, b"traceOn=true").code == 0
     assert cli.status()["drift"] == drift[1:]

@@ -33,6 +33,7 @@ LIVE_KEYS: Final = frozenset(
         "regionId",
         "autoCreateTopicEnable",
         "autoCreateSubscriptionGroup",
+        "rejectTransactionMessage",
         "startAcceptSendRequestTimeStamp",
         "longPollingEnable",
         "shortPollingTimeMills",

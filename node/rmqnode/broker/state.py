@@ -131,7 +131,8 @@ class Broker:
         self.config_version = self.config_version.next_version(self.clock_ms())
         self.registration.config = config
         self.check_back.config = config
-        self.topics.allow_auto_creation(config.auto_create_topic_enable)
+        if config.auto_create_topic_enable != before.auto_create_topic_enable:
+            self.topics.allow_auto_creation(config.auto_create_topic_enable)
         self.groups.may_auto_create = config.auto_create_subscription_group
         self.store.cleaner.use(
             config.file_reserved_time_hours,
