@@ -16,7 +16,7 @@ import trio
 from rmqnode.broker.stats_items import StatsTable
 from rmqnode.broker.topic_puts import TopicPuts
 from rmqnode.protocol.bodies import BrokerStatsData
-from rmqnode.store import GetResult, MessageStore
+from rmqnode.store import MessageStore
 
 TOPIC_PUT_NUMS: Final = "TOPIC_PUT_NUMS"
 TOPIC_PUT_SIZE: Final = "TOPIC_PUT_SIZE"
@@ -45,14 +45,6 @@ class Totals(msgspec.Struct, frozen=True):
     """Messages that pulls were answered with."""
 
 
-class _Pulled(msgspec.Struct, gc=False):
-    """What one group got of one topic since the last tick."""
-
-    count: int = 0
-    size_bytes: int = 0
-    times: int = 0
-
-
 class BrokerStatistics:
     """The counters of one broker.
 
@@ -75,10 +67,11 @@ class BrokerStatistics:
         self._items = StatsTable(clock_ms)
         self._taken_ms = clock_ms()
         """When what was counted elsewhere was last brought into the items."""
-        self._pulled: dict[tuple[str, str], _Pulled] = {}
-        self._gets_found = self._gets_missed = self._gets = 0
-        self.get_seconds_max = 0.0
-        """The longest read for a pull."""
+        self._pulled: dict[tuple[str, str], list[int]] = {}
+        """For each topic and group: messages, bytes and pulls since they were last brought into the items."""
+        self._gets_found = self._gets = 0
+        self.gets_missed = 0
+        """Reads for pulls that found nothing; counted by who reads."""
         self._snapshots = deque([(clock(), Totals())], _SNAPSHOTS_MAX)
         self._next_morning_ms = next_morning_ms(clock_ms())
         self.today_morning = Totals()
@@ -87,21 +80,14 @@ class BrokerStatistics:
         self._put_times_since_ms = clock_ms()
         self._put_times_since_puts = 0
 
-    def pulled(self, group: str, topic: str, found: GetResult, seconds: float) -> None:
-        """Count one read for a pull, and how long it took."""
-        if seconds > self.get_seconds_max:
-            self.get_seconds_max = seconds
-        if not found.count:
-            self._gets_missed += 1
-            return
-        self._gets_found += 1
-        self._gets += found.count
+    def pulled(self, group: str, topic: str, count: int, size_bytes: int) -> None:
+        """Count one read for a pull that found messages. Called for every such pull: a list, and no clock."""
         counted = self._pulled.get((topic, group))
         if counted is None:
-            counted = self._pulled[topic, group] = _Pulled()
-        counted.count += found.count
-        counted.size_bytes += found.size_bytes
-        counted.times += 1
+            counted = self._pulled[topic, group] = [0, 0, 0]
+        counted[0] += count
+        counted[1] += size_bytes
+        counted[2] += 1
 
     def sent_back(self, group: str, topic: str) -> None:
         """Count one message that a consumer wants again later."""
@@ -110,7 +96,7 @@ class BrokerStatistics:
     def totals(self) -> Totals:
         """Return what was counted up to now."""
         self._take()
-        return Totals(self._puts.total, self._gets_found, self._gets_missed, self._gets)
+        return Totals(self._puts.total, self._gets_found, self.gets_missed, self._gets)
 
     @property
     def put_bytes(self) -> int:
@@ -178,11 +164,13 @@ class BrokerStatistics:
             self._items.add(TOPIC_PUT_SIZE, topic, sizes[topic], count, since_ms)
             self._items.add(BROKER_PUT_NUMS, self._cluster, count, count, since_ms)
         pulled, self._pulled = self._pulled, {}
-        for (topic, group), each in pulled.items():
+        for (topic, group), (count, size_bytes, times) in pulled.items():
+            self._gets += count
+            self._gets_found += times
             key = f"{topic}@{group}"
-            self._items.add(GROUP_GET_NUMS, key, each.count, each.times, since_ms)
-            self._items.add(GROUP_GET_SIZE, key, each.size_bytes, each.times, since_ms)
-            self._items.add(BROKER_GET_NUMS, self._cluster, each.count, each.times, since_ms)
+            self._items.add(GROUP_GET_NUMS, key, count, times, since_ms)
+            self._items.add(GROUP_GET_SIZE, key, size_bytes, times, since_ms)
+            self._items.add(BROKER_GET_NUMS, self._cluster, count, times, since_ms)
 
 
 def next_morning_ms(now_ms: int) -> int:

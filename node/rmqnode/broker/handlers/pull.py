@@ -4,7 +4,6 @@ Source: `PullMessageProcessor` (RocketMQ 4.5.2). The order of the checks is Java
 queue the client is sent to the end, as since 4.9, where 4.5.2 may send it back to the first message.
 """
 
-from time import perf_counter
 from typing import Any, Final
 
 from rmqnode.broker.handlers.remarks import FAQ, NO_SUCH_FILTER
@@ -50,10 +49,12 @@ def pull_message(broker: Broker, request: PullRequest) -> Reply | Hold:
     tags_codes, accepts = _check_queue(broker, request, group)
     if header.sys_flag & FLAG_COMMIT_OFFSET and not broker.config.is_slave:
         broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
-    begin = perf_counter()
     offset, count_max = header.queue_offset, header.max_msg_nums
     found = broker.store.get(header.topic, header.queue_id, offset, count_max, tags_codes, accepts)
-    broker.statistics.pulled(header.consumer_group, header.topic, found, perf_counter() - begin)
+    if found.count:
+        broker.statistics.pulled(header.consumer_group, header.topic, found.count, found.size_bytes)
+    else:
+        broker.statistics.gets_missed += 1
     code = _code_of(found.status, header.queue_offset)
     if code is ResponseCode.PULL_NOT_FOUND and header.sys_flag & FLAG_SUSPEND:
         is_long = broker.config.long_polling_enable
