@@ -16,7 +16,7 @@ TOPIC = "example-delayed"
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             await producer.send(TOPIC, "reminder after 5 s", delay_level=2)
             await producer.send(TOPIC, "reminder after 1 s", delay_level=1)

@@ -19,7 +19,7 @@ async def main() -> None:
     async with Client(NAMESERVER) as client:
         admin = Admin(client)
         broker = min((await admin.topology()).masters_of("all"))  # one queue: on one broker
-        await admin.create_topic(TopicSpec(TOPIC, read_queues=1, write_queues=1), broker=broker)
+        await admin.topics.create(TopicSpec(TOPIC, read_queues=1, write_queues=1), broker=broker)
         async with Producer("example-ledger", client=client) as producer:
             for number in range(COUNT):
                 await producer.send(TOPIC, f"entry {number}")

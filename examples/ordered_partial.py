@@ -18,7 +18,7 @@ STEPS = ("created", "paid", "shipped")
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             for step in STEPS:
                 for order in ORDERS:

@@ -17,7 +17,7 @@ COUNT = 10
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             for number in range(COUNT):
                 await producer.send(f"{TOPIC}:{'paid' if number % 2 else 'refunded'}", {"order": number})

@@ -23,7 +23,7 @@ async def main() -> None:
             stored.append(outcome)
 
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             for number in range(1000):
                 await producer.send_async(TOPIC, f"message {number}", callback=done)

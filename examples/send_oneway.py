@@ -15,7 +15,7 @@ TOPIC = "example-oneway"
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-sensors", client=client) as producer:
             for number in range(100):
                 await producer.send_oneway(f"{TOPIC}:temperature", {"sensor": number % 4, "celsius": 20 + number % 5})

@@ -15,7 +15,7 @@ TOPIC = "example-sync"
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             for number in range(5):
                 result = await producer.send(f"{TOPIC}:paid", {"order": number}, key=f"order-{number}")

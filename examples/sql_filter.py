@@ -15,7 +15,7 @@ TOPIC = "example-sql-filter"
 
 async def main() -> None:
     async with Client(NAMESERVER) as client:
-        await Admin(client).create_topic(TopicSpec(TOPIC))
+        await Admin(client).topics.create(TopicSpec(TOPIC))
         async with Producer("example-shop", client=client) as producer:
             for price in range(5, 50, 5):
                 region = "EU" if price % 2 else "US"

@@ -12,6 +12,7 @@ from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, Nameserver
 from rmqctl.cli.output import narrate, print_bytes_line, print_json, print_result
 from rmqctl.cli.queue_option import parse_queue
 from rmqctl.cli.session import choose_target, run_session
+from rmqctl.client.compression import decompressed_body
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.errors import TopicNotFound
 from rmqctl.client.groups import Gaps, GroupAdmin
@@ -165,7 +166,7 @@ def trace(
                 "brokers have it only with traceTopicEnable=true, and clients may write to another one",
                 "rmqctl up --set brokers:traceTopicEnable=true, or name it: --trace-topic TOPIC",
             ) from None
-        return events_of([message.decompressed_body() for _, message in found], message_id)
+        return events_of([decompressed_body(message) for _, message in found], message_id)
 
     events = run_session(choose_target(cluster, nameserver, home, remap), work)
     if not events:

@@ -8,6 +8,7 @@ import base64
 
 import msgspec
 
+from rmqctl.client.compression import decompressed_body
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import MalformedMessage, StoredMessage
 from rmqnode.protocol.properties import PropertyName
@@ -73,7 +74,7 @@ def document_of(queue: MessageQueue, message: StoredMessage) -> MessageDocument:
 def body_of(message: StoredMessage) -> tuple[bytes, str | None]:
     """Return the body as it was sent, or as it is stored together with why it can't be decompressed."""
     try:
-        return message.decompressed_body(), None
+        return decompressed_body(message), None
     except MalformedMessage as error:
         return message.body, str(error)
 

@@ -4,11 +4,11 @@ import msgspec
 
 from rmqctl.cli.output import narrate
 from rmqctl.cli.queue_option import QueueChoice
-from rmqctl.client.admin import Admin
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.lookup import Found, MessageLookup
 from rmqctl.client.names import DLQ_PREFIX, is_system_topic
 from rmqctl.client.routes import RouteTable
+from rmqctl.client.topic_admin import TopicAdmin
 from rmqctl.errors import RmqctlError
 
 __all__ = ["Found", "Search", "search"]
@@ -59,13 +59,13 @@ async def _by_id(
     connection: ClusterConnection, lookup: MessageLookup, message_id: str, topic: str | None
 ) -> list[Found]:
     message_id = message_id.upper()
-    at_its_place = await lookup.by_offset_id(message_id, await Admin(connection).topology())
+    at_its_place = await lookup.by_offset_id(message_id, await TopicAdmin(connection).topology())
     if at_its_place is not None:
         return [at_its_place]
     if topic is not None:
         found = await lookup.by_unique_id(topic, message_id)
     else:
-        names = await Admin(connection).topic_names()
+        names = await TopicAdmin(connection).names()
         topics = [name for name in names if not is_system_topic(name) or name.startswith(DLQ_PREFIX)]
         narrate(f"looking in {len(topics)} topics (--topic names one)")
         found = await lookup.by_unique_id_anywhere(topics, message_id)

@@ -15,14 +15,14 @@ from rmqctl.cli.send_report import SendReport
 from rmqctl.cli.send_run import Sending, SendMode, print_send_result
 from rmqctl.cli.send_source import LineSource, RepeatedSource, Source
 from rmqctl.cli.session import choose_target, run_client_session
-from rmqctl.client.admin import Admin, TopicSpec
 from rmqctl.client.client import Client
 from rmqctl.client.errors import TopicNotFound
 from rmqctl.client.message import BODY_SIZE_BYTES_MAX, Message, SendResult, SendStatus
 from rmqctl.client.names import check_own_topic, parse_destination
 from rmqctl.client.producer import Producer
-from rmqctl.client.queue_choice import choose_queue
-from rmqctl.client.send_request import DEFAULT_QUEUE_COUNT
+from rmqctl.client.producer.queue_choice import choose_queue
+from rmqctl.client.producer.send_request import DEFAULT_QUEUE_COUNT
+from rmqctl.client.topic_admin import TopicAdmin, TopicSpec
 from rmqctl.errors import ExitCode, UsageError
 from rmqnode.protocol.bodies import MessageQueue
 
@@ -154,7 +154,7 @@ def send(
 
 
 async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
-    admin = Admin(client.connection)
+    admin = TopicAdmin(client.connection)
     if plan.create:
         await _create_if_unknown(admin, plan.topic, plan.timeout_seconds)
     # A topic that is not there is an error of its own, not one of each message.
@@ -196,12 +196,12 @@ def _teller(plan: SendPlan) -> Callable[[SendResult], None]:
     return lambda result: print_send_result(result, json_output=plan.json_output)
 
 
-async def _create_if_unknown(admin: Admin, topic: str, timeout_seconds: float) -> None:
+async def _create_if_unknown(admin: TopicAdmin, topic: str, timeout_seconds: float) -> None:
     try:
         await admin.routes.get(topic)
     except TopicNotFound:
         spec = TopicSpec(check_own_topic(topic), DEFAULT_QUEUE_COUNT, DEFAULT_QUEUE_COUNT)
-        masters = await admin.create_topic(spec, broker=None, timeout_seconds=timeout_seconds)
+        masters = await admin.create(spec, broker=None, timeout_seconds=timeout_seconds)
         narrate(f"created topic {topic}: {DEFAULT_QUEUE_COUNT} queues on each of {', '.join(masters)}")
 
 

@@ -16,11 +16,11 @@ from rmqctl.cli.options import (
 )
 from rmqctl.cli.output import confirm, narrate, print_json, print_result, print_table
 from rmqctl.cli.session import choose_target, run_session
-from rmqctl.client.admin import Admin, QueueState, TopicSpec, check_spec
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.names import DLQ_PREFIX, RETRY_PREFIX, check_own_topic, check_topic, is_system_topic
 from rmqctl.client.routes import BrokerRoute, TopicRoute
 from rmqctl.client.start_position import format_time
+from rmqctl.client.topic_admin import QueueState, TopicAdmin, TopicSpec, check_spec
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 
 _PERMISSIONS = {"r": 4, "w": 2, "rw": 6, "wr": 6, "4": 4, "2": 2, "6": 6}
@@ -60,7 +60,7 @@ def create(
     target = choose_target(cluster, nameserver, home, remap)
 
     async def work(connection: ClusterConnection) -> dict[str, str]:
-        return await Admin(connection).create_topic(spec, broker=broker, timeout_seconds=timeout)
+        return await TopicAdmin(connection).create(spec, broker=broker, timeout_seconds=timeout)
 
     masters = run_session(target, work)
     if json_output:
@@ -95,9 +95,9 @@ def list_topics(
     """List the topics of a cluster, one name a line."""
 
     async def work(connection: ClusterConnection) -> tuple[list[str], set[str]]:
-        admin = Admin(connection)
+        admin = TopicAdmin(connection)
         topology = await admin.topology()
-        return await admin.topic_names(), {group.name for group in topology.groups} | set(topology.clusters)
+        return await admin.names(), {group.name for group in topology.groups} | set(topology.clusters)
 
     names, reserved = run_session(choose_target(cluster, nameserver, home, remap), work)
     kinds = {name: _kind_of(name, reserved) for name in names}
@@ -123,7 +123,7 @@ def route(
     check_topic(name)
 
     async def work(connection: ClusterConnection) -> TopicRoute:
-        return await Admin(connection).routes.refresh(name)
+        return await TopicAdmin(connection).routes.refresh(name)
 
     found = run_session(choose_target(cluster, nameserver, home, remap), work)
     if json_output:
@@ -147,7 +147,7 @@ def describe(
     check_topic(name)
 
     async def work(connection: ClusterConnection) -> list[QueueState]:
-        return await Admin(connection).describe_topic(name)
+        return await TopicAdmin(connection).describe(name)
 
     states = run_session(choose_target(cluster, nameserver, home, remap), work)
     if json_output:
@@ -174,10 +174,10 @@ def delete(
     target = choose_target(cluster, nameserver, home, remap)
 
     async def find(connection: ClusterConnection) -> TopicRoute:
-        return await Admin(connection).routes.refresh(name)
+        return await TopicAdmin(connection).routes.refresh(name)
 
     async def work(connection: ClusterConnection) -> list[str]:
-        return await Admin(connection).delete_topic(name, timeout_seconds=timeout)
+        return await TopicAdmin(connection).delete(name, timeout_seconds=timeout)
 
     brokers = ", ".join(part.broker for part in run_session(target, find).brokers)
     narrate(f"topic {name} on {brokers} of {target} ({target.reason})")

@@ -8,7 +8,7 @@ connections when they share a `Client`. All errors are `ClientError`s. Nothing h
 which cluster a user means.
 """
 
-from rmqctl.client.admin import Admin, QueueState, TopicSpec
+from rmqctl.client.admin import Admin
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
@@ -28,11 +28,12 @@ from rmqctl.client.errors import (
 from rmqctl.client.follow import Follower
 from rmqctl.client.message import Message, SendResult, SendStatus
 from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
-from rmqctl.client.pending_sends import PendingSend
-from rmqctl.client.producer import Producer
+from rmqctl.client.producer import HalfMessageNotSafe, PendingSend, Producer, Transaction, TransactionState
 from rmqctl.client.pull import PullResult, PullStatus, pull
+from rmqctl.client.replies import NoReply
 from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
 from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
+from rmqctl.client.topic_admin import QueueState, TopicAdmin, TopicSpec
 
 __all__ = [
     "Admin",
@@ -46,12 +47,14 @@ __all__ = [
     "Destination",
     "Earliest",
     "Follower",
+    "HalfMessageNotSafe",
     "InvalidArgument",
     "Latest",
     "Message",
     "NameserverUnreachable",
     "NoMaster",
     "NoQueue",
+    "NoReply",
     "NotRoutedInTime",
     "PendingSend",
     "Producer",
@@ -72,9 +75,12 @@ __all__ = [
     "Since",
     "StartPosition",
     "Subscription",
+    "TopicAdmin",
     "TopicNotFound",
     "TopicRoute",
     "TopicSpec",
+    "Transaction",
+    "TransactionState",
     "parse_destination",
     "parse_start",
     "parse_subscription",

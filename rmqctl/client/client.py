@@ -27,7 +27,9 @@ from rmqctl.client.broker_requests import BrokerRequests
 from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
 from rmqctl.client.errors import InvalidArgument
 from rmqctl.client.membership import Membership
+from rmqctl.client.replies import Replies
 from rmqctl.client.routes import RouteTable, TopicRoute
+from rmqnode.protocol.codes import RequestCode
 
 _ROUTE_INTERVAL_SECONDS: Final = 30.0
 """Java's `pollNameServerInterval`."""
@@ -74,6 +76,8 @@ class Client:
     ) -> None:
         nameservers = _nameservers(nameserver)
         self.requests = BrokerRequests()
+        self.replies = Replies()
+        self.requests.serve(RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT, None, self.replies.take)
         self.connection = ClusterConnection(
             nameservers,
             timeout_seconds=timeout_seconds,

@@ -11,15 +11,21 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from rmqctl.client.admin import Admin
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import ClientError, InvalidArgument
+from rmqctl.client.errors import ClientError, InvalidArgument, NoMaster
 from rmqctl.client.names import RETRY_PREFIX, check_group
 from rmqctl.client.parallel import in_parallel
 from rmqctl.client.routes import MASTER_ID
+from rmqctl.client.topic_admin import TopicAdmin
 from rmqctl.client.topology import ALL_BROKERS, BrokerGroup
 from rmqnode.broker import system_topics
-from rmqnode.protocol.bodies import ConsumerConnection, ConsumeStats, SubscriptionGroupConfig, SubscriptionGroupWrapper
+from rmqnode.protocol.bodies import (
+    Connection,
+    ConsumerConnection,
+    ConsumeStats,
+    SubscriptionGroupConfig,
+    SubscriptionGroupWrapper,
+)
 from rmqnode.protocol.codes import RequestCode, ResponseCode, version_name
 from rmqnode.protocol.headers import (
     DeleteSubscriptionGroupRequestHeader,
@@ -102,14 +108,17 @@ class Gaps(msgspec.Struct):
 
 
 class GroupAdmin:
-    """Requests about consumer groups to the masters of one cluster."""
+    """Requests about consumer groups to the masters of one cluster.
+
+    Questions take `gaps`: it notes the brokers that do not answer; without it they are an error.
+    """
 
     def __init__(self, connection: ClusterConnection) -> None:
         self._connection = connection
-        self._admin = Admin(connection)
+        self._admin = TopicAdmin(connection)
         self._brokers: tuple[BrokerGroup, ...] | None = None
 
-    async def configs(self, gaps: Gaps) -> dict[str, dict[str, SubscriptionGroupConfig]]:
+    async def configs(self, gaps: Gaps | None = None) -> dict[str, dict[str, SubscriptionGroupConfig]]:
         """Return the configuration of every group: by group, then by broker name."""
 
         async def ask(broker: str, address: str) -> dict[str, SubscriptionGroupConfig]:
@@ -123,7 +132,7 @@ class GroupAdmin:
                 groups.setdefault(name, {})[broker] = config
         return dict(sorted(groups.items()))
 
-    async def members(self, group: str, gaps: Gaps) -> GroupMembers:
+    async def members(self, group: str, gaps: Gaps | None = None) -> GroupMembers:
         """Return who consumes as the group now; nobody is an answer too."""
 
         async def ask(broker: str, address: str) -> ConsumerConnection:
@@ -139,7 +148,7 @@ class GroupAdmin:
 
         return _members_of(list((await self._ask_masters(ask, gaps)).values()))
 
-    async def lag(self, group: str, gaps: Gaps, topic: str | None = None) -> Lag:
+    async def lag(self, group: str, gaps: Gaps | None = None, topic: str | None = None) -> Lag:
         """Return how far the group is in each queue that it has consumed from, by topic, broker and queue."""
 
         async def ask(broker: str, address: str) -> ConsumeStats:
@@ -173,7 +182,7 @@ class GroupAdmin:
 
         Args:
             config: With a name that is legal.
-            broker: As in `Admin.create_topic`.
+            broker: As in `TopicAdmin.create`.
 
         Returns:
             Address by broker name of the masters that have the group now.
@@ -205,24 +214,32 @@ class GroupAdmin:
             await self._connection.ask_broker(broker, masters[broker], RequestCode.DELETE_SUBSCRIPTIONGROUP, header)
         return holders
 
-    async def _ask_masters(self, ask: Callable[[str, str], Awaitable[T]], gaps: Gaps) -> dict[str, T]:
-        """Ask all masters at the same time; those that are away or do not answer are noted in `gaps`."""
+    async def _ask_masters(self, ask: Callable[[str, str], Awaitable[T]], gaps: Gaps | None) -> dict[str, T]:
+        """Ask all masters at the same time; those that are away or do not answer are noted in `gaps`, or raised."""
         if self._brokers is None:
             self._brokers = (await self._admin.topology()).groups
         masters = {group.name: group.addresses.get(MASTER_ID) for group in self._brokers}
-        gaps.reasons |= {broker: f"{broker} has no master now" for broker, address in masters.items() if not address}
+        for broker, address in masters.items():
+            if address is None:
+                _note(gaps, broker, NoMaster(f"{broker} has no master now", "only masters know of groups"))
 
         async def ask_one(broker: str, address: str) -> tuple[str, T] | None:
             try:
                 return broker, await ask(broker, address)
             except ClientError as error:
-                gaps.reasons[broker] = error.what
+                _note(gaps, broker, error)
                 return None
 
         answers = await in_parallel(
             [partial(ask_one, broker, address) for broker, address in masters.items() if address is not None]
         )
         return dict(answer for answer in answers if answer is not None)
+
+
+def _note(gaps: Gaps | None, broker: str, error: ClientError) -> None:
+    if gaps is None:
+        raise error
+    gaps.reasons[broker] = error.what
 
 
 def unknown_group(group: str) -> InvalidArgument:
@@ -234,15 +251,19 @@ def unknown_group(group: str) -> InvalidArgument:
     )
 
 
+def member_of(connection: Connection) -> GroupMember:
+    """Return what a broker says about one of its clients."""
+    language = connection.language.name if connection.language is not None else None
+    return GroupMember(connection.client_id, connection.client_addr, language, version_name(connection.version))
+
+
 def _members_of(answers: list[ConsumerConnection]) -> GroupMembers:
     members: dict[str, GroupMember] = {}
     subscriptions: set[GroupSubscription] = set()
     online = [answer for answer in answers if answer.connection_set]
     for answer in online:
         for connection in answer.connection_set:
-            language = connection.language.name if connection.language is not None else None
-            version = version_name(connection.version)
-            members[connection.client_id] = GroupMember(connection.client_id, connection.client_addr, language, version)
+            members[connection.client_id] = member_of(connection)
         for topic, data in answer.subscription_table.items():
             subscriptions.add(GroupSubscription(topic, data.sub_string or "*", data.expression_type))
     first = online[0] if online else ConsumerConnection()

@@ -52,7 +52,8 @@ class Membership:
         self._consumers: dict[str, Callable[[], ConsumerData]] = {}
         self._told: dict[str, str] = {}
         """Broker name by address of the brokers that took a heartbeat over the connection which stands now."""
-        self._being_told: set[str] = set()
+        self._being_told: dict[str, str] = {}
+        """As `_told`: those that were sent one, and have not answered yet."""
         self._wanted = trio.Event()
         self.broker_versions: dict[str, int] = {}
         """Version by address, from the answer to the last heartbeat: decides what a broker can do."""
@@ -99,7 +100,8 @@ class Membership:
 
     def lost(self, address: str) -> None:
         """Note that the connection to a broker ended: it must be told again."""
-        if self._told.pop(address, None) is not None:
+        was_told = self._told.pop(address, None) is not None
+        if was_told or address in self._being_told:
             self.beat_soon()
 
     def connected(self, address: str) -> None:
@@ -117,6 +119,11 @@ class Membership:
             self._wanted = trio.Event()
             wait_seconds = _INTERVAL_SECONDS if await self.beat() else _RETRY_SECONDS
 
+    async def introduce(self) -> None:
+        """Send a heartbeat, and wait for it, if a broker in use does not know us over the present connection."""
+        if any(address not in self._told for address in self._brokers_in_use()):
+            await self.beat()
+
     async def beat(self) -> bool:
         """Send a heartbeat to every broker in use and wait for the answers; returns whether all took it."""
         if not self._producers and not self._consumers:
@@ -125,7 +132,7 @@ class Membership:
         failed: list[str] = []
 
         async def tell(broker: str, address: str) -> None:
-            self._being_told.add(address)
+            self._being_told[address] = broker
             try:
                 answer = await self._connection.ask_broker(broker, address, RequestCode.HEART_BEAT, body=body)
             except ClientError as error:
@@ -136,7 +143,7 @@ class Membership:
                 self._told[address] = broker
                 self.broker_versions[address] = answer.version
             finally:
-                self._being_told.discard(address)
+                self._being_told.pop(address, None)
 
         async with trio.open_nursery() as nursery:
             for address, broker in self._brokers_in_use().items():
@@ -167,7 +174,7 @@ class Membership:
 
         with trio.move_on_after(_UNREGISTER_SECONDS, shield=True):
             async with trio.open_nursery() as nursery:
-                for address, broker in self._told.items():
+                for address, broker in (self._told | self._being_told).items():
                     nursery.start_soon(tell, broker, address)
 
 

@@ -133,7 +133,7 @@ class PushConsumerCases:
 
     async def _dead_letters(self, stage: Stage, group: str) -> int:
         topic = f"%DLQ%{group}"
-        if topic not in await stage.admin.topic_names():
+        if topic not in await stage.admin.topics.names():
             return 0
         return sum(state.max_offset for state in await stage.admin.describe_topic(topic))
 

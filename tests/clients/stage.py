@@ -32,7 +32,7 @@ class Stage:
         self.nameserver = nameserver
         self.client = client
         self.producer = producer
-        self.admin = Admin(client.connection)
+        self.admin = Admin(client=client)
         self._prefix = f"p{os.getpid()}-{time.time_ns() % 10**9}-{next(_NUMBERS)}"
 
     def name(self, suffix: str) -> str:
@@ -42,9 +42,7 @@ class Stage:
     async def topic(self, queues: int = 2) -> str:
         """A new topic with so many queues on every master."""
         topic = self.name("topic")
-        await self.admin.create_topic(
-            TopicSpec(topic, read_queues=queues, write_queues=queues), broker=None, timeout_seconds=30
-        )
+        await self.admin.topics.create(TopicSpec(topic, read_queues=queues, write_queues=queues), timeout_seconds=30)
         return topic
 
     async def queues(self, topic: str) -> list[MessageQueue]:

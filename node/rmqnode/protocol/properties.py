@@ -89,6 +89,14 @@ class PropertyName:
     """Cluster of the broker that stored the message (since 4.6; here, of messages that ask for a reply)."""
     INSTANCE_ID: Final = "INSTANCE_ID"
     """Namespace of the producer."""
+    MESSAGE_TYPE: Final = "MSG_TYPE"
+    """`reply`: answers a request message (since 4.6)."""
+    CORRELATION_ID: Final = "CORRELATION_ID"
+    """Ties a reply to its request message (since 4.6)."""
+    MESSAGE_TTL: Final = "TTL"
+    """How long the reply is waited for, in ms (since 4.6)."""
+    REPLY_ARRIVE_TIME: Final = "ARRIVE_TIME"
+    """When a reply came, in ms since the epoch, added by the client that waited (since 4.6)."""
 
 
 def encode_properties(properties: Mapping[str, str]) -> str:

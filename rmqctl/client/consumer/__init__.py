@@ -8,7 +8,7 @@ allocation, queue_start     process_queue   retry            offset_store, group
 from rmqctl.client.consumer.process_queue import QueueLimits
 from rmqctl.client.consumer.pull_consumer import PullConsumer, QueueRead
 from rmqctl.client.consumer.push_consumer import PushConsumer
-from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.retry import Retry
+from rmqctl.client.received import ReceivedMessage
 
 __all__ = ["PullConsumer", "PushConsumer", "QueueLimits", "QueueRead", "ReceivedMessage", "Retry"]

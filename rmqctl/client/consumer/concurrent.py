@@ -10,9 +10,9 @@ import trio
 from rmqctl.client.consumer.group_member import GroupMember
 from rmqctl.client.consumer.handler_calls import HandlerCalls
 from rmqctl.client.consumer.process_queue import ProcessQueue
-from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.retry import Retry
 from rmqctl.client.errors import ClientError
+from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.message import StoredMessage
 
 logger = logging.getLogger(__name__)

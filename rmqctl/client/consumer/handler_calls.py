@@ -13,9 +13,9 @@ from typing import Final
 
 import trio
 
-from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.retry import Retry
 from rmqctl.client.consumer.statistics import ConsumerStatistics
+from rmqctl.client.received import ReceivedMessage
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import trio
 
 from rmqctl.client.consumer.group_member import GroupMember
 from rmqctl.client.consumer.process_queue import ProcessQueue
-from rmqctl.client.consumer.received import ReceivedMessage
+from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 

@@ -24,7 +24,6 @@ from rmqctl.client.consumer.polled import PolledMessages
 from rmqctl.client.consumer.process_queue import QueueLimits
 from rmqctl.client.consumer.queue_start import consume_from_where
 from rmqctl.client.consumer.rebalance import Rebalancer
-from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.remote_control import RemoteControl
 from rmqctl.client.consumer.selector import selector
 from rmqctl.client.consumer.shares import ChosenShares, GroupShares, Shares
@@ -33,6 +32,7 @@ from rmqctl.client.errors import InvalidArgument, NoQueue
 from rmqctl.client.names import check_group
 from rmqctl.client.participant import Participant
 from rmqctl.client.pull import PullStatus
+from rmqctl.client.received import ReceivedMessage
 from rmqctl.client.start_position import Latest, StartPosition
 from rmqnode.protocol.bodies import ConsumerData, ConsumeType, MessageModel, MessageQueue
 

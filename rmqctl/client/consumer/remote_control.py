@@ -22,7 +22,7 @@ from rmqctl.client.consumer.handler_calls import HandlerCalls
 from rmqctl.client.consumer.process_queue import ProcessQueue
 from rmqctl.client.consumer.queue_start import consume_from_where
 from rmqctl.client.consumer.rebalance import Rebalancer
-from rmqctl.client.consumer.received import ReceivedMessage
+from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.admin_headers import (
     ConsumeMessageDirectlyRequestHeader,
     GetConsumerStatusRequestHeader,

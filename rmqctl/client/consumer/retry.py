@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from rmqctl.client.consumer.received import original_topic
 from rmqctl.client.names import AUTO_CREATE_TOPIC, RETRY_PREFIX
+from rmqctl.client.received import original_topic
 from rmqnode.protocol.headers import ConsumerSendMsgBackRequestHeader, SendMessageRequestHeaderV2
 from rmqnode.protocol.message import StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, encode_properties

@@ -27,7 +27,7 @@ class FakeServer:
         self.address = ""
         self.scope = trio.CancelScope()
         self.ssl_context: ssl.SSLContext | None = None
-        self.streams: list[trio.abc.Stream] = []
+        self.streams: list[tuple[trio.abc.Stream, trio.Lock]] = []
 
     def requests_of(self, code: RequestCode) -> list[Command]:
         return [request for request in self.requests if request.code == code]
@@ -46,7 +46,13 @@ class FakeServer:
 
     async def ask_client(self, command: Command) -> None:
         """Send a request over the connection that was made last."""
-        await self.streams[-1].send_all(encode_command(command))
+        stream, lock = self.streams[-1]
+        async with lock:
+            await stream.send_all(encode_command(command))
+
+    async def hang_up(self) -> None:
+        """Close the connection that was made last."""
+        await self.streams[-1][0].aclose()
 
     async def _serve(self, plain: trio.SocketStream) -> None:
         decoder = FrameDecoder()
@@ -54,7 +60,7 @@ class FakeServer:
         stream: trio.abc.Stream = plain
         if self.ssl_context is not None:
             stream = trio.SSLStream(plain, self.ssl_context, server_side=True, https_compatible=True)
-        self.streams.append(stream)
+        self.streams.append((stream, lock))
         async with trio.open_nursery() as nursery:
             try:
                 async for data in stream:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from rmqctl.client import Admin, ClusterConnection, InvalidArgument, NoMaster, NotRoutedInTime, TopicSpec
-from rmqctl.client.admin import QueueState, check_spec
+from rmqctl.client import ClusterConnection, InvalidArgument, NoMaster, NotRoutedInTime, TopicSpec
 from rmqctl.client.order_config import merged_entry
+from rmqctl.client.topic_admin import QueueState, TopicAdmin, check_spec
 from rmqctl.client.topology import BrokerGroup, Topology
 from rmqnode.protocol.bodies import MessageQueue, TopicOffset, TopicStatsTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
@@ -61,7 +61,7 @@ async def test_create_returns_only_when_every_nameserver_routes_the_topic(toolbo
     cluster = await Cluster(toolbox).start()
     cluster.lookups_until_routed = {0: 1, 1: 3}
     async with ClusterConnection(cluster.addresses) as connection:
-        masters = await Admin(connection).create_topic(TopicSpec("T", 4, 4), broker=None, timeout_seconds=5)
+        masters = await TopicAdmin(connection).create(TopicSpec("T", 4, 4), broker=None, timeout_seconds=5)
     assert masters == {"broker-a": cluster.broker.address}
     assert cluster.lookups_until_routed == {0: -1, 1: -1}
     (request,) = cluster.broker.requests_of(CREATE)
@@ -75,14 +75,14 @@ async def test_create_does_not_report_success_while_the_route_has_other_counts(t
     cluster.queues = 8
     async with ClusterConnection(cluster.addresses) as connection:
         with pytest.raises(NotRoutedInTime, match=f"not routed as asked by nameserver {cluster.addresses[0]}"):
-            await Admin(connection).create_topic(TopicSpec("T", 4, 4), broker=None, timeout_seconds=0.1)
+            await TopicAdmin(connection).create(TopicSpec("T", 4, 4), broker=None, timeout_seconds=0.1)
 
 
 async def test_create_waits_for_a_nameserver_that_is_starting_again(toolbox: Any, free_address: str) -> None:
     cluster = await Cluster(toolbox).start()
     async with ClusterConnection([cluster.addresses[0], free_address]) as connection:
         with pytest.raises(NotRoutedInTime) as caught:
-            await Admin(connection).create_topic(TopicSpec("T", 4, 4), broker=None, timeout_seconds=0.2)
+            await TopicAdmin(connection).create(TopicSpec("T", 4, 4), broker=None, timeout_seconds=0.2)
     assert free_address in caught.value.what
     assert cluster.addresses[0] not in caught.value.what
     assert free_address in (caught.value.why or "")
@@ -91,7 +91,7 @@ async def test_create_waits_for_a_nameserver_that_is_starting_again(toolbox: Any
 async def test_an_ordered_topic_is_noted_at_every_nameserver_beside_the_brokers_already_there(toolbox: Any) -> None:
     cluster = await Cluster(toolbox).start()
     async with ClusterConnection(cluster.addresses) as connection:
-        await Admin(connection).create_topic(TopicSpec("T", 4, 4, order=True), broker=None, timeout_seconds=5)
+        await TopicAdmin(connection).create(TopicSpec("T", 4, 4, order=True), broker=None, timeout_seconds=5)
     for nameserver in cluster.nameservers:
         (request,) = nameserver.requests_of(RequestCode.PUT_KV_CONFIG)
         assert request.ext_fields == {"namespace": "ORDER_TOPIC_CONFIG", "key": "T", "value": "broker-a:4;broker-z:1"}
@@ -100,14 +100,14 @@ async def test_an_ordered_topic_is_noted_at_every_nameserver_beside_the_brokers_
 async def test_delete_reaches_masters_and_all_nameservers_and_looks_whether_it_worked(toolbox: Any) -> None:
     cluster = await Cluster(toolbox).start()
     async with ClusterConnection(cluster.addresses) as connection:
-        admin = Admin(connection)
-        await admin.create_topic(TopicSpec("T", 4, 4), broker=None, timeout_seconds=5)
+        admin = TopicAdmin(connection)
+        await admin.create(TopicSpec("T", 4, 4), broker=None, timeout_seconds=5)
         with pytest.raises(NotRoutedInTime, match="still routed"):
-            await admin.delete_topic("T", timeout_seconds=0.1)
+            await admin.delete("T", timeout_seconds=0.1)
         cluster.lookups_until_routed = {0: 0, 1: 0}
         for nameserver in cluster.nameservers:
             nameserver.handlers[RequestCode.DELETE_TOPIC_IN_NAMESRV] = lambda _: _forget(cluster, toolbox)
-        assert await admin.delete_topic("T", timeout_seconds=5) == ["broker-a"]
+        assert await admin.delete("T", timeout_seconds=5) == ["broker-a"]
     assert len(cluster.broker.requests_of(RequestCode.DELETE_TOPIC_IN_BROKER)) == 2
     assert all(len(nameserver.requests_of(RequestCode.DELETE_KV_CONFIG)) == 2 for nameserver in cluster.nameservers)
 
@@ -130,7 +130,7 @@ async def test_describe_shows_write_queues_from_the_table_and_asks_for_further_r
     )
     nameserver = await toolbox.nameserver({"broker-a": broker.address}, queues=3)
     async with ClusterConnection([nameserver.address]) as connection:
-        assert await Admin(connection).describe_topic("T") == [
+        assert await TopicAdmin(connection).describe("T") == [
             QueueState("broker-a", 0, 1, 5, 1_700_000_000_000),
             QueueState("broker-a", 1, 0, 0, None),
             QueueState("broker-a", 2, 2, 9, None),
@@ -141,7 +141,7 @@ async def test_describe_of_a_topic_whose_master_is_down_says_so(toolbox: Any) ->
     nameserver = await toolbox.nameserver({"broker-a": ""})
     async with ClusterConnection([nameserver.address]) as connection:
         with pytest.raises(NoMaster, match="broker-a has no master"):
-            await Admin(connection).describe_topic("T")
+            await TopicAdmin(connection).describe("T")
 
 
 @pytest.mark.parametrize(

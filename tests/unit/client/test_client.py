@@ -38,7 +38,7 @@ async def test_brokers_learn_of_a_group_as_soon_as_its_topic_is_known_and_that_i
         client.members.add_producer("orders")
         await client.routes.get("T")
         await toolbox.wait_until(lambda: broker.requests_of(BEAT), "a heartbeat")
-        (beat,) = broker.requests_of(BEAT)
+        beat = broker.requests_of(BEAT)[0]
         assert groups_of(beat) == (["orders"], [])
         assert HeartbeatData.decode(beat.body).client_id == client.client_id == "127.0.0.1@one"
         await client.members.remove_producer("orders")
@@ -86,7 +86,7 @@ async def test_a_restarted_broker_is_told_at_once(toolbox: Any, broker: Any) -> 
         await client.routes.get("T")
         await toolbox.wait_until(lambda: broker.requests_of(BEAT), "a heartbeat")
         broker.requests.clear()
-        await broker.streams[-1].aclose()
+        await broker.hang_up()
         await toolbox.wait_until(lambda: broker.requests_of(BEAT), "a heartbeat over the next connection")
 
 

@@ -22,7 +22,7 @@ from rmqctl.client import (
     SendStatus,
     TopicNotFound,
 )
-from rmqctl.client.queue_choice import choose_queue
+from rmqctl.client.producer.queue_choice import choose_queue
 from rmqctl.client.routes import BrokerRoute, TopicRoute
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import RequestCode, ResponseCode
@@ -341,7 +341,7 @@ async def test_what_is_on_its_way_when_a_producer_is_left_has_an_outcome(toolbox
         async with producer_of(nameserver) as producer:
             pending = await producer.send_async("T", "x")
             await trio.sleep_forever()
-    with pytest.raises(ClientError, match="was closed before a message had its result"):
+    with pytest.raises(ClientError, match="was closed before the message had its result"):
         await pending.result()
 
 
@@ -434,7 +434,7 @@ async def test_sends_go_on_with_the_known_route_when_the_nameserver_is_gone(tool
     async with producer_of(nameserver) as producer:
         await producer.send("T", "x")
         nameserver.stop()
-        await broker.streams[-1].aclose()
+        await broker.hang_up()
         for _ in range(3):
             assert (await producer.send("T", "x")).status == "SEND_OK"
 

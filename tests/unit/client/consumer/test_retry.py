@@ -2,8 +2,8 @@
 
 import pytest
 
-from rmqctl.client.consumer.received import ReceivedMessage
 from rmqctl.client.consumer.retry import retry_copy_header, send_back_header
+from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import MalformedMessage
 from rmqnode.protocol.properties import decode_properties

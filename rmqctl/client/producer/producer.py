@@ -4,27 +4,26 @@ This module is what a user sees; `delivery` gets requests to brokers, `send_requ
 Source: `DefaultMQProducer` (RocketMQ 4.5.2).
 """
 
-import math
 import os
 import random
 import time
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Final, Unpack
 
 import trio
 
-from rmqctl.client.answers import Answer
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.compression import COMPRESS_OVER_BYTES
-from rmqctl.client.delivery import Delivery, DeliveryPolicy
-from rmqctl.client.errors import ClientError, InvalidArgument
-from rmqctl.client.message import Message, MessageOptions, SendResult, check_message, make_message
+from rmqctl.client.message import Message, SendResult, check_message, encode_content, make_message
 from rmqctl.client.names import check_group
 from rmqctl.client.participant import Participant
-from rmqctl.client.pending_sends import PendingSend, PendingSends, SendCallback
-from rmqctl.client.queue_choice import ANYWHERE, Placement, QueueSelector
-from rmqctl.client.send_request import (
+from rmqctl.client.producer.delivery import Delivery, DeliveryPolicy
+from rmqctl.client.producer.pending_sends import PendingSend, PendingSends, SendCallback, closed_too_early
+from rmqctl.client.producer.queue_choice import ANYWHERE, Placement
+from rmqctl.client.producer.request_reply import know_reply_brokers, reply_message, request_message
+from rmqctl.client.producer.send_options import SendOptions, placement_of
+from rmqctl.client.producer.send_request import (
     BATCH_SIZE_BYTES_MAX,
     SendRequest,
     batch_requests,
@@ -32,6 +31,9 @@ from rmqctl.client.send_request import (
     result_of,
     single_request,
 )
+from rmqctl.client.producer.transactions import Checker, HalfMessageNotSafe, Transaction, Transactions, TransactionState
+from rmqctl.client.received import ReceivedMessage
+from rmqctl.client.replies import NoReply
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message_id import UniqueIdGenerator
 from rmqnode.protocol.properties import PropertyName
@@ -39,24 +41,11 @@ from rmqnode.protocol.properties import PropertyName
 MESSAGE_SIZE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Java's and the broker's `maxMessageSize`."""
 
-_PENDING_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Bodies of messages on their way: `send_async` waits for room beyond."""
+PENDING_MAX: Final = 256
+"""Enough to keep a broker busy; with thousands it sheds messages that waited for 200 ms."""
 
 _CLOSE_SECONDS: Final = 1.0
 """For what was sent without an answer to leave."""
-
-
-class SendOptions(MessageOptions, total=False):
-    """What a send may be told, beside the message."""
-
-    queue: MessageQueue | None
-    """Send to this queue."""
-    order_key: str | int | None
-    """Send all messages with the same key to the same queue, as Java's `SelectMessageQueueByHash` does."""
-    select: QueueSelector | None
-    """Choose the queue: called with all that take messages."""
-    timeout_seconds: float | None
-    """For all attempts together; None takes the client's."""
 
 
 class Producer(Participant):
@@ -72,6 +61,8 @@ class Producer(Participant):
         pending_max: How many messages may be on their way before `send_async` waits.
         avoid_slow_brokers: Leave brokers alone for a while that were slow or failed (Java's `sendLatencyFaultEnable`).
         auto_create_topic: Send messages of an unknown topic to the brokers that create topics by themselves.
+        check_transaction: Answers brokers that ask what became of a transaction, of this producer or another one of
+            its group: `async def check(message: ReceivedMessage) -> TransactionState`.
         options: See `ClientOptions`.
 
     Raises:
@@ -87,24 +78,27 @@ class Producer(Participant):
         may_duplicate: bool = True,
         compress_over_bytes: int | None = COMPRESS_OVER_BYTES,
         message_size_bytes_max: int = MESSAGE_SIZE_BYTES_MAX,
-        pending_max: int = 1000,
+        pending_max: int = PENDING_MAX,
         avoid_slow_brokers: bool = False,
         auto_create_topic: bool = False,
+        check_transaction: Checker | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(client, options)
         self.group = check_group(group)
         policy = DeliveryPolicy(retries, may_duplicate, auto_create_topic)
         self._delivery = Delivery(self.client, group, policy, avoid_slow_brokers=avoid_slow_brokers)
+        self._transactions = Transactions(self.client, group, check_transaction)
         self._compress_over_bytes = compress_over_bytes
         self._message_size_bytes_max = message_size_bytes_max
-        self._pending = PendingSends(pending_max, _PENDING_BYTES_MAX)
+        self._pending = PendingSends(self._delivery, pending_max)
         # Java puts a hash there that tells class loaders apart; a random number tells producers apart.
         self._ids = UniqueIdGenerator(self.client.local_ip, os.getpid(), random.getrandbits(32), _now_ms)
 
     async def _open(self) -> None:
         self.client.members.add_producer(self.group)
-        self.tasks.start_soon(self._pending.expire, self._time_out)
+        self._transactions.start()
+        await self.tasks.start(self._pending.run)
 
     async def _close(self) -> None:
         try:
@@ -112,7 +106,8 @@ class Producer(Participant):
             with trio.move_on_after(_CLOSE_SECONDS):
                 await self.client.connection.wait_sent()
         finally:
-            self._pending.finish_all(_closed(self.group))
+            self._pending.finish_all(closed_too_early())
+            self._transactions.stop()
             await self.client.members.remove_producer(self.group)
 
     async def send(
@@ -133,7 +128,7 @@ class Producer(Participant):
             ClientError: A broker can't be reached or refuses.
         """
         request = self._request_of(destination, content, options)
-        answer, queue = await self._delivery.deliver(request, _placement(options), self._timeout(options))
+        answer, queue = await self._delivery.deliver(request, placement_of(options), self._timeout(options))
         return result_of(answer, request, queue)
 
     async def send_async(
@@ -159,18 +154,8 @@ class Producer(Participant):
             InvalidArgument: The message can't be carried as it is.
         """
         request = self._request_of(destination, content, options)
-        placement = _placement(options)
-        pending = PendingSend(callback, len(request.body), self._timeout(options))
-        await self._pending.add(pending)
-        pending.timer_end = trio.current_time() + pending.timeout_seconds
-        take_outcome = partial(self._take_outcome, pending, request, placement)
-        pending.submission = self._delivery.submit(request, placement, take_outcome)
-        if pending.submission is None:
-            if placement.is_free:
-                self.tasks.start_soon(self._deliver_pending, pending, request, placement, None)
-            else:
-                # Order counts: what follows must not overtake it while there is no connection.
-                await self._deliver_pending(pending, request, placement, None)
+        pending = PendingSend(request, placement_of(options), self._timeout(options), callback)
+        await self._pending.start(pending)
         return pending
 
     async def send_oneway(
@@ -183,7 +168,7 @@ class Producer(Participant):
             ClientError: No broker can be found or connected to.
         """
         request = self._request_of(destination, content, options)
-        await self._delivery.tell(request, _placement(options))
+        await self._delivery.tell(request, placement_of(options))
         await trio.lowlevel.checkpoint()
 
     async def flush(self) -> None:
@@ -221,9 +206,94 @@ class Producer(Participant):
             results += batch_results_of(answer, request, stored_in)
         return results
 
-    def _request_of(self, destination: str | Message, content: object, options: SendOptions) -> SendRequest:
+    @asynccontextmanager
+    async def transaction(
+        self, destination: str | Message, content: object = b"", **options: Unpack[SendOptions]
+    ) -> AsyncIterator[Transaction]:
+        """Send a half message, and run the block as the local transaction that decides about it.
+
+        Consumers get the message when the block ends, unless it called `roll_back()` or `leave_open()` on what the
+        context manager gives. When the block raises, the broker asks `check_transaction` later; a producer without one
+        rolls back. Arguments and errors are those of `send`; and:
+
+        Raises:
+            HalfMessageNotSafe: The broker stored it, but not on disk or slave in time: rolled back, the block not run.
+            ClientError: The broker could not be told of the commit, and there is no checker that it could ask.
+        """
+        message = self._transactions.half_message(self._message_of(destination, content, options))
+        request = self._request(message)
+        answer, queue = await self._delivery.deliver(request, placement_of(options), self._timeout(options))
+        async with self._transactions.open(result_of(answer, request, queue), answer.address) as transaction:
+            yield transaction
+
+    async def send_in_transaction(
+        self,
+        destination: str | Message,
+        content: object = b"",
+        *,
+        local_transaction: Callable[[Transaction], Awaitable[TransactionState]],
+        **options: Unpack[SendOptions],
+    ) -> Transaction:
+        """Send a half message and decide about it by what a function returns; as `transaction` otherwise.
+
+        Returns:
+            The half message and the state that the broker was told; ROLLBACK, without a call of the function, when
+            the broker did not store it as safely as it should.
+        """
+        try:
+            async with self.transaction(destination, content, **options) as transaction:
+                transaction.state = TransactionState(await local_transaction(transaction))
+        except HalfMessageNotSafe as error:
+            return error.transaction
+        return transaction
+
+    async def request(
+        self, destination: str | Message, content: object = b"", **options: Unpack[SendOptions]
+    ) -> ReceivedMessage:
+        """Send a request message and wait for a consumer's reply, for `timeout_seconds` in all.
+
+        Needs brokers of 4.6 or later. Arguments and errors are those of `send`; and:
+
+        Raises:
+            NoReply: Nobody replied in time.
+        """
+        limit = self._timeout(options)
+        deadline = trio.current_time() + limit
+        message = self._message_of(destination, content, options)
+        message, correlation_id = request_message(message, self.client.client_id, limit)
+        request = self._request(message)
+        await know_reply_brokers(self.client.routes, message.topic)
+        await self.client.members.introduce()
+        replies = self.client.replies
+        replies.expect(correlation_id)
+        try:
+            await self._delivery.deliver(request, placement_of(options), deadline - trio.current_time())
+            with trio.move_on_at(deadline):
+                return await replies.wait(correlation_id)
+        finally:
+            replies.forget(correlation_id)
+        raise NoReply(message.topic, request.message_ids[0], limit)
+
+    async def reply(self, request: ReceivedMessage, content: object = b"") -> None:
+        """Reply to a request message that a consumer got.
+
+        Raises:
+            InvalidArgument: It is no request message, or its broker is older than 4.6.
+            RequestRefused: The client that asked is not there any more.
+            ClientError: As `send`.
+        """
         self.check_open()
-        message = destination if isinstance(destination, Message) else make_message(destination, content, options)
+        message = reply_message(request, encode_content(content))
+        await self._delivery.deliver(self._request(message), ANYWHERE, self._timeout({}))
+
+    def _request_of(self, destination: str | Message, content: object, options: SendOptions) -> SendRequest:
+        return self._request(self._message_of(destination, content, options))
+
+    def _message_of(self, destination: str | Message, content: object, options: SendOptions) -> Message:
+        self.check_open()
+        return destination if isinstance(destination, Message) else make_message(destination, content, options)
+
+    def _request(self, message: Message) -> SendRequest:
         check_message(message, self._message_size_bytes_max)
         # A message that is passed on keeps the id that it was given first, as Java's `setUniqID` does.
         unique_key = message.system_properties.get(PropertyName.UNIQUE_KEY) or self._ids.create()
@@ -232,65 +302,6 @@ class Producer(Participant):
     def _timeout(self, options: SendOptions) -> float:
         timeout_seconds = options.get("timeout_seconds")
         return self.client.connection.timeout_seconds if timeout_seconds is None else timeout_seconds
-
-    def _take_outcome(
-        self,
-        pending: PendingSend,
-        request: SendRequest,
-        placement: Placement,
-        outcome: Answer | ClientError,
-        queue: MessageQueue,
-    ) -> None:
-        if isinstance(outcome, Answer):
-            self._pending.finish(pending, _result_or_error(outcome, request, queue))
-        elif placement.is_free and self._delivery.can_repeat(outcome, request.topic):
-            self.tasks.start_soon(self._deliver_pending, pending, request, placement, queue.broker_name)
-        else:
-            self._pending.finish(pending, outcome)
-
-    async def _deliver_pending(
-        self, pending: PendingSend, request: SendRequest, placement: Placement, tried_broker: str | None
-    ) -> None:
-        seconds_left = pending.timer_end - trio.current_time()
-        pending.timer_end, pending.submission = math.inf, None
-        try:
-            answer, queue = await self._delivery.deliver(request, placement, seconds_left, tried_broker)
-            self._pending.finish(pending, _result_or_error(answer, request, queue))
-        except ClientError as error:
-            self._pending.finish(pending, error)
-        except trio.Cancelled:
-            self._pending.finish(pending, _closed(self.group))
-            raise
-
-    def _time_out(self, pending: PendingSend) -> None:
-        submission = pending.submission
-        if submission is not None:
-            self._delivery.note_time_out(submission.broker)
-            self._pending.finish(pending, submission.time_out(pending.timeout_seconds))
-
-
-def _placement(options: SendOptions) -> Placement:
-    queue, order_key, select = options.get("queue"), options.get("order_key"), options.get("select")
-    if queue is None and order_key is None and select is None:
-        return ANYWHERE
-    if (queue is not None) + (order_key is not None) + (select is not None) > 1:
-        raise InvalidArgument("queue, order_key and select are given together", "each of them says which queue to take")
-    return Placement(queue, order_key, select)
-
-
-def _result_or_error(answer: Answer, request: SendRequest, queue: MessageQueue) -> SendResult | ClientError:
-    try:
-        return result_of(answer, request, queue)
-    except ClientError as error:
-        return error
-
-
-def _closed(group: str) -> ClientError:
-    return ClientError(
-        f"the producer of group {group} was closed before a message had its result",
-        "it may be stored or not",
-        "wait for results, or for flush(), before leaving the producer",
-    )
 
 
 def _now_ms() -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from rmqctl.client.errors import InvalidArgument, NoQueue
-from rmqctl.client.fault_avoidance import FaultAvoidance
+from rmqctl.client.producer.fault_avoidance import FaultAvoidance
 from rmqctl.client.routes import TopicRoute
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.java_text import string_hash

@@ -4,12 +4,12 @@ A send is tried again on another broker, within its time, when the first one ref
 When the connection broke after the message had left, nobody knows whether it is stored: then it is sent again too, so
 that a consumer may see it twice, unless the policy says not to.
 Source: `DefaultMQProducerImpl#sendDefaultImpl` (RocketMQ 4.5.2), differs: a message without an answer within the
-time-out is never repeated, and a broker that is busy (SYSTEM_BUSY, as since 5.0) is passed over.
+time-out is never repeated, and what a busy broker shed (SYSTEM_BUSY, as since 5.0) is sent again a moment later.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
@@ -17,11 +17,11 @@ import trio
 from rmqctl.client.answers import Answer, Submission
 from rmqctl.client.client import Client
 from rmqctl.client.errors import BrokerUnreachable, ClientError, RequestRefused, RequestTimedOut, TopicNotFound
-from rmqctl.client.fault_avoidance import FaultAvoidance
 from rmqctl.client.names import AUTO_CREATE_TOPIC
-from rmqctl.client.queue_choice import Placement, TopicTargets
+from rmqctl.client.producer.fault_avoidance import FaultAvoidance
+from rmqctl.client.producer.queue_choice import Placement, TopicTargets
+from rmqctl.client.producer.send_request import DEFAULT_QUEUE_COUNT, STORED, SendRequest
 from rmqctl.client.routes import TopicRoute
-from rmqctl.client.send_request import DEFAULT_QUEUE_COUNT, STORED, SendRequest
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import ResponseCode
 
@@ -29,7 +29,6 @@ _SURELY_NOT_STORED: Final = frozenset(
     map(
         int,
         (
-            ResponseCode.SYSTEM_BUSY,
             ResponseCode.SERVICE_NOT_AVAILABLE,
             ResponseCode.NO_PERMISSION,
             ResponseCode.TOPIC_NOT_EXIST,
@@ -42,7 +41,17 @@ _SURELY_NOT_STORED: Final = frozenset(
 
 _ATTEMPT_SECONDS_MIN: Final = 0.001
 
+_BUSY_PAUSE_SECONDS: Final = 0.1
+"""Before a message is sent again that a broker shed because its queue was long: half of what makes it shed."""
+
 Delivered = tuple[Answer, MessageQueue]
+
+
+class FailedAttempt(NamedTuple):
+    """One attempt to send, and what came of it."""
+
+    broker: str
+    error: ClientError
 
 
 class DeliveryPolicy(msgspec.Struct, frozen=True):
@@ -74,7 +83,11 @@ class Delivery:
         self._targets: dict[str, TopicTargets] = {}
 
     async def deliver(
-        self, request: SendRequest, placement: Placement, timeout_seconds: float, tried_broker: str | None = None
+        self,
+        request: SendRequest,
+        placement: Placement,
+        timeout_seconds: float,
+        failure: FailedAttempt | None = None,
     ) -> Delivered:
         """Send a request and wait for its answer.
 
@@ -82,27 +95,33 @@ class Delivery:
             request: What is sent.
             placement: Which queue the caller wants.
             timeout_seconds: For all attempts together; looking up the route is not counted.
-            tried_broker: Failed just now: counts as the first attempt.
+            failure: The first attempt, when it was made already.
 
         Raises:
             ClientError: Of the last attempt.
         """
         deadline = trio.current_time() + timeout_seconds
-        retries = self._policy.retries if placement.is_free else 0
-        tried = set() if tried_broker is None else {tried_broker}
-        attempts = max(1, retries + (tried_broker is None))
+        attempts = 1 + (self._policy.retries if placement.is_free else 0)
+        tried: set[str] = set()
         while True:
+            if failure is not None:
+                attempts -= 1
+                tried.add(failure.broker)
+                if (
+                    attempts == 0
+                    or trio.current_time() >= deadline
+                    or not self.can_repeat(failure.error, request.topic)
+                ):
+                    raise failure.error
+                if _is_busy(failure.error):
+                    await trio.sleep(_BUSY_PAUSE_SECONDS)
             targets = await self._targets_of(request.topic)
             queue, address = targets.choose(placement, tried, self._faults)
             try:
                 return await self._attempt(request, queue, address, deadline), queue
             except (BrokerUnreachable, RequestRefused, RequestTimedOut) as error:
                 self._note_failure(targets.route, queue.broker_name)
-                attempts -= 1
-                is_late = trio.current_time() >= deadline
-                if attempts == 0 or is_late or not self._may_repeat(error, targets):
-                    raise
-                tried.add(queue.broker_name)
+                failure = FailedAttempt(queue.broker_name, error)
 
     def submit(
         self,
@@ -156,8 +175,17 @@ class Delivery:
 
     def can_repeat(self, error: ClientError, topic: str) -> bool:
         """Whether a message that came back with an error may be sent again, by the policy."""
+        if isinstance(error, BrokerUnreachable):
+            return self._policy.may_duplicate if error.maybe_done else True
+        if not isinstance(error, RequestRefused):
+            return False
+        if _is_busy(error):
+            return True
         targets = self._targets.get(topic)
-        return self._policy.retries > 0 and targets is not None and self._may_repeat(error, targets)
+        if targets is None or len(targets.brokers) == 1:
+            return False
+        is_unclear = error.response_code == ResponseCode.SYSTEM_ERROR
+        return error.response_code in _SURELY_NOT_STORED or (is_unclear and self._policy.may_duplicate)
 
     async def _attempt(self, request: SendRequest, queue: MessageQueue, address: str, deadline: float) -> Answer:
         start = trio.current_time()
@@ -192,13 +220,9 @@ class Delivery:
         if self._faults is not None:
             self._faults.note_failure(broker)
 
-    def _may_repeat(self, error: ClientError, targets: TopicTargets) -> bool:
-        if isinstance(error, BrokerUnreachable):
-            return self._policy.may_duplicate if error.maybe_done else True
-        if isinstance(error, RequestRefused) and len(targets.brokers) > 1:
-            is_unclear = error.response_code == ResponseCode.SYSTEM_ERROR
-            return error.response_code in _SURELY_NOT_STORED or (is_unclear and self._policy.may_duplicate)
-        return False
+
+def _is_busy(error: ClientError) -> bool:
+    return isinstance(error, RequestRefused) and error.response_code == ResponseCode.SYSTEM_BUSY
 
 
 def _created_by_itself(topic: str, template: TopicRoute) -> TopicRoute:

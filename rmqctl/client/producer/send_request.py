@@ -24,6 +24,9 @@ from rmqnode.protocol.properties import PropertyName, encode_properties
 DEFAULT_QUEUE_COUNT: Final = 4
 """Queues that a broker gives a topic which it creates by itself (`defaultTopicQueueNums` of a producer)."""
 
+REPLY_MESSAGE_TYPE: Final = "reply"
+"""Value of `PropertyName.MESSAGE_TYPE` of what answers a request message."""
+
 _STATUS_BY_CODE: Final = {
     int(ResponseCode.SUCCESS): SendStatus.SEND_OK,
     int(ResponseCode.FLUSH_DISK_TIMEOUT): SendStatus.FLUSH_DISK_TIMEOUT,
@@ -94,12 +97,15 @@ def single_request(message: Message, unique_key: str, compress_over_bytes: int |
     text = encode_properties(properties)
     check_properties_size(text)
     body, sys_flag = message.body, 0
-    if compress_over_bytes is not None and len(body) >= compress_over_bytes:
-        body, sys_flag = compress_body(body), int(SysFlag.COMPRESSED)
     if PropertyName.TRANSACTION_PREPARED in message.system_properties:
-        sys_flag |= SysFlag.TRANSACTION_PREPARED
+        # Never compressed: once 4.5.2's brokers have asked about a half message they keep a copy that is flagged as
+        # compressed and is not, so that no consumer could read it.
+        sys_flag = int(SysFlag.TRANSACTION_PREPARED)
+    elif compress_over_bytes is not None and len(body) >= compress_over_bytes:
+        body, sys_flag = compress_body(body), int(SysFlag.COMPRESSED)
+    is_reply = message.system_properties.get(PropertyName.MESSAGE_TYPE) == REPLY_MESSAGE_TYPE
     return SendRequest(
-        RequestCode.SEND_MESSAGE_V2,
+        RequestCode.SEND_REPLY_MESSAGE_V2 if is_reply else RequestCode.SEND_MESSAGE_V2,
         message.topic,
         body,
         text,
