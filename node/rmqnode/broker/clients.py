@@ -80,10 +80,14 @@ class ClientTable:
         self._producers: dict[str, dict[Connection, Member]] = {}
         self._consumers: dict[str, ConsumerGroup] = {}
         self._producer_connections: dict[str, Connection] = {}
+        self._producer_ids: dict[Connection, str] = {}
 
     def register_producer(self, group: str, connection: Connection, member: Member) -> None:
         """Add or renew a producer."""
         self._producers.setdefault(group, {})[connection] = member
+        if self._producer_ids.get(connection) != member.client_id:
+            self._forget_producer_id(connection)
+            self._producer_ids[connection] = member.client_id
         self._producer_connections[member.client_id] = connection
 
     def register_consumer(self, data: ConsumerData, connection: Connection, member: Member) -> None:
@@ -112,8 +116,7 @@ class ClientTable:
 
     def connection_closed(self, connection: Connection) -> None:
         """Remove everything that belongs to a connection."""
-        for client_id in [each for each, kept in self._producer_connections.items() if kept is connection]:
-            del self._producer_connections[client_id]
+        self._forget_producer_id(connection)
         for group in list(self._producers):
             self.unregister_producer(group, connection)
         for name in list(self._consumers):
@@ -145,6 +148,12 @@ class ClientTable:
     def producer_connection(self, client_id: str) -> Connection | None:
         """Return the connection of the client with this id, if it has a producer."""
         return self._producer_connections.get(client_id)
+
+    def _forget_producer_id(self, connection: Connection) -> None:
+        client_id = self._producer_ids.pop(connection, None)
+        # The same client may be here again already, over another connection.
+        if client_id is not None and self._producer_connections.get(client_id) is connection:
+            del self._producer_connections[client_id]
 
     def groups_subscribing(self, topic: str) -> list[str]:
         """Return the consumer groups online that subscribe a topic."""

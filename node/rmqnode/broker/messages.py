@@ -14,7 +14,7 @@ from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import Host
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
-from rmqnode.store import BatchPart, MessageStore, PutResult, delivery_time, tags_code_of
+from rmqnode.store import BatchPart, MessageStore, PutResult, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
@@ -43,7 +43,6 @@ class MessageWriter:
     """Appends messages to the store of a broker.
 
     Args:
-        clock_ms: Milliseconds since the epoch.
         on_written: Called after each message, for the flush and, once there are slaves, for them.
     """
 
@@ -52,13 +51,11 @@ class MessageWriter:
         store: MessageStore,
         delay_levels: DelayLevels,
         held_pulls: HeldPulls,
-        clock_ms: Callable[[], int],
         on_written: Callable[[], None],
     ) -> None:
         self._store = store
         self._delay_levels = delay_levels
         self._held_pulls = held_pulls
-        self._clock_ms = clock_ms
         self.on_written = on_written
 
     def put(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
@@ -113,7 +110,7 @@ class MessageWriter:
 
     def _put_delayed(self, message: Message, level: int) -> PutResult:
         queue_id = level - 1
-        due_ms = delivery_time(level, self._clock_ms(), self._delay_levels.delays_ms)
+        delay_ms = self._delay_levels.delays_ms[queue_id]
         result = self._store.put(
             system_topics.SCHEDULE_TOPIC,
             queue_id,
@@ -123,14 +120,15 @@ class MessageWriter:
             message.born_host,
             message.body,
             _with_delay(with_destination(message.properties, message.topic, message.queue_id), level),
-            due_ms,
+            0,
             message.reconsume_times,
             message.prepared_transaction_offset,
             message.store_host,
+            delay_ms,
         )
         if result.queue_offset >= 0:
             self.on_written()
-            self._delay_levels.message_scheduled(due_ms)
+            self._delay_levels.message_scheduled(result.store_timestamp + delay_ms)
         return result
 
 

@@ -104,7 +104,7 @@ class Broker:
             lambda request: request.connection.reply(request, call_handler(run_pull_again, self, request))
         )
         self.delay_levels = DelayLevels(config.message_delay_level)
-        self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, clock_ms, self.flusher.message_written)
+        self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, self.flusher.message_written)
         self.delayed_delivery = DelayedDelivery(
             store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
         )

@@ -9,7 +9,7 @@ from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
 from rmqnode.store.recovery import RecoveryReport
 from rmqnode.store.results import BatchPart, GetResult, GetStatus, PutResult, PutStatus, QueryResult
 from rmqnode.store.store import MessageStore
-from rmqnode.store.tags_code import delivery_time, tags_code_of
+from rmqnode.store.tags_code import tags_code_of
 
 __all__ = [
     "DELAY_LEVELS_MS",
@@ -29,6 +29,5 @@ __all__ = [
     "StoreLocked",
     "StoreOptions",
     "UnsupportedRecord",
-    "delivery_time",
     "tags_code_of",
 ]

@@ -87,11 +87,12 @@ class Appender:
         reconsume_times: int = 0,
         prepared_transaction_offset: int = 0,
         store_host: bytes | None = None,
+        delay_ms: int = 0,
     ) -> PutResult:
         """Append one message and its consume queue unit; both are readable when this returns, not yet on disk.
 
         Args, besides those of the class: the producer's own `flag`; `body`, stored as it is; encoded `properties`, at
-        most 32767 bytes; `tags_code` of the unit, the hash of the tags or the delivery time of a delayed message;
+        most 32767 bytes; `tags_code` of the unit, the hash of the tags, which with `delay_ms` is the time of delivery;
         `prepared_transaction_offset`, the physical offset of the half message of a committed one.
 
         Source: DefaultAppendMessageCallback#doAppend.
@@ -119,6 +120,7 @@ class Appender:
             begin = log.wrote_offset
             end = begin + size
         now = self._clock_ms()
+        tags_code = now + delay_ms if delay_ms else tags_code
         has_unit = not sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET
         if not has_unit:
             queue_offset = 0
@@ -130,10 +132,7 @@ class Appender:
                     born_timestamp, born_host, now, store_host or self._store_host, reconsume_times,
                     prepared_transaction_offset, body_size,
                 ),
-                body,
-                queue.topic_field,
-                properties_size.to_bytes(2, "big"),
-                properties,
+                body, queue.topic_field, properties_size.to_bytes(2, "big"), properties,
             )
         )  # fmt: skip
         if has_unit:

@@ -31,8 +31,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_ms = START_MS
+        self.step_ms = 0
+        """How far each look at the clock moves it."""
 
     def __call__(self) -> int:
+        self.now_ms += self.step_ms
         return self.now_ms
 
     def seconds(self) -> float:

@@ -52,6 +52,13 @@ def test_a_delayed_message_waits_in_the_queue_of_its_level(rig: Any) -> None:
     assert bodies(rig, "t", 2) == []
 
 
+def test_the_delay_counts_from_the_time_that_is_stored_in_the_message(rig: Any) -> None:
+    rig.clock.step_ms = 1
+    rig.send("t", b"later", {"DELAY": "3"})
+    (waiting,) = rig.messages(SCHEDULE, 2)
+    assert rig.store.unit(SCHEDULE, 2, 0)[2] == waiting.store_timestamp + 10_000
+
+
 @pytest.mark.parametrize(("level", "queue_id"), [("18", 17), ("19", 17), ("2147483647", 17), ("007", 6), ("+1", 0)])
 def test_a_level_beyond_the_last_is_the_last(rig: Any, level: str, queue_id: int) -> None:
     rig.send("t", properties={"DELAY": level})

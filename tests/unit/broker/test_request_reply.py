@@ -142,3 +142,16 @@ def test_a_reply_is_checked_like_any_send(rig: Any) -> None:
     assert send_reply(rig).code == ResponseCode.SYSTEM_BUSY
     rig.connection.queued_seconds = 0.0
     assert send_reply(rig, queue_id=9).remark.startswith("request queueId[9] is illegal")
+
+
+def test_a_requester_that_came_back_is_reached_over_its_new_connection(
+    rig: Any, new_connection: Callable[..., Any]
+) -> None:
+    old, new = new_connection(), new_connection("10.0.0.9:1")
+    rig.heartbeat(producers=("pg",), client_id="asker", connection=old)
+    rig.heartbeat(producers=("pg",), client_id="asker", connection=new)
+    rig.broker.clients.connection_closed(old)
+    assert rig.broker.clients.producer_connection("asker") is new
+    rig.heartbeat(producers=("pg",), client_id="renamed", connection=new)
+    assert rig.broker.clients.producer_connection("asker") is None
+    assert rig.broker.clients.producer_connection("renamed") is new

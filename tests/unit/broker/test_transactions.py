@@ -389,8 +389,16 @@ async def test_a_clean_stop_leaves_both_offsets_where_the_next_broker_goes_on(ri
     again.close()
 
 
+async def test_the_first_round_of_checks_makes_the_topic_of_half_messages(rig: Any) -> None:
+    prepare(rig)
+    assert rig.broker.topics.get(HALF) is None
+    await check(rig)
+    assert rig.broker.topics.get(HALF).read_queue_nums == 1
+
+
 async def test_a_broker_without_transactions_commits_no_offsets(rig: Any) -> None:
     await check(rig)
+    assert rig.broker.topics.get(HALF) is None
     again = rig.reopen()
     assert offsets(again) == (None, None)
     again.close()
