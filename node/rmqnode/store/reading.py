@@ -8,6 +8,7 @@ mtime names.
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from time import thread_time
 from typing import Final
 
 from rmqnode.store.commit_log import CommitLog, Window
@@ -19,6 +20,13 @@ from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 SCANNED_UNITS_MIN: Final = 16_000 // UNIT_SIZE
 """A filtered read looks at this many units at most, or at as many as messages were asked for."""
+
+FILTER_CPU_SECONDS_MAX: Final = 0.05
+"""A read with a filter that must see each message ends after so long, and the reader comes again: an expression may be
+long, and all others wait meanwhile."""
+
+_CLOCK_INTERVAL: Final = 16
+"""How many messages such a read looks at between two looks at the clock."""
 
 Accepts = Callable[[bytes], bool]
 """Whether a reader wants a message with these properties, in wire form."""
@@ -132,7 +140,10 @@ def _scan_with_filter(
     memory_begin = log.wrote_offset - options.in_memory_bytes_max
     count_limit = min(count_max, options.max_transfer_count_in_memory)
     view, base_offset, readable_end = _NO_WINDOW
+    end_time = thread_time() + FILTER_CPU_SECONDS_MAX
     for physical_offset, size, tags_code in _iter_units(units):
+        if looked_at and not looked_at % _CLOCK_INTERVAL and thread_time() > end_time:
+            break
         count, total = len(buffers), size_bytes + size
         if count and (count >= count_limit or total > options.max_transfer_bytes_in_memory):
             break

@@ -1,11 +1,13 @@
 """Reads with a filter that must see each message: as reads without one, but for what it does not want."""
 
+import time
 from itertools import product
 from typing import Any
 
 import pytest
 
 from rmqnode.store import GetStatus, MessageStore
+from rmqnode.store.reading import FILTER_CPU_SECONDS_MAX
 
 FIELDS = ("status", "next_queue_offset", "min_queue_offset", "max_queue_offset", "size_bytes", "is_behind_memory")
 
@@ -54,6 +56,29 @@ def test_a_filter_that_wants_nothing_is_given_800_messages_at_most(kit: Any) -> 
     asked: list[bytes] = []
     result = store.get("t", 0, 0, 32, None, lambda properties: bool(asked.append(properties)))
     assert (result.status, result.next_queue_offset, len(asked)) == (GetStatus.NO_MATCHED_MESSAGE, 800, 800)
+
+
+def test_an_expensive_filter_is_given_few_messages_at_a_time(kit: Any) -> None:
+    store = kit.open(mapped_file_size_consume_queue=2000 * 20)
+    fill(kit, store, 200)
+    asked: list[int] = []
+
+    def expensive(properties: bytes) -> bool:
+        asked.append(int(properties[2:-1]))
+        end = time.thread_time() + FILTER_CPU_SECONDS_MAX / 20
+        while time.thread_time() < end:
+            pass
+        return False
+
+    queue_offset, reads = 0, 0
+    while queue_offset < 200:
+        result = store.get("t", 0, queue_offset, 32, None, expensive)
+        assert result.status is GetStatus.NO_MATCHED_MESSAGE
+        assert 16 <= result.next_queue_offset - queue_offset <= 32 or result.next_queue_offset == 200
+        queue_offset = result.next_queue_offset
+        reads += 1
+    assert asked == list(range(200))
+    assert reads >= 7
 
 
 def test_a_message_without_properties_is_seen_as_such(kit: Any) -> None:
