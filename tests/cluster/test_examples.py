@@ -24,6 +24,7 @@ SAYS = {
         r"reminder after 1 s: came after [1-9]\d*\.\d s",
         r"reminder after 5 s: came after ([5-9]|\d\d+)\.\d s",
     ],
+    "transaction": ["order 1: booked", "order 3: booked"],
     "push": [f"order {number} {'paid' if number % 2 else 'refunded'}" for number in range(10)],
     "pull": [rf"message {number}: queue \d, offset \d+" for number in range(10)],
     "sql_filter": ["EU 25", "EU 35", "EU 45"],
