@@ -29,6 +29,9 @@ BLANK_UNIT: Final = UNIT.pack(0, BLANK_UNIT_SIZE_FIELD, 0)
 RESERVE_STEP: Final = 16 * 1024
 """Disk space is reserved in steps of this many bytes: about 800 units, little enough for a thousand idle queues."""
 
+CHECKED_UNITS: Final = 10_000
+"""So many units of each queue are looked at when it is loaded: 1 ms for a queue that has them."""
+
 NO_MAPPING: Final = mmap.mmap(-1, 1)
 """Stands where a mapping will be, so that the put need not ask; `limit` keeps it from being written."""
 
@@ -235,8 +238,10 @@ class ConsumeQueue:
         """Give a last file that was cut short its length back; the units are gone. To be loaded again."""
         self._files.extend_last(path)
 
-    def load(self, *, repairs: bool = True) -> None:
+    def load(self, *, repairs: bool = True) -> bool:
         """Find the files and the end of the queue; changes nothing unless it `repairs`.
+
+        Returns whether units were corrupt; all from the first such on are gone then.
 
         Raises:
             StoreFileMismatch: A file does not fit.
@@ -245,6 +250,30 @@ class ConsumeQueue:
         self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0, self._capacity())
         self.flushed_queue_offset = self.max_queue_offset
         self.min_queue_offset = self._files.first_offset // UNIT_SIZE
+        corrupt = self._find_corrupt() if repairs else None
+        if corrupt is not None:
+            self.cut_at(corrupt)
+        return corrupt is not None
+
+    def _find_corrupt(self) -> int | None:
+        """Queue offset from which on the last units cannot all be right; None when they can."""
+        first = queue_offset = max(self._files.first_offset // UNIT_SIZE, self.max_queue_offset - CHECKED_UNITS)
+        record_end = -1
+        for file in self._files.between(first * UNIT_SIZE, self.max_queue_offset * UNIT_SIZE):
+            position = queue_offset * UNIT_SIZE - file.base_offset
+            end = min(self.max_queue_offset * UNIT_SIZE - file.base_offset, file.size_bytes)
+            for physical_offset, size, _ in UNIT.iter_unpack(file.peek(position, end - position)):
+                if physical_offset < 0 or size <= 0:
+                    return queue_offset
+                if physical_offset < record_end:
+                    # This one or those before it: everything that contradicts it goes.
+                    while queue_offset > first and sum(self._peek(queue_offset - 1)[:2]) > physical_offset:
+                        queue_offset -= 1
+                    return queue_offset
+                if size != BLANK_UNIT_SIZE_FIELD:
+                    record_end = physical_offset + size
+                queue_offset += 1
+        return None
 
     def first_behind(self, physical_offset: int) -> int:
         """Queue offset of the first unit whose record does not begin below a physical offset.

@@ -44,7 +44,7 @@ class QueueTable:
         self._budget = budget
         self.by_key: dict[QueueKey, ConsumeQueue] = {}
         self.lost_units = False
-        """Whether a file was found cut short when the queues were loaded: some end too early."""
+        """Whether a file was cut short, or a queue corrupt from its first unit on, when the queues were loaded."""
 
     def load(self) -> None:
         """Find all queues on disk.
@@ -70,15 +70,17 @@ class QueueTable:
             for name in _folders(self._directory / topic):
                 if name.isascii() and name.isdecimal() and names_a_queue(topic, int(name)):
                     queue = ConsumeQueue(self._directory, self._file_size, topic, int(name), self._budget)
+                    is_corrupt = False
                     try:
-                        queue.load(repairs=repairs)
+                        is_corrupt = queue.load(repairs=repairs)
                     except StoreFileMismatch as mismatch:
                         if not repairs or not mismatch.is_cut_short or self._has_another_size():
                             raise
                         self.lost_units = True
                         queue.extend_last_file(mismatch.path)
                         queue.load()
-                    self.lost_units = self.lost_units or queue.had_empty_file
+                    is_lost = queue.had_empty_file or (is_corrupt and not queue.max_queue_offset)
+                    self.lost_units = self.lost_units or is_lost
                     self.by_key[topic, int(name)] = queue
 
     def _has_another_size(self) -> bool:

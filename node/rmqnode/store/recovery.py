@@ -9,8 +9,10 @@ check every record, give it its unit unless its queue has it, cut the log behind
     coverage is ours, units or records are missing     at the first record: a queue was lost, or the log's end
     no coverage, clean stop                            some MiB before the last record that a queue knows
     no coverage, abort file                            newest file that begins before the checkpoint
-    a queue file was cut short                         at the first record
+    a queue file was cut short, or is corrupt whole    at the first record
     no commit log                                      nowhere; the queues are deleted
+
+A queue that is corrupt has lost its units from there on when it comes here (`ConsumeQueue.load`).
 
 A bad record ends the log, except below an offset that was known to be complete: there it is damage, and the walk
 goes on at the next good record, since cutting would lose messages that are well.
@@ -251,12 +253,20 @@ class Recovery:
             return
         if physical_offset >= self._dispatched_to.get(queue, -1):
             self._quick.write_of(queue)
-            if 0 < queue.max_queue_offset < record.queue_offset and not self._walks_all:
-                self._quick.write()
-                raise _UnitsMissing
+            if 0 < queue.max_queue_offset < record.queue_offset:
+                self._meet_gap(queue)
             append_unit(self._table, queue, record, physical_offset, self._options.delay_levels_ms)
             self._rebuilt.add(queue)
         self._quick.get_to_know(queue)
+
+    def _meet_gap(self, queue: ConsumeQueue) -> None:
+        """Decide what it means that the next record of a queue does not continue it."""
+        if not self._walks_all:
+            self._quick.write()
+            raise _UnitsMissing
+        if queue.end_physical_offset() <= self._log.min_offset:
+            # All that is left of it leads to records that are gone from the log: it begins anew, behind filler units.
+            queue.cut_at(0)
 
     def _settle_queues(self) -> None:
         """Correct where queues begin, drop empty ones, and give the mappings of the walk back."""

@@ -574,3 +574,52 @@ def test_a_flush_without_news_touches_no_file(kit: Any, monkeypatch: pytest.Monk
     store.flush_commit_log()
     store.flush_consume_queues()
     assert len(synced) == 2
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize(
+    "noise", [b"\xff" * 20, bytes(20), b"\0\x7f" + bytes(9) + b"\1" + bytes(8), bytes(range(1, 41)), b"\x7f" * 60]
+)
+@pytest.mark.parametrize(("first", "at"), [(50, 200), (0, 0)])
+def test_a_corrupt_consume_queue_is_noticed_and_built_again(
+    kit: Any, first: int, at: int, noise: bytes, foreign: bool, crashed: bool
+) -> None:
+    store = filled(kit)
+    store.flush_consume_queues()
+    store.write_checkpoint()
+    expected = queue_files(kit.root)
+    bodies = all_bodies(kit, store)
+    if not crashed:
+        store.close()
+    root = kit.crashed_copy("corrupt")
+    if foreign:
+        (root / "coverage").unlink()
+    path = root / "consumequeue" / "T" / "1" / f"{first * 20:020d}"
+    content = bytearray(path.read_bytes())
+    content[at : at + len(noise)] = noise
+    path.write_bytes(content)
+    copy = kit.make(root)
+    report = copy.open()
+    assert report.queues_rebuilt >= 1
+    assert all_bodies(kit, copy) == bodies
+    copy.close()
+    assert queue_files(root) == expected
+
+
+def test_a_queue_that_is_corrupt_where_its_messages_have_expired_keeps_its_queue_offsets(kit: Any) -> None:
+    store = filled(kit, 600, queues=1)
+    store.flush_commit_log()
+    expired = store.cleaner._log.take_oldest_file(None)
+    expired.unlink()
+    store.close()
+    path = kit.root / "consumequeue" / "T" / "0" / f"{0:020d}"
+    content = bytearray(path.read_bytes())
+    content[200:220] = b"\xff" * 20
+    path.write_bytes(content)
+    first = next(n for n in range(600) if store.unit("T", 0, n)[0] >= kit.log_file_size)
+    expected = kit.bodies(store, "T", 0, first)
+    store = kit.make()
+    assert store.open().queues_rebuilt == 1
+    assert (store.min_offset("T", 0), store.max_offset("T", 0)) == (first, 600)
+    assert kit.bodies(store, "T", 0, first) == expected
