@@ -12,13 +12,13 @@ from rmqctl.cli.output import narrate, print_json_line, print_result
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
 from rmqctl.cli.send_progress import shown_progress
 from rmqctl.cli.send_report import SendReport
-from rmqctl.cli.send_run import Sending, SendMode, print_send_result
+from rmqctl.cli.send_run import Decision, Sending, SendMode, print_send_result, send_one
 from rmqctl.cli.send_source import LineSource, RepeatedSource, Source
 from rmqctl.cli.session import choose_target, run_client_session
 from rmqctl.client.client import Client
 from rmqctl.client.errors import TopicNotFound
 from rmqctl.client.message import BODY_SIZE_BYTES_MAX, Message, SendResult, SendStatus
-from rmqctl.client.names import check_own_topic, parse_destination
+from rmqctl.client.names import check_group, check_own_topic, parse_destination
 from rmqctl.client.producer import Producer
 from rmqctl.client.producer.queue_choice import choose_queue
 from rmqctl.client.producer.send_request import DEFAULT_QUEUE_COUNT
@@ -43,6 +43,8 @@ class SendPlan(msgspec.Struct, frozen=True):
     mode: SendMode
     queue: QueueChoice | None
     order_key: str | None
+    decision: Decision | None
+    producer_group: str
     rate: float | None
     create: bool
     timeout_seconds: float
@@ -96,6 +98,13 @@ def send(
     ] = 0,
     asynchronous: Annotated[bool, typer.Option("--async", help="Have many messages under way at a time.")] = False,
     oneway: Annotated[bool, typer.Option("--oneway", help="Ask for no answer: fast, and nobody knows.")] = False,
+    transaction: Annotated[
+        Decision | None,
+        typer.Option("--transaction", help="Send half messages, and decide about them so; unknown leaves it open."),
+    ] = None,
+    producer_group: Annotated[
+        str, typer.Option("--producer-group", metavar="NAME", help="Whom the broker asks about what was left open.")
+    ] = _PRODUCER_GROUP,
     create: Annotated[
         bool,
         typer.Option(
@@ -129,7 +138,7 @@ def send(
     if queue is not None and order_key is not None:
         raise UsageError("--queue and --order-key were both given", "each of them says which queue", "give one")
     chosen_queue = None if queue is None else parse_queue(queue)
-    mode = _mode_of(asynchronous=asynchronous, oneway=oneway)
+    mode = _mode_of(transaction, asynchronous=asynchronous, oneway=oneway)
     target = choose_target(cluster, nameserver, home, remap)
     plan = SendPlan(
         topic=topic,
@@ -137,6 +146,8 @@ def send(
         mode=mode,
         queue=chosen_queue,
         order_key=order_key,
+        decision=transaction,
+        producer_group=check_group(producer_group),
         rate=rate,
         create=create,
         timeout_seconds=timeout,
@@ -154,7 +165,7 @@ def send(
 
 
 async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
-    admin = TopicAdmin(client.connection)
+    admin = TopicAdmin(client.connection, client.routes)
     if plan.create:
         await _create_if_unknown(admin, plan.topic, plan.timeout_seconds)
     # A topic that is not there is an error of its own, not one of each message.
@@ -162,7 +173,7 @@ async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
     queue: MessageQueue | None = None if plan.queue is None else choose_queue(route, *plan.queue)
     # What may be stored is not sent again: a person sees the error and decides.
     async with Producer(
-        _PRODUCER_GROUP, client=client, may_duplicate=False, message_size_bytes_max=BODY_SIZE_BYTES_MAX
+        plan.producer_group, client=client, may_duplicate=False, message_size_bytes_max=BODY_SIZE_BYTES_MAX
     ) as producer:
         if plan.is_single and plan.mode is not SendMode.ONEWAY:
             await _send_single(producer, plan, queue, report)
@@ -173,6 +184,7 @@ async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
                 plan.mode,
                 queue=queue,
                 order_key=plan.order_key,
+                decision=plan.decision,
                 rate=plan.rate,
                 report=report,
                 tell=_teller(plan),
@@ -185,7 +197,7 @@ async def _send_single(producer: Producer, plan: SendPlan, queue: MessageQueue |
     async for item in plan.source.items():
         assert isinstance(item.message, Message)
         report.begin()
-        result = await producer.send(item.message, queue=queue, order_key=plan.order_key)
+        result = await send_one(producer, item.message, queue=queue, order_key=plan.order_key, decision=plan.decision)
         report.sent(result.status, report.seconds)
         _teller(plan)(result)
 
@@ -193,7 +205,7 @@ async def _send_single(producer: Producer, plan: SendPlan, queue: MessageQueue |
 def _teller(plan: SendPlan) -> Callable[[SendResult], None]:
     if not plan.tells_each:
         return lambda result: None
-    return lambda result: print_send_result(result, json_output=plan.json_output)
+    return lambda result: print_send_result(result, plan.decision, json_output=plan.json_output)
 
 
 async def _create_if_unknown(admin: TopicAdmin, topic: str, timeout_seconds: float) -> None:
@@ -231,7 +243,13 @@ def _end(plan: SendPlan, report: SendReport) -> None:
         raise typer.Exit(ExitCode.NOT_SEND_OK)
 
 
-def _mode_of(*, asynchronous: bool, oneway: bool) -> SendMode:
+def _mode_of(decision: Decision | None, *, asynchronous: bool, oneway: bool) -> SendMode:
+    if decision is not None and (asynchronous or oneway):
+        raise UsageError(
+            f"--transaction and {'--async' if asynchronous else '--oneway'} were both given",
+            "a transaction is decided about once its half message is stored",
+            "give one",
+        )
     if asynchronous and oneway:
         raise UsageError("--async and --oneway were both given", "--oneway waits for nothing anyway", "give one")
     return SendMode.ASYNC if asynchronous else SendMode.ONEWAY if oneway else SendMode.SYNC

@@ -9,14 +9,15 @@ from functools import partial
 from time import perf_counter
 from typing import Final
 
+import msgspec
 import trio
 
 from rmqctl.cli.output import narrate, print_json_line, print_result
 from rmqctl.cli.send_report import SendReport
 from rmqctl.cli.send_source import Item, Source
 from rmqctl.client.errors import ClientError
-from rmqctl.client.message import SendResult
-from rmqctl.client.producer import Producer
+from rmqctl.client.message import Message, SendResult
+from rmqctl.client.producer import Producer, TransactionState
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqnode.protocol.bodies import MessageQueue
 
@@ -32,6 +33,41 @@ class SendMode(Enum):
     ONEWAY = "oneway"
 
 
+class Decision(Enum):
+    """What a transaction comes to."""
+
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    UNKNOWN = "unknown"
+
+
+_DECIDED: Final = {
+    Decision.COMMIT: "committed",
+    Decision.ROLLBACK: "rolled back",
+    Decision.UNKNOWN: "undecided: the broker asks the producer group",
+}
+
+
+async def send_one(
+    producer: Producer,
+    message: Message,
+    *,
+    queue: MessageQueue | None,
+    order_key: str | None,
+    decision: Decision | None,
+) -> SendResult:
+    """Send a message and wait for its result; with a decision, as a half message that is decided about at once.
+
+    Raises:
+        ClientError: As `Producer.send` and `Producer.transaction`.
+    """
+    if decision is None:
+        return await producer.send(message, queue=queue, order_key=order_key)
+    async with producer.transaction(message, queue=queue, order_key=order_key) as transaction:
+        transaction.state = TransactionState[decision.name]
+    return transaction.half
+
+
 class Sending:
     """One run over all messages.
 
@@ -40,6 +76,7 @@ class Sending:
         mode: Whether answers are waited for.
         queue: Where every message goes; None lets the producer choose.
         order_key: Of messages that bring none of their own.
+        decision: Makes every message a transaction of its own; only with SYNC.
         rate: Messages in a second at most; None as fast as it goes.
         report: Counts.
         tell: Takes the result of each message.
@@ -52,6 +89,7 @@ class Sending:
         *,
         queue: MessageQueue | None,
         order_key: str | None,
+        decision: Decision | None,
         rate: float | None,
         report: SendReport,
         tell: Callable[[SendResult], None],
@@ -59,6 +97,7 @@ class Sending:
         self._producer = producer
         self._queue = queue
         self._order_key = order_key
+        self._decision = decision
         self._rate = rate
         self._report = report
         self._tell = tell
@@ -88,17 +127,22 @@ class Sending:
             else:
                 await self._send(item)
             if report.failures_in_a_row >= _FAILURES_IN_A_ROW_MAX:
-                break
+                await self._producer.flush()
+                raise self._given_up(item)
         await self._producer.flush()
         report.end()
-        if report.failures_in_a_row >= _FAILURES_IN_A_ROW_MAX:
-            raise self._given_up(item)
 
     async def _send_and_wait(self, item: Item) -> None:
         assert not isinstance(item.message, RmqctlError)
         begun = perf_counter()
         try:
-            result = await self._producer.send(item.message, queue=self._queue, order_key=self._key_of(item))
+            result = await send_one(
+                self._producer,
+                item.message,
+                queue=self._queue,
+                order_key=self._key_of(item),
+                decision=self._decision,
+            )
         except ClientError as error:
             self._failed(item, error)
         else:
@@ -161,10 +205,13 @@ class Sending:
         )
 
 
-def print_send_result(result: SendResult, *, json_output: bool) -> None:
-    """Print where a message was stored: a line, or a JSON object."""
+def print_send_result(result: SendResult, decision: Decision | None, *, json_output: bool) -> None:
+    """Print where a message was stored: a line, or a JSON object. The place of a half message is its own."""
     if json_output:
-        print_json_line(result)
+        told = msgspec.to_builtins(result)
+        print_json_line(told if decision is None else told | {"transaction": decision.value})
         return
     place = f"{result.broker} queue {result.queue_id} offset {result.queue_offset}"
+    if decision is not None:
+        place = f"{result.broker} {_DECIDED[decision]}"
     print_result(f"{result.message_id}  {place}  {result.status}")

@@ -146,6 +146,19 @@ def test_modes_rates_and_formats_of_many(shared_cluster: Any, topic: str) -> Non
     assert bodies == sorted(["AP8="] * 10 + ["x"] * 20 + ["y"] * 3)
 
 
+def test_a_transaction_is_delivered_if_and_only_if_it_is_committed(shared_cluster: Any, topic: str) -> None:
+    for decision in ("rollback", "unknown", "commit"):
+        done = shared_cluster.run("send", f"{topic}:t", decision, "--transaction", decision, "--json")
+        result = json.loads(done.stdout)
+        assert (result["status"], result["transaction"]) == ("SEND_OK", decision)
+    told = shared_cluster.run("send", topic, "commit", "--transaction", "commit").stdout
+    assert told.rstrip().endswith("committed  SEND_OK")
+    many = shared_cluster.run("send", topic, "--lines", "--transaction", "commit", stdin="commit\ncommit\n")
+    assert many.stdout.startswith("sent 2, failed 0")
+    assert [message["body"] for message in read(shared_cluster, topic)] == ["commit"] * 4
+    assert shared_cluster.run("send", topic, "x", "--transaction", "commit", "--async").returncode == 2
+
+
 def test_ctrl_c_tells_what_was_sent(shared_cluster: Any, topic: str) -> None:
     sender = shared_cluster.start("send", topic, "x", "--count", "100000", "-v")
     assert sender.stdout is not None
@@ -158,6 +171,21 @@ def test_ctrl_c_tells_what_was_sent(shared_cluster: Any, topic: str) -> None:
     sent = int(summary.split()[1].strip(","))
     assert len(results) + 10 == sent
     assert sent <= len(read(shared_cluster, topic)) <= sent + 1
+
+
+def test_when_nothing_works_it_is_given_up_and_told_how_far_it_came(shared_cluster: Any, topic: str) -> None:
+    route = json.loads(shared_cluster.run("topic", "route", topic, "--json").stdout)
+    away = f"{route['brokers'][0]['addresses']['0']}=127.0.0.1:1"
+    lines = "".join(f"{number}\n" for number in range(40))
+    done = shared_cluster.run("send", topic, "--lines", "--queue", "broker-a:0", "--remap", away, "--json", stdin=lines)
+    assert done.returncode == 3
+    assert "line 1 was not sent: broker-a at" in done.stderr
+    assert "further failures are counted" in done.stderr
+    (error,) = [json.loads(line)["error"] for line in done.stdout.splitlines()]
+    assert error["what"] == (
+        "given up after 16 failures in a row: 0 of 16 messages were sent; line 16 was the last one that was tried"
+    )
+    assert read(shared_cluster, topic) == []
 
 
 def test_options_that_contradict_each_other_are_refused_before_anything_is_sent(

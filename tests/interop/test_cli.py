@@ -112,6 +112,15 @@ def send_lines(cluster: Cluster, topic: str, lines: str) -> None:
     subprocess.run([sys.executable, "-m", "rmqctl", *arguments], input=lines, text=True, timeout=60, check=True)
 
 
+def test_a_transaction_is_delivered_if_and_only_if_it_is_committed(cluster: Cluster, topic: str) -> None:
+    run(cluster, "topic", "create", topic, "--queues", "1")
+    for decision in ("rollback", "unknown", "commit"):
+        result = json.loads(run(cluster, "send", topic, decision, "--transaction", decision, "--json"))
+        assert (result["status"], result["transaction"]) == ("SEND_OK", decision)
+    assert run(cluster, "tail", topic, "--from", "earliest", "-n", "1", "--format", "raw") == "commit\n"
+    assert run(cluster, "tail", topic, "--from", "earliest", "--until", "now", "--format", "raw") == "commit\n"
+
+
 def test_tail_picks_out_by_end_place_key_and_expression(cluster: Cluster, topic: str) -> None:
     run(cluster, "topic", "create", topic, "--queues", "1")
     for number in range(4):
