@@ -9,6 +9,7 @@ from typing import IO
 
 from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
+from scripts.benchmark.client import our_sends
 from scripts.benchmark.consumption import consume_backlog
 from scripts.benchmark.engines import Engine, RunningCluster
 from scripts.benchmark.filter_cost import filter_cost
@@ -71,6 +72,21 @@ def send(engine: Engine) -> Rows:
     return rows
 
 
+def client(engine: Engine) -> Rows:
+    """Our client with one core against the official one with 32 threads, on the same cluster."""
+    with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
+        create_topic(cluster)
+        official_rate = next(iter(_send(cluster, 32, home).values()))
+        ours = our_sends(cluster)
+    return {
+        "Java client, SYNC sends, 32 threads (messages/s)": official_rate,
+        "our client, ASYNC sends, one core (messages/s)": ours["rate"],
+        "our client, CPU per message sent (µs)": ours["cpu_us"],
+        "our client, sends that failed": ours["failed"],
+        "our client to Java's": ours["rate"] / official_rate,
+    }
+
+
 def consume(engine: Engine) -> Rows:
     """The official consumer on a backlog that 32 threads sent."""
     with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
@@ -123,6 +139,7 @@ SECTIONS = {
     "up": up,
     "idle": idle,
     "send": send,
+    "client": client,
     "consume": consume,
     "filter": filters,
     "replicate": replicate,
@@ -131,7 +148,7 @@ SECTIONS = {
     "delayed": delayed,
 }
 
-NEED_JAVA = frozenset({"send", "consume", "filter", "replicate", "transactions", "delayed"})
+NEED_JAVA = frozenset({"send", "client", "consume", "filter", "replicate", "transactions", "delayed"})
 """Sections whose load comes from official Java programs or the official Java client."""
 
 

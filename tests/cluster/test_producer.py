@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clients.producer_cases import ProducerCases
+from tests.clients.request_reply_cases import RequestReplyCases
 from tests.cluster.conftest import Cli
 
 
@@ -20,4 +21,8 @@ def nameserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class TestProducer(ProducerCases):
+    """On our nodes."""
+
+
+class TestRequestReply(RequestReplyCases):
     """On our nodes."""
