@@ -25,6 +25,7 @@ SAYS = {
         r"reminder after 5 s: came after ([5-9]|\d\d+)\.\d s",
     ],
     "transaction": ["order 1: booked", "order 3: booked"],
+    "request_reply": ["apple: 3", "pear: 4", "plum: 5"],
     "push": [f"order {number} {'paid' if number % 2 else 'refunded'}" for number in range(10)],
     "pull": [rf"message {number}: queue \d, offset \d+" for number in range(10)],
     "sql_filter": ["EU 25", "EU 35", "EU 45"],
