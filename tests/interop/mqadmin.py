@@ -36,6 +36,7 @@ _REPLACED = (
     (re.compile(r"\b[0-9A-F]{32,}\b"), "<id>"),
     (re.compile(r"\b1[0-9]{12}\b|\b20[0-9]{12}([0-9]{3})?\b"), "<ms>"),
     (re.compile(r"\brt[:=]\d+ms|\bspentTimeMills=\d+|(?<= true )\d+$"), "<rt>"),
+    (re.compile(r"\(\d+,\d+ms(\|\d+,\d+ms)?\)"), "(<load>)"),
     # Brokers make topics of their own in their own time.
     (re.compile(r"(?<= OK, )\d+$"), "<count>"),
     (re.compile(r"@[0-9a-f]{5,8}\b|\$\$Lambda\S+"), "@<hash>"),
