@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -74,11 +75,10 @@ class ConcurrentConsumption:
             process_queue, stored = self._ready.popleft()
             if process_queue.is_dropped:
                 continue
-            with self._calls.finishing():
-                await self._consume(process_queue, stored)
+            message = ReceivedMessage(stored, process_queue.queue)
+            await self._calls.consume(message, partial(self._settle, process_queue, stored))
 
-    async def _consume(self, process_queue: ProcessQueue, stored: StoredMessage) -> None:
-        retry = await self._calls.call(ReceivedMessage(stored, process_queue.queue))
+    async def _settle(self, process_queue: ProcessQueue, stored: StoredMessage, retry: Retry | None) -> None:
         if retry is not None and not await self._give_back(process_queue, stored, retry):
             assert self._nursery is not None
             self._nursery.start_soon(self._deliver_later, process_queue, stored)

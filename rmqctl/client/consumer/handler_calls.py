@@ -7,9 +7,8 @@ exception   counts as failed and is logged: an application's bug ends no consume
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import trio
 
@@ -21,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[ReceivedMessage], Awaitable[Retry | None]]
 """Takes one message. Returning None is having consumed it; `Retry` or an exception brings it again later."""
+
+T = TypeVar("T")
 
 _TIMEOUT_DELAY_LEVEL: Final = 3
 """As Java's consumer sends back what takes too long: after 10 s."""
@@ -54,34 +55,35 @@ class HandlerCalls:
         finally:
             self._deadline = trio.current_time() + self._close_seconds
             for shield in self._shields:
-                shield.deadline = self._deadline
+                shield.deadline = min(shield.deadline, self._deadline)
 
-    @contextmanager
-    def finishing(self) -> Iterator[None]:
-        """Let the block end though everything is being cancelled, within the time for closing."""
-        shield = trio.CancelScope(deadline=self._deadline, shield=True)
+    async def consume(self, message: ReceivedMessage, settle: Callable[[Retry | None], Awaitable[T]]) -> T | None:
+        """Have the handler consume a message and do what its outcome asks for, though all is being cancelled.
+
+        Args:
+            message: Given to the handler.
+            settle: Takes None when the message is consumed, and what the handler wants otherwise.
+
+        Returns:
+            What `settle` returned; None when there was no time left for either.
+        """
+        started_at = trio.current_time()
+        # One scope for both limits: scopes are the dearest part of a message that is consumed at once.
+        shield = trio.CancelScope(deadline=min(started_at + self._timeout_seconds, self._deadline), shield=True)
         self._shields.add(shield)
         try:
             with shield:
-                yield
+                retry = self._judge(message, await self.attempt(message), started_at)
+                return await settle(retry)
         finally:
             self._shields.discard(shield)
-
-    async def call(self, message: ReceivedMessage) -> Retry | None:
-        """Have the handler consume a message; returns None when it did."""
-        started_at = trio.current_time()
-        outcome: Retry | Exception | None = None
-        with trio.move_on_after(self._timeout_seconds) as scope:
-            outcome = await self.attempt(message)
-        if isinstance(outcome, Exception):
-            logger.error("handler failed message=%r", message, exc_info=outcome)
-            outcome = Retry()
-        if scope.cancelled_caught:
-            logger.warning("handler cancelled message=%r reason=no end within %g s", message, self._timeout_seconds)
-            outcome = Retry(_TIMEOUT_DELAY_LEVEL)
-        seconds = trio.current_time() - started_at
-        self._statistics.consumed(message.queue.topic, seconds, failed=outcome is not None)
-        return outcome
+        if trio.current_time() >= self._deadline:
+            return None
+        logger.warning("handler cancelled message=%r reason=no end within %g s", message, self._timeout_seconds)
+        retry = self._judge(message, Retry(_TIMEOUT_DELAY_LEVEL), started_at)
+        with trio.CancelScope(deadline=self._deadline, shield=True):
+            return await settle(retry)
+        return None
 
     async def attempt(self, message: ReceivedMessage) -> Retry | Exception | None:
         """Call the handler; returns what it returned or raised."""
@@ -90,3 +92,11 @@ class HandlerCalls:
         except Exception as error:
             # An edge like the dispatch of requests: whatever the application raises is its way to say "again".
             return error
+
+    def _judge(self, message: ReceivedMessage, outcome: Retry | Exception | None, started_at: float) -> Retry | None:
+        if isinstance(outcome, Exception):
+            logger.error("handler failed message=%r", message, exc_info=outcome)
+            outcome = Retry()
+        seconds = trio.current_time() - started_at
+        self._statistics.consumed(message.queue.topic, seconds, failed=outcome is not None)
+        return outcome

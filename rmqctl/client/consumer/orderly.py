@@ -6,6 +6,7 @@ whose lock was lost is given up and entered anew at the stored offset, because a
 """
 
 import logging
+from functools import partial
 from typing import Final
 
 import trio
@@ -69,17 +70,16 @@ class OrderlyConsumption:
                 if self._member.needs_locks and not process_queue.is_locked:
                     logger.warning("lock lost group=%s queue=%s", self._member.group, process_queue.queue)
                     return process_queue.drop()
-                with self._calls.finishing():
-                    suspend_seconds = await self._consume(process_queue, stored, failures)
+                message = ReceivedMessage(stored, process_queue.queue)
+                message.reconsume_times += failures
+                suspend_seconds = await self._calls.consume(message, partial(self._settle, process_queue, message))
             failures = 0 if suspend_seconds is None else failures + 1
             if suspend_seconds is not None:
                 await trio.sleep(suspend_seconds)
 
-    async def _consume(self, process_queue: ProcessQueue, stored: StoredMessage, failures: int) -> float | None:
-        """Consume a message; returns how long the queue has to wait before it is tried again, None to go on."""
-        message = ReceivedMessage(stored, process_queue.queue)
-        message.reconsume_times += failures
-        retry = await self._calls.call(message)
+    async def _settle(self, process_queue: ProcessQueue, message: ReceivedMessage, retry: Retry | None) -> float | None:
+        """Return how long the queue has to wait before the message is tried again, None to go on with the next."""
+        stored = message.stored
         if retry is not None and not await self._give_up(stored, message.reconsume_times):
             return self._pause(retry)
         process_queue.remove(stored.queue_offset)

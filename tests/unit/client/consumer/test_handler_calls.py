@@ -1,0 +1,105 @@
+"""Calling a handler: outcomes, the limit of its time, and what closing leaves it."""
+
+import logging
+
+import pytest
+import trio
+import trio.testing
+
+from rmqctl.client import ReceivedMessage
+from rmqctl.client.consumer.handler_calls import Handler, HandlerCalls
+from rmqctl.client.consumer.retry import Retry
+from rmqctl.client.consumer.statistics import ConsumerStatistics
+from rmqnode.protocol.bodies import MessageQueue
+from tests.unit.client.consumer.records import stored_message
+
+MESSAGE = ReceivedMessage(stored_message(0), MessageQueue(topic="orders", broker_name="broker-a"))
+
+
+class Settled:
+    """Notes outcomes; settling takes a second, as a request to a broker may."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Retry | None] = []
+
+    async def __call__(self, retry: Retry | None) -> str:
+        await trio.sleep(1)
+        self.outcomes.append(retry)
+        return "settled"
+
+
+def calls(handler: Handler) -> HandlerCalls:
+    return HandlerCalls(handler, timeout_seconds=60, close_seconds=10, statistics=ConsumerStatistics())
+
+
+async def run_cancelled(called: HandlerCalls, settled: Settled, after_seconds: float) -> float:
+    """Consume a message and have everything cancelled meanwhile; returns how long it took."""
+    started_at = trio.current_time()
+    with trio.move_on_after(after_seconds):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(called.guard)
+            nursery.start_soon(called.consume, MESSAGE, settled)
+    return trio.current_time() - started_at
+
+
+async def test_what_a_handler_returns_or_raises_is_settled(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes: list[Retry | None] = []
+    for answer in (None, Retry(delay_level=5), ValueError("broken")):
+
+        async def handle(message: ReceivedMessage, answer: Retry | Exception | None = answer) -> Retry | None:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        settled = Settled()
+        assert await calls(handle).consume(MESSAGE, settled) == "settled"
+        outcomes += settled.outcomes
+    assert outcomes == [None, Retry(delay_level=5), Retry()]
+    assert "ValueError: broken" in caplog.text
+
+
+async def test_a_handler_that_takes_too_long_is_cancelled_and_its_message_comes_again(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    settled, started_at = Settled(), trio.current_time()
+
+    async def handle(message: ReceivedMessage) -> None:
+        await trio.sleep_forever()
+
+    with caplog.at_level(logging.WARNING):
+        await calls(handle).consume(MESSAGE, settled)
+    assert settled.outcomes == [Retry(delay_level=3)]
+    assert trio.current_time() - started_at == pytest.approx(61)
+    assert "no end within 60 s" in caplog.text
+
+
+async def test_closing_lets_a_handler_finish_and_settle(autojump_clock: trio.testing.MockClock) -> None:
+    async def handle(message: ReceivedMessage) -> None:
+        await trio.sleep(5)
+
+    settled = Settled()
+    assert await run_cancelled(calls(handle), settled, 1) == pytest.approx(6)
+    assert settled.outcomes == [None]
+
+
+async def test_closing_ends_a_handler_that_does_not_end_and_settles_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def handle(message: ReceivedMessage) -> None:
+        await trio.sleep(50)
+
+    settled = Settled()
+    assert await run_cancelled(calls(handle), settled, 1) == pytest.approx(11)
+    assert settled.outcomes == []
+
+
+async def test_closing_does_not_give_a_handler_more_time_than_it_had(autojump_clock: trio.testing.MockClock) -> None:
+    async def handle(message: ReceivedMessage) -> None:
+        await trio.sleep_forever()
+
+    settled = Settled()
+    # It is cancelled after 60 s, as without closing, and the rest of the time for closing is for settling.
+    assert await run_cancelled(calls(handle), settled, 55) == pytest.approx(61)
+    assert settled.outcomes == [Retry(delay_level=3)]
