@@ -164,13 +164,18 @@ async def test_what_java_sends_arrives_as_java_sent_it(stage: Stage, java: JavaP
 async def test_what_python_sends_arrives_in_java_as_it_was_sent(stage: Stage, java: JavaPeer) -> None:
     topic = await stage.topic(1)
     await java.ask("consume", "kinds", stage.name("group"), topic, "concurrently")
+    await java.wait_for_queues("kinds", topic, 2)
     producer = stage.producer
     await producer.send(f"{topic}:paid", "已付款 — paid", key="properties", properties={"colour": "grün 绿"})
     await producer.send(topic, {"id": 7, "note": "已付款"}, key="json")
     await producer.send(topic, "all work and no play " * 1000, key="compressed")
     await producer.send_batch([Message(topic, f"part {i}".encode(), keys=(f"batch-{i}",)) for i in range(3)])
     await producer.send(topic, "late", key="delayed", delay_level=1)
-    await until(lambda: len(java.messages("kinds")) >= 7, "seven messages")
+    async with producer.transaction(topic, "yes", key="committed"):
+        pass
+    async with producer.transaction(topic, "no", key="rolled-back") as transaction:
+        transaction.roll_back()
+    await until(lambda: len(java.messages("kinds")) >= 8, "eight messages")
     await uninvited()
     found = {line["keys"]: line for line in java.messages("kinds")}
     assert {key: line["body"] for key, line in found.items() if key != "json"} == {
@@ -180,9 +185,10 @@ async def test_what_python_sends_arrives_in_java_as_it_was_sent(stage: Stage, ja
         "batch-1": "part 1",
         "batch-2": "part 2",
         "delayed": "late",
+        "committed": "yes",
     }
     assert json.loads(found["json"]["body"]) == {"id": 7, "note": "已付款"}
-    assert len(java.messages("kinds")) == 7
+    assert len(java.messages("kinds")) == 8
     assert (found["properties"]["tag"], found["properties"]["properties"]["colour"]) == ("paid", "grün 绿")
     assert found["delayed"]["delay_ms"] >= 900
     await java.ask("stop", "kinds")

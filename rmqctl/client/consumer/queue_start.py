@@ -20,6 +20,8 @@ async def starting_offset(
     """
     stored = await store.stored(queue)
     if stored is not None and stored >= 0:
+        # From now on it is persisted again and again, for brokers that lost it and tools that ask for it.
+        store.update(queue, stored, increase_only=True)
         return stored
     offsets = await requests.queue_offsets(queue.topic)
     if queue.topic.startswith(RETRY_PREFIX):
