@@ -169,9 +169,11 @@ class PushConsumer(Participant):
             task_status: Of `nursery.start`.
 
         Raises:
-            InvalidArgument: Nothing is subscribed.
+            InvalidArgument: Nothing is subscribed, or it was run already.
         """
         self.check_open()
+        if self._rebalancer is not None:
+            raise InvalidArgument(f"this consumer of group {self.group} was run already", cure="make another one")
         if not list(self._member.topics):
             raise InvalidArgument(
                 f"consumer group {self.group} has no subscription", cure='await consumer.subscribe("topic") first'
