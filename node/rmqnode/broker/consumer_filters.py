@@ -18,7 +18,7 @@ from rmqnode.broker.compiled_filters import CompiledFilters
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.config import BrokerConfig
-from rmqnode.filter import BloomFilter, FilterError, MessageFilter
+from rmqnode.filter import LENGTH_MAX, BloomFilter, FilterError, MessageFilter
 from rmqnode.protocol.bodies import (
     BloomFilterData,
     ConsumerFilterData,
@@ -36,6 +36,9 @@ PERSIST_INTERVAL_MS: Final = 10_000
 
 _DEAD_SINCE_MS: Final = 30_000
 """At a start every group counts as gone for so long."""
+
+_NEW_LENGTH_MAX: Final = 4 * LENGTH_MAX
+"""Characters of new expressions that one heartbeat has compiled; what is beyond waits for the next heartbeat."""
 
 Accepts = Callable[[bytes], bool]
 """Whether a message with these properties, in wire form, is wanted."""
@@ -101,10 +104,17 @@ class ConsumerFilters(SavedTable):
     def register(self, group: str, subscriptions: Iterable[SubscriptionData]) -> None:
         """Take over a heartbeat's view of a group; what it does not subscribe any more is dead."""
         topics = set()
+        new_length = 0
         for subscription in subscriptions:
             topics.add(subscription.topic)
-            if not is_tag_type(subscription.expression_type) and subscription.sub_string:
-                self._register(group, subscription, subscription.sub_string)
+            expression = subscription.sub_string
+            if is_tag_type(subscription.expression_type) or not expression:
+                continue
+            if len(expression) <= LENGTH_MAX and (subscription.expression_type, expression) not in self.compiled:
+                new_length += len(expression)
+                if new_length > _NEW_LENGTH_MAX:
+                    continue
+            self._register(group, subscription, expression)
         self._mark_dead(group, topics)
 
     def unregister(self, group: str) -> None:

@@ -9,10 +9,11 @@ is imported with the first filter: a broker without any has neither its memory n
 """
 
 from rmqnode.filter.bloom import BloomFilter
-from rmqnode.filter.compiled import MessageFilter, compile_filter
+from rmqnode.filter.compiled import LENGTH_MAX, MessageFilter, compile_filter
 from rmqnode.filter.errors import EvaluationFailed, FilterError, InvalidExpression, UnknownExpressionType
 
 __all__ = [
+    "LENGTH_MAX",
     "BloomFilter",
     "EvaluationFailed",
     "FilterError",

@@ -6,7 +6,7 @@ binds tighter than any comparison: `NOT a = 1` compares `NOT a` with 1.
 
 Nothing recurses here: the parser keeps its own stack, and expressions are built from their parts upwards.
 
-Source: `SelectorParser.jj`, `SelectorParser` (RocketMQ 4.5.2). Differs: length and nesting are bounded.
+Source: `SelectorParser.jj`, `SelectorParser` (RocketMQ 4.5.2). Differs: nesting is bounded.
 """
 
 from functools import lru_cache
@@ -18,9 +18,6 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from rmqnode.filter import comparisons, expressions
 from rmqnode.filter.errors import InvalidExpression
 from rmqnode.filter.expressions import Expression, Unsuitable
-
-LENGTH_MAX: Final = 16_384
-"""Longest expression, in characters: reading it takes 50 ms of the broker's only thread."""
 
 _KEYWORDS: Final = frozenset({"NOT", "AND", "OR", "BETWEEN", "IN", "TRUE", "FALSE", "NULL", "IS"})
 
@@ -94,8 +91,6 @@ def parse(text: str) -> Expression:
     Raises:
         InvalidExpression: Names the problem and its place.
     """
-    if len(text) > LENGTH_MAX:
-        raise InvalidExpression(f"longer than {LENGTH_MAX} characters", 1, LENGTH_MAX + 1)
     parser = _parser().parse_interactive(text)
     try:
         return _parse(parser)

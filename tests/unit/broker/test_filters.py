@@ -212,6 +212,23 @@ def test_an_expression_is_compiled_once_and_kept_while_there_is_room(sql: Any) -
     assert compiled._length == sum(len(expression) for _, expression in compiled._kept) < 600_000
 
 
+def test_a_heartbeat_with_many_new_expressions_is_taken_over_step_by_step(sql: Any) -> None:
+    wanted = [
+        SubscriptionData(
+            topic=f"t{index}", sub_string=f"n = {index}".ljust(16_000), expression_type="SQL92", sub_version=1
+        )
+        for index in range(10)
+    ]
+    heartbeat = HeartbeatData(
+        client_id="c1", consumer_data_set=[ConsumerData(group_name="g", subscription_data_set=wanted)]
+    )
+    counts = []
+    for _ in range(4):
+        sql.ask(RequestCode.HEART_BEAT, body=heartbeat.encode(), language="JAVA")
+        counts.append(sum(sql.broker.filters.find(data.topic, "g") is not None for data in wanted))
+    assert counts == [4, 8, 10, 10]
+
+
 def test_an_expression_that_is_too_long_is_not_kept(sql: Any) -> None:
     compiled = sql.broker.filters.compiled
     refusal_of(compiled, "n = 1".ljust(10_000_000))

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmqnode.filter import EvaluationFailed, InvalidExpression, compile_filter
+from rmqnode.filter import LENGTH_MAX, EvaluationFailed, InvalidExpression, compile_filter
 from rmqnode.filter.expressions import NESTING_MAX
-from rmqnode.filter.grammar import LENGTH_MAX
 
 WORDS = [
     *("a", "b", "missing", "0", "1", "5.5", "3000000000", "1L", "1e3", ".5", "99999999999999999999", "1e999"),
