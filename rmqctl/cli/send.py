@@ -1,7 +1,7 @@
 """`rmqctl send`: one message, the same one many times, or one for each line of a file or of standard input."""
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import typer
@@ -10,6 +10,27 @@ from rmqctl.cli.message_body import BodyFormat, read_body
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
 from rmqctl.cli.output import narrate, print_json_line, print_result
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
+from rmqctl.cli.send_options import (
+    AsynchronousOption,
+    BodyArgument,
+    BodyFormatOption,
+    CountOption,
+    CreateOption,
+    DelayLevelOption,
+    DestinationArgument,
+    KeyOption,
+    LinesOption,
+    OnewayOption,
+    OrderKeyOption,
+    ProducerGroupOption,
+    PropOption,
+    QueueOption,
+    QuietOption,
+    RateOption,
+    TagOption,
+    TransactionOption,
+    VerboseOption,
+)
 from rmqctl.cli.send_progress import shown_progress
 from rmqctl.cli.send_report import SendReport
 from rmqctl.cli.send_run import Decision, Sending, SendMode, print_send_result, send_one
@@ -24,6 +45,7 @@ from rmqctl.client.producer.queue_choice import choose_queue
 from rmqctl.client.producer.send_request import DEFAULT_QUEUE_COUNT
 from rmqctl.client.topic_admin import TopicAdmin, TopicSpec
 from rmqctl.errors import ExitCode, UsageError
+from rmqctl.target import Target
 from rmqnode.protocol.bodies import MessageQueue
 
 _PRODUCER_GROUP: Final = "rmqctl"
@@ -64,55 +86,25 @@ class SendPlan(msgspec.Struct, frozen=True):
 
 
 def send(
-    destination: Annotated[
-        str, typer.Argument(metavar="TOPIC[:TAG]", help="Where to: one topic, at most one tag.", show_default=False)
-    ],
-    body: Annotated[
-        str | None,
-        typer.Argument(metavar="[BODY | @FILE | -]", help="The text, a file, or standard input.", show_default=False),
-    ] = None,
-    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="The tag, if not given as TOPIC:TAG.")] = None,
-    key: Annotated[
-        list[str] | None, typer.Option("--key", metavar="KEY", help="A key to find it by; may be repeated.")
-    ] = None,
-    prop: Annotated[
-        list[str] | None, typer.Option("--prop", metavar="K=V", help="A property of your own; may be repeated.")
-    ] = None,
-    body_format: Annotated[
-        BodyFormat,
-        typer.Option("--format", help="How bodies are written; jsonl: whole messages, as tail --format jsonl prints."),
-    ] = BodyFormat.TEXT,
-    lines: Annotated[bool, typer.Option("--lines", "-l", help="Each line of the input is a message.")] = False,
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Send it N times.")] = 1,
-    rate: Annotated[
-        float | None, typer.Option("--rate", metavar="R", min=0.001, help="At most R messages in a second.")
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option("--queue", metavar="[BROKER:]ID", help="Send to this queue instead of all in turn.")
-    ] = None,
-    order_key: Annotated[
-        str | None, typer.Option("--order-key", metavar="KEY", help="Messages with one key go to one queue.")
-    ] = None,
-    delay_level: Annotated[
-        int, typer.Option("--delay-level", metavar="N", min=0, help="Deliver later: 1 is 1 s, 2 is 5 s … 18 is 2 h.")
-    ] = 0,
-    asynchronous: Annotated[bool, typer.Option("--async", help="Have many messages under way at a time.")] = False,
-    oneway: Annotated[bool, typer.Option("--oneway", help="Ask for no answer: fast, and nobody knows.")] = False,
-    transaction: Annotated[
-        Decision | None,
-        typer.Option("--transaction", help="Send half messages, and decide about them so; unknown leaves it open."),
-    ] = None,
-    producer_group: Annotated[
-        str, typer.Option("--producer-group", metavar="NAME", help="Whom the broker asks about what was left open.")
-    ] = _PRODUCER_GROUP,
-    create: Annotated[
-        bool,
-        typer.Option(
-            "--create", help=f"Create an unknown topic first, with {DEFAULT_QUEUE_COUNT} queues on each master."
-        ),
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Of many messages too, print each result.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no results, only the summary of many.")] = False,
+    destination: DestinationArgument,
+    body: BodyArgument = None,
+    tag: TagOption = None,
+    key: KeyOption = None,
+    prop: PropOption = None,
+    body_format: BodyFormatOption = BodyFormat.TEXT,
+    lines: LinesOption = False,
+    count: CountOption = 1,
+    rate: RateOption = None,
+    queue: QueueOption = None,
+    order_key: OrderKeyOption = None,
+    delay_level: DelayLevelOption = 0,
+    asynchronous: AsynchronousOption = False,
+    oneway: OnewayOption = False,
+    transaction: TransactionOption = None,
+    producer_group: ProducerGroupOption = _PRODUCER_GROUP,
+    create: CreateOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     timeout: TimeoutOption = 10.0,
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
@@ -124,24 +116,14 @@ def send(
 
     With --json one object a message. Exit code 5: stored, but a status is not SEND_OK.
     """
-    topic, tag_of_destination = parse_destination(destination)
-    if tag and tag_of_destination:
-        raise UsageError(f"{destination} names a tag, and --tag was given as well", "a message has one", "give one")
-    template = Message(
-        topic=topic,
-        body=b"",
-        tag=tag or tag_of_destination,
-        keys=tuple(key or ()),
-        properties=dict(map(_parse_property, prop or ())),
-        delay_level=delay_level,
-    )
+    template = _template_of(destination, tag, key, prop, delay_level)
     if queue is not None and order_key is not None:
         raise UsageError("--queue and --order-key were both given", "each of them says which queue", "give one")
     chosen_queue = None if queue is None else parse_queue(queue)
     mode = _mode_of(transaction, asynchronous=asynchronous, oneway=oneway)
     target = choose_target(cluster, nameserver, home, remap)
     plan = SendPlan(
-        topic=topic,
+        topic=template.topic,
         source=_source_of(template, body, body_format, count, lines=lines),
         mode=mode,
         queue=chosen_queue,
@@ -155,9 +137,14 @@ def send(
         quiet=quiet,
         verbose=verbose,
     )
+    _run(target, plan)
+
+
+def _run(target: Target, plan: SendPlan) -> None:
     report = SendReport()
+    seconds = plan.timeout_seconds
     try:
-        run_client_session(target, lambda client: _send_all(client, plan, report), request_timeout_seconds=timeout)
+        run_client_session(target, lambda client: _send_all(client, plan, report), request_timeout_seconds=seconds)
     finally:
         # Whatever ended it, Ctrl-C included: what was sent is sent.
         _tell_summary(plan, report)
@@ -253,6 +240,23 @@ def _mode_of(decision: Decision | None, *, asynchronous: bool, oneway: bool) -> 
     if asynchronous and oneway:
         raise UsageError("--async and --oneway were both given", "--oneway waits for nothing anyway", "give one")
     return SendMode.ASYNC if asynchronous else SendMode.ONEWAY if oneway else SendMode.SYNC
+
+
+def _template_of(
+    destination: str, tag: str | None, keys: list[str] | None, properties: list[str] | None, delay_level: int
+) -> Message:
+    """What the command line says about each message, without a body."""
+    topic, tag_of_destination = parse_destination(destination)
+    if tag and tag_of_destination:
+        raise UsageError(f"{destination} names a tag, and --tag was given as well", "a message has one", "give one")
+    return Message(
+        topic=topic,
+        body=b"",
+        tag=tag or tag_of_destination,
+        keys=tuple(keys or ()),
+        properties=dict(map(_parse_property, properties or ())),
+        delay_level=delay_level,
+    )
 
 
 def _source_of(template: Message, body: str | None, body_format: BodyFormat, count: int, *, lines: bool) -> Source:

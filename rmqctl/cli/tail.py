@@ -2,10 +2,8 @@
 
 import sys
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
-import typer
 
 from rmqctl.cli.following import ended_from_outside
 from rmqctl.cli.message_format import OutputFormat, Rendering, choose_rendering
@@ -13,6 +11,19 @@ from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, Nameserver
 from rmqctl.cli.output import narrate
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
 from rmqctl.cli.session import choose_target, run_client_session, run_session
+from rmqctl.cli.tail_options import (
+    CountOption,
+    GroupOption,
+    KeyOption,
+    LastOption,
+    OutputFormatOption,
+    QueueOption,
+    SourceArgument,
+    SqlOption,
+    StartTextOption,
+    TemplateOption,
+    UntilOption,
+)
 from rmqctl.client.client import Client
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.follow import Delivered, Follower
@@ -64,44 +75,17 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def tail(
-    source: Annotated[
-        str, typer.Argument(metavar="TOPIC[:TAGS]", help="The topic; tags as a||b or a,b.", show_default=False)
-    ],
-    start_text: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="latest|earliest|TIME",
-            help="Where to start: an age as -10m, or a time as 2026-11-23T10:00; default latest.",
-        ),
-    ] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=1, help="Start with the last N messages of each queue.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", metavar="now|TIME", help="Where to end: what is stored by now, or up to a time."),
-    ] = None,
-    count: Annotated[int | None, typer.Option("-n", metavar="N", min=1, help="End after N messages.")] = None,
-    queue: Annotated[
-        list[str] | None, typer.Option("--queue", metavar="[BROKER:]ID", help="Only this queue; may be repeated.")
-    ] = None,
-    sql: Annotated[
-        str | None, typer.Option("--sql", metavar="EXPRESSION", help="Only messages that an SQL92 expression wants.")
-    ] = None,
-    key: Annotated[
-        list[str] | None, typer.Option("--key", metavar="KEY", help="Only messages with this key; may be repeated.")
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", metavar="GROUP", help="Consume as a member of this group, and keep its offsets."),
-    ] = None,
-    output_format: Annotated[OutputFormat, typer.Option("--format", help="How messages are printed.")] = (
-        OutputFormat.LINE
-    ),
-    template: Annotated[
-        str | None, typer.Option("--template", metavar="TEXT", help="Print this, as '{time} {tag} {body}'.")
-    ] = None,
+    source: SourceArgument,
+    start_text: StartTextOption = None,
+    last: LastOption = None,
+    until: UntilOption = None,
+    count: CountOption = None,
+    queue: QueueOption = None,
+    sql: SqlOption = None,
+    key: KeyOption = None,
+    group: GroupOption = None,
+    output_format: OutputFormatOption = OutputFormat.LINE,
+    template: TemplateOption = None,
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
