@@ -224,5 +224,19 @@ _LIKELY: Final[dict[int, tuple[str | None, str]]] = {
         "create the group, or set autoCreateSubscriptionGroup=true",
     ),
     ResponseCode.SUBSCRIPTION_PARSE_FAILED: (None, "write tags as TOPIC:a||b"),
+    ResponseCode.SUBSCRIPTION_NOT_EXIST: (
+        "no member of the group subscribes the topic, as far as this broker has heard",
+        "a broker that was just started hears of members by their next heartbeat; members must subscribe alike",
+    ),
+    ResponseCode.SUBSCRIPTION_NOT_LATEST: (
+        "the broker has an older subscription of the group",
+        "wait for the next heartbeat; all members of a group must subscribe the same",
+    ),
+    ResponseCode.CONSUMER_NOT_ONLINE: (
+        "no such consumer is connected to this broker now",
+        "see who is: rmqctl group describe GROUP",
+    ),
+    ResponseCode.FLOW_CONTROL: ("the broker slows its clients down", "repeat it, more slowly"),
+    ResponseCode.GO_AWAY: ("the broker is shutting down", "repeat it: another broker, or the restarted one, takes it"),
     ResponseCode.INVALID_PARAMETER: (None, "correct the name or value that the server names"),
 }

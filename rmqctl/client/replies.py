@@ -4,6 +4,8 @@ Source: `ClientRemotingProcessor#receiveReplyMessage`, `RequestFutureHolder` (Ro
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -36,40 +38,46 @@ class NoReply(ClientError):
         )
 
 
-class _Wait:
+class ExpectedReply:
+    """A reply that is waited for."""
+
     def __init__(self) -> None:
-        self.done = trio.Event()
-        self.reply: ReceivedMessage | None = None
+        self._came = trio.Event()
+        self._reply: ReceivedMessage | None = None
+
+    async def wait(self) -> ReceivedMessage:
+        """Wait for the reply."""
+        await self._came.wait()
+        assert self._reply is not None
+        return self._reply
+
+    def take(self, reply: ReceivedMessage) -> None:
+        """Hand the reply to who waits."""
+        self._reply = reply
+        self._came.set()
 
 
 class Replies:
     """Replies that a client waits for."""
 
     def __init__(self) -> None:
-        self._waits: dict[str, _Wait] = {}
+        self._expected: dict[str, ExpectedReply] = {}
 
-    def expect(self, correlation_id: str) -> None:
-        """Take the reply with this correlation id when it comes; `wait` or `forget` must follow."""
-        self._waits[correlation_id] = _Wait()
-
-    async def wait(self, correlation_id: str) -> ReceivedMessage:
-        """Wait for an expected reply."""
-        wait = self._waits[correlation_id]
-        await wait.done.wait()
-        assert wait.reply is not None
-        return wait.reply
-
-    def forget(self, correlation_id: str) -> None:
-        """Expect a reply no more."""
-        self._waits.pop(correlation_id, None)
+    @contextmanager
+    def expect(self, correlation_id: str) -> Iterator[ExpectedReply]:
+        """Take the reply with this correlation id, for the length of a block."""
+        self._expected[correlation_id] = expected = ExpectedReply()
+        try:
+            yield expected
+        finally:
+            del self._expected[correlation_id]
 
     async def take(self, request: BrokerRequest) -> Reply | None:
         """Answer PUSH_REPLY_MESSAGE_TO_CLIENT; a reply that nobody waits for any more is dropped, as in Java."""
         reply = _received(request.header(ReplyMessageRequestHeader), request.body)
-        wait = self._waits.get(reply.properties.get(PropertyName.CORRELATION_ID, ""))
-        if wait is not None:
-            wait.reply = reply
-            wait.done.set()
+        expected = self._expected.get(reply.properties.get(PropertyName.CORRELATION_ID, ""))
+        if expected is not None:
+            expected.take(reply)
         return None
 
 

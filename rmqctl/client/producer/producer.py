@@ -264,14 +264,10 @@ class Producer(Participant):
         request = self._request(message)
         await know_reply_brokers(self.client.routes, message.topic)
         await self.client.members.introduce()
-        replies = self.client.replies
-        replies.expect(correlation_id)
-        try:
+        with self.client.replies.expect(correlation_id) as reply:
             await self._delivery.deliver(request, placement_of(options), deadline - trio.current_time())
             with trio.move_on_at(deadline):
-                return await replies.wait(correlation_id)
-        finally:
-            replies.forget(correlation_id)
+                return await reply.wait()
         raise NoReply(message.topic, request.message_ids[0], limit)
 
     async def reply(self, request: ReceivedMessage, content: object = b"") -> None:

@@ -1,5 +1,7 @@
 """The sentences of client errors: who, what, why, what to do."""
 
+import pytest
+
 from rmqctl.client.errors import (
     BrokerUnreachable,
     NameserverUnreachable,
@@ -24,6 +26,33 @@ def test_a_refusal_names_server_request_topic_code_remark_cause_and_cure() -> No
     )
     assert error.cure
     assert error.exit_code == ExitCode.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (ResponseCode.SYSTEM_BUSY, "sheds load"),
+        (ResponseCode.SUBSCRIPTION_NOT_EXIST, "no member of the group subscribes"),
+        (ResponseCode.CONSUMER_NOT_ONLINE, "no such consumer is connected"),
+        (ResponseCode.FLOW_CONTROL, "slows its clients down"),
+        (ResponseCode.GO_AWAY, "is shutting down"),
+    ],
+)
+def test_a_code_that_says_little_is_explained_with_what_to_do(code: ResponseCode, cause: str) -> None:
+    error = RequestRefused("broker-a", "10.0.0.1:10911", 310, code, None)
+    assert code.name in error.what
+    assert cause in (error.why or "")
+    assert error.cure
+
+
+def test_every_error_about_a_broker_names_the_topic() -> None:
+    refused = RequestRefused("broker-a", "a:1", 310, 14, None, "orders")
+    gone = BrokerUnreachable("broker-a", "a:1", 310, "refused", "orders", maybe_done=False)
+    late = RequestTimedOut("broker-a", "a:1", 310, 3, "orders")
+    for error in (refused, gone, late):
+        assert "broker-a at a:1" in error.what
+        assert "SEND_MESSAGE_V2 (310) for topic orders" in error.what
+        assert error.topic == "orders"
 
 
 def test_an_unknown_code_without_a_remark_is_still_a_sentence() -> None:
