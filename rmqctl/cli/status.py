@@ -7,6 +7,7 @@ import msgspec
 import trio
 import typer
 
+from rmqctl.cli.drift_text import narrate_drift
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import (
     Screen,
@@ -185,11 +186,3 @@ def _print_status(text: StatusText) -> None:
         print_result(line)
     for line in text.hints:
         narrate(line)
-
-
-def narrate_drift(drift: list[Drift]) -> None:
-    """Say which brokers keep a configuration that is not the profile's."""
-    if drift:
-        narrate("changed while brokers ran (updateBrokerConfig), and kept in broker.overlay.conf beside broker.conf:")
-    for each in drift:
-        narrate(f"  {each}")

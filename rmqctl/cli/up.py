@@ -7,6 +7,7 @@ import typer
 
 from rmqctl.cli.cluster_change import ChangeHandling, run_change, show_dry_run
 from rmqctl.cli.cluster_start import ClusterStart
+from rmqctl.cli.drift_text import narrate_drift
 from rmqctl.cli.options import (
     ClusterOption,
     DryRunOption,
@@ -20,7 +21,6 @@ from rmqctl.cli.options import (
 )
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
-from rmqctl.cli.status import narrate_drift
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.drift import Drift, find_drift

@@ -49,3 +49,7 @@ def test_version_and_help_load_neither_trio_nor_psutil_nor_a_command(option):
 def test_version_loads_no_rich():
     loaded = loaded_by("from rmqctl.__main__ import main; sys.argv = ['rmqctl', '--version']; main()")
     assert "rich" not in loaded
+
+
+def test_up_loads_neither_trio_nor_a_client_before_the_cluster_is_there():
+    assert not loaded_by("import rmqctl.cli.up").intersection({"trio", "rmqctl.client", "psutil", "rich"})
