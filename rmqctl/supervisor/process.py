@@ -18,7 +18,7 @@ from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.record import SupervisorRecord, save_record
 from rmqctl.supervisor.resuming import resume, take_resumed_launch
-from rmqctl.supervisor.rotating_log import rotate_if_full
+from rmqctl.supervisor.rotating_log import RotatingLog
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.warm_up import warm_up
@@ -82,7 +82,11 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
     def save(nodes: dict[str, ProcessIdentity], kept_down: list[str]) -> None:
         record = SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes, kept_down=kept_down)
-        save_record(home.record_file, record)
+        try:
+            save_record(home.record_file, record)
+        except OSError as error:
+            # A full disk must not end the process that keeps nodes running; the next change is written again.
+            print(f"{home.record_file} cannot be written: {error}", file=sys.stderr, flush=True)
 
     save(launch.adopted, launch.kept_down)
     service = Supervisor(launch, zygote, launcher, save, Ledger(home.ledger_file), manager)
@@ -101,10 +105,7 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
 def _redirect_log(home: ClusterHome) -> None:
     home.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
-    rotate_if_full(home.supervisor_log, _LOG_SIZE_MAX, _LOG_FILES)
-    log = os.open(home.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 2)
-    os.close(log)
+    sys.stderr = RotatingLog(str(home.supervisor_log), _LOG_SIZE_MAX, _LOG_FILES, descriptors=(2,))
 
 
 def _take_lock(home: ClusterHome) -> int | None:

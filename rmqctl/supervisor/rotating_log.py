@@ -9,26 +9,29 @@ A program of another engine keeps its descriptor, so its file is copied and cut 
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class RotatingLog(io.TextIOBase):
     """stdout and stderr of a process, in a file of limited size.
 
-    Takes the places of descriptors 1 and 2, so that what is written past Python arrives as well.
+    Takes the places of their descriptors, so that what is written past Python arrives as well.
 
     Args:
         path: The file; appended to.
         size_max: In bytes, before it is renamed; a line is never torn.
         files: How many renamed ones are kept.
+        descriptors: Whose places it takes.
     """
 
     encoding = "utf-8"
 
-    def __init__(self, path: str, size_max: int, files: int) -> None:
+    def __init__(self, path: str, size_max: int, files: int, descriptors: Sequence[int] = (1, 2)) -> None:
         self._path = path
         self._size_max = size_max
         self._files = files
+        self._descriptors = descriptors
         self._size = 0
         self._partial = ""
         rotate_if_full(Path(path), size_max, files)
@@ -64,8 +67,8 @@ class RotatingLog(io.TextIOBase):
     def _open(self) -> None:
         log = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._size = os.fstat(log).st_size
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        for descriptor in self._descriptors:
+            os.dup2(log, descriptor)
         if log > 2:
             os.close(log)
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,8 @@ class RunningCluster:
     """Every process that was started for it."""
     up_seconds: float
     """From the command's start until it had ended, all brokers being routed."""
+    down_seconds: list[float] = field(default_factory=list)
+    """Of the whole command; there when the cluster is down."""
 
 
 class Engine(Protocol):
@@ -73,9 +75,14 @@ class CommandLineEngine:
             masters = {name: (node["address"], node["pid"]) for name, node in nodes.items() if node["role"] == "master"}
             slaves = [node["address"] for node in nodes.values() if node["role"] == "slave"]
             pids = _all_processes(home, [node["pid"] for node in nodes.values()])
-            yield RunningCluster(up["nameserver"], masters, slaves, pids, seconds)
-        finally:
+            running = RunningCluster(up["nameserver"], masters, slaves, pids, seconds)
+            yield running
+            started = time.monotonic()
             _rmqctl("down", *where)
+            running.down_seconds.append(time.monotonic() - started)
+        except BaseException:
+            _rmqctl("down", *where)
+            raise
 
 
 def engines(names: Sequence[str] = ENGINES) -> list[Engine]:
@@ -83,6 +90,18 @@ def engines(names: Sequence[str] = ENGINES) -> list[Engine]:
     if "apache" in names:
         _rmqctl("engine", "install", "apache", "--json")
     return [CommandLineEngine(name) for name in names]
+
+
+def wait_for_another_pid(home: Path, node: str, pid: int) -> int:
+    """The process of a node once it is not `pid` any more."""
+    deadline = time.monotonic() + COMMAND_TIMEOUT_SECONDS
+    (record,) = home.glob("*/supervisor.json")
+    while time.monotonic() < deadline:
+        found = json.loads(record.read_text())["nodes"].get(node, {"pid": pid})["pid"]
+        if found != pid:
+            return int(found)
+        time.sleep(0.01)
+    raise RuntimeError(f"{node} did not come back")
 
 
 def _all_processes(home: Path, nodes: list[int]) -> frozenset[int]:

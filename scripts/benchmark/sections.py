@@ -1,6 +1,8 @@
 """The sections of the benchmark: each measures one promise of one engine and returns its rows of the table."""
 
+import os
 import re
+import signal
 import statistics
 import sys
 import time
@@ -11,7 +13,7 @@ from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.client import our_sends
 from scripts.benchmark.consumption import consume_backlog
-from scripts.benchmark.engines import Engine, RunningCluster
+from scripts.benchmark.engines import Engine, RunningCluster, wait_for_another_pid
 from scripts.benchmark.filter_cost import filter_cost
 from scripts.benchmark.ground import QUEUES, TOPIC, create_topic, master_of, temporary_home
 from scripts.benchmark.kinds import delayed, transactions
@@ -23,6 +25,9 @@ Rows = dict[str, float]
 """What was measured, in words and with its unit, and how much it was."""
 
 UP_TIMES = 5
+KILL_TIMES = 10
+READY_SECONDS = 3
+RESTART_TIMEOUT_SECONDS = 120
 IDLE_SECONDS = 20
 LAG_TOPIC = "scripts-bench-lag"
 FIRST_TOPIC = "scripts-bench-first"
@@ -38,15 +43,55 @@ what failed before the measurement does not count.
 
 
 def up(engine: Engine) -> Rows:
-    """Start a fresh 2m-2s several times: from the command to its end."""
-    seconds = []
+    """Start a fresh 2m-2s several times and take it down: each from the command to its end."""
+    seconds, down_seconds = [], []
     for _ in range(UP_TIMES):
         with temporary_home() as home, engine.cluster("2m-2s", Path(home)) as cluster:
             seconds.append(cluster.up_seconds)
+        down_seconds += cluster.down_seconds
     return {
         f"up 2m-2s, median of {UP_TIMES} (s)": statistics.median(seconds),
         f"up 2m-2s, slowest of {UP_TIMES} (s)": max(seconds),
+        f"down 2m-2s, median of {UP_TIMES} (s)": statistics.median(down_seconds),
     }
+
+
+def restart(engine: Engine) -> Rows:
+    """Kill a master of 2m-2s (SIGKILL) several times: from the kill until it has stored a message again."""
+    seconds = []
+    with _home() as home:
+        profile = Path(home) / "2m-2s.toml"
+        brokers = "".join(f'[[brokers]]\nname = "{name}"\nslaves = 1\n' for name in ("broker-a", "broker-b"))
+        # Each kill is to be a first one: the second in a row would wait for its next try.
+        profile.write_text(f"[nameservers]\ncount = 2\n{brokers}[supervision]\nhealthy_seconds = 0\n")
+        with engine.cluster(str(profile), Path(home)) as cluster:
+            address, pid = cluster.masters["broker-a-0"]
+            with BrokerProbe(address) as broker:
+                broker.create_topic(FIRST_TOPIC, 1)
+            for _ in range(KILL_TIMES):
+                pid = wait_for_another_pid(Path(home), "broker-a-0", pid if seconds else 0)
+                killed_at = time.monotonic()
+                os.kill(pid, signal.SIGKILL)
+                _send_until_stored(address)
+                seconds.append(time.monotonic() - killed_at)
+                # From here on it counts as ready, and its next end as a first failure.
+                time.sleep(READY_SECONDS)
+    return {
+        f"restart of a killed master, median of {KILL_TIMES} (s)": statistics.median(seconds),
+        f"restart of a killed master, slowest of {KILL_TIMES} (s)": max(seconds),
+    }
+
+
+def _send_until_stored(address: str) -> None:
+    deadline = time.monotonic() + RESTART_TIMEOUT_SECONDS
+    while True:
+        try:
+            with BrokerProbe(address) as broker:
+                return broker.send(FIRST_TOPIC, b"again")
+        except (OSError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
 
 
 def idle(engine: Engine) -> Rows:

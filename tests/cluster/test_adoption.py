@@ -159,16 +159,6 @@ def test_second_supervisor_of_a_home_is_refused(cli: Any) -> None:
     cli.run("down")
 
 
-def test_two_ups_at_once_bring_one_cluster_up(cli: Any) -> None:
-    commands = [cli.start("up", "--profile", "1m-1s", *cli.place()) for _ in range(3)]
-    outcomes = [(*command.communicate(timeout=120), command.returncode) for command in commands]
-    assert [code for _, _, code in outcomes] == [0, 0, 0], outcomes
-    assert sum("is up already" in err for _, err, _ in outcomes) == 2
-    assert len(cli.processes()) == 5
-    cli.run("down")
-    assert cli.leftover() == []
-
-
 @pytest.mark.parametrize("kind", ["supervisor", "zygote", "nameserver-0", "broker-a-0", "everything"])
 def test_kill_in_the_middle_of_up_leaves_a_home_that_up_can_start_from(
     cli: Any, tmp_path: Path, wait_until: WaitUntil, kind: str
