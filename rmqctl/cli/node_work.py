@@ -16,19 +16,23 @@ def follow_work(messages: Iterable[OrderMessage]) -> None:
         RmqctlError: Something was not done; says what, and where to look.
     """
     done = Done(problem="the supervisor ended before it was done")
-    with DrainLine() as line:
-        for message in messages:
-            match message:
-                case DrainProgress():
-                    line.show(message)
-                case NodeChanged():
-                    line.clear()
-                    narrate(describe_change(message))
-                case Notice(text):
-                    line.clear()
-                    narrate(text)
-                case Done():
-                    done = message
+    try:
+        with DrainLine() as line:
+            for message in messages:
+                match message:
+                    case DrainProgress():
+                        line.show(message)
+                    case NodeChanged():
+                        line.clear()
+                        narrate(describe_change(message))
+                    case Notice(text):
+                        line.clear()
+                        narrate(text)
+                    case Done():
+                        done = message
+    except KeyboardInterrupt:
+        narrate("rmqctl: interrupted: a drain is taken back; what had begun to start or stop goes on")
+        raise
     if done.problem is not None:
         raise RmqctlError(
             done.problem,

@@ -11,6 +11,7 @@ from rmqctl.supervisor.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.states import NodeStatus
 
+_STARTED_BY_HAND = (NodeStatus.STOPPED, NodeStatus.EXITED, NodeStatus.FAILED)
 _LOG_LINES = 5
 """The end of the log of a node that was given up."""
 
@@ -55,6 +56,9 @@ def _hints(report: StatusReport, replication: list[ReplicaStatus]) -> list[str]:
         for pair in replication
         if pair.sync_state == "refused"
     ]
+    idle = [node.name for node in report.nodes if node.state in _STARTED_BY_HAND]
+    if idle and report.state != NodeStatus.UNSUPERVISED:
+        hints.append(f"to start what does not run: rmqctl start {' '.join(idle)}")
     if report.state == NodeStatus.UNSUPERVISED:
         hints.append("the supervisor is gone, but nodes run: rmqctl up adopts them as they are, rmqctl down stops them")
     return hints

@@ -59,7 +59,7 @@ def up(engine: Engine) -> Rows:
 def restart(engine: Engine) -> Rows:
     """Kill a master of 2m-2s (SIGKILL) several times: from the kill until it has stored a message again."""
     seconds = []
-    with _home() as home:
+    with temporary_home() as home:
         profile = Path(home) / "2m-2s.toml"
         brokers = "".join(f'[[brokers]]\nname = "{name}"\nslaves = 1\n' for name in ("broker-a", "broker-b"))
         # Each kill is to be a first one: the second in a row would wait for its next try.
@@ -182,6 +182,7 @@ def replicate(engine: Engine) -> Rows:
 
 SECTIONS = {
     "up": up,
+    "restart": restart,
     "idle": idle,
     "send": send,
     "client": client,
