@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from rmqctl.cli.drift_text import narrate_drift
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import print_json
-from rmqctl.cli.status import narrate_drift
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.drift import find_drift
