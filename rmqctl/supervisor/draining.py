@@ -5,7 +5,7 @@ for routes again, every 30 s by default; then sends that are on their way are wa
 with the registration of a restarted broker: unregistering at its stop made the nameservers forget what they had wiped
 (`RouteInfoManager#registerBroker`, RocketMQ 4.5.2 takes all topics of a broker id that is new). Only where a broker
 had no time to unregister, or where draining was given up, it is given back by ADD_WRITE_PERM_OF_BROKER, which
-nameservers know since 4.9.
+nameservers know since 4.9, or else by letting the broker register anew.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ _QUIET_SECONDS = 1.0
 """A log that did not grow for so long has no sends on their way."""
 _QUIET_SECONDS_MAX = 10.0
 """Delayed messages and retries of consumers may make it grow for ever."""
-_ANSWER_SECONDS = 3.0
+_ANSWER_SECONDS = 2.0
 
 Tell = Callable[[DrainProgress], Awaitable[None]]
 
@@ -66,7 +66,7 @@ class Drainer:
         ticks = 0
         while (left := deadline - trio.current_time()) > 0:
             if ticks % _WIPE_AGAIN_TICKS == 0:
-                await self._permission(RequestCode.WIPE_WRITE_PERM_OF_BROKER, node)
+                await self._permission(RequestCode.WIPE_WRITE_PERM_OF_BROKER, node, self._plan.model.nameservers)
             await tell(DrainProgress(node=node.name, waits_for="clients to ask for routes again", seconds_left=left))
             await trio.sleep(min(left, _TICK_SECONDS))
             ticks += 1
@@ -96,10 +96,21 @@ class Drainer:
         """Give the write permission back where a nameserver has it not; names of nameservers that cannot."""
         if not _is_writable(node):
             return []
-        lacking = [ns for ns in self._plan.model.nameservers if not await self._is_write_permitted(ns, node)]
-        for nameserver in lacking:
-            await self._ask(nameserver, _permission_command(RequestCode.ADD_WRITE_PERM_OF_BROKER, node))
-        return [ns.name for ns in lacking if not await self._is_write_permitted(ns, node)]
+        await self._permission(RequestCode.ADD_WRITE_PERM_OF_BROKER, node, await self._not_permitting(node))
+        if await self._not_permitting(node):
+            await self._let_register_anew(node)
+        return [nameserver.name for nameserver in await self._not_permitting(node)]
+
+    async def _not_permitting(self, node: Node) -> list[Node]:
+        return [each for each in self._plan.model.nameservers if not await self._is_write_permitted(each, node)]
+
+    async def _let_register_anew(self, node: Node) -> None:
+        """Let a broker register all its topics as changed; nameservers before 4.9 know no better way.
+
+        Source: `AdminBrokerProcessor#updateBrokerConfig` (RocketMQ 4.5.2) does so whenever it is told a permission.
+        """
+        permission = f"brokerPermission={node.properties.get('brokerPermission', '6')}\n"
+        await self._ask(node, Command(code=RequestCode.UPDATE_BROKER_CONFIG, body=permission.encode()))
 
     async def _is_write_permitted(self, nameserver: Node, node: Node) -> bool:
         """Whether the broker's own topic, which is always writable, is; True where nobody can say."""
@@ -114,9 +125,11 @@ class Drainer:
             return True
         return all(each.perm & Permission.WRITE for each in queues if each.broker_name == node.broker_name)
 
-    async def _permission(self, code: RequestCode, node: Node) -> None:
-        for nameserver in self._plan.model.nameservers:
-            await self._ask(nameserver, _permission_command(code, node))
+    async def _permission(self, code: RequestCode, node: Node, nameservers: list[Node]) -> None:
+        # Apache's nameservers leave a request that they do not know without an answer.
+        async with trio.open_nursery() as nursery:
+            for nameserver in nameservers:
+                nursery.start_soon(self._ask, nameserver, _permission_command(code, node))
 
     async def _ask(self, node: Node, request: Command) -> Command | None:
         try:

@@ -30,7 +30,7 @@ from rmqctl.supervisor.states import (
 
 Reply = Callable[[msgspec.Struct], Awaitable[None]]
 
-_RESTORE_SECONDS = 5.0
+_RESTORE_SECONDS = 10.0
 _GIVEN_UP = (NodeStatus.FAILED, NodeStatus.EXITED, NodeStatus.STOPPED, NodeStatus.STOPPING)
 
 
