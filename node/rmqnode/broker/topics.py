@@ -72,7 +72,9 @@ class TopicTable:
         self._changed()
         return True
 
-    def create_by_send(self, topic: str, default_topic: str, default_topic_queue_nums: int) -> TopicConfig | None:
+    def create_by_send(
+        self, topic: str, default_topic: str, default_topic_queue_nums: int, *, unit_mode: bool = False
+    ) -> TopicConfig | None:
         """Create a topic as a first send asks for it.
 
         The template (normally `TBW102`) gives permission and the upper limit of queues; one without the inherit
@@ -87,10 +89,16 @@ class TopicTable:
                 write_queue_nums=queue_nums,
                 perm=int(template.perm & ~Permission.INHERIT),
                 topic_filter_type=template.topic_filter_type,
-                topic_sys_flag=template.topic_sys_flag,
+                topic_sys_flag=_unit_flag(topic, unit_mode),
             )
         elif topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
-            created = TopicConfig(topic_name=topic, read_queue_nums=1, write_queue_nums=1, perm=_READ_WRITE)
+            created = TopicConfig(
+                topic_name=topic,
+                read_queue_nums=1,
+                write_queue_nums=1,
+                perm=_READ_WRITE,
+                topic_sys_flag=_unit_flag(topic, unit_mode),
+            )
         else:
             return None
         self.put(created)
@@ -111,11 +119,17 @@ class TopicTable:
         """Let the nameservers be told everything again, under a new version."""
         self._changed()
 
-    def create_if_absent(self, topic: str, queue_nums: int, perm: int = _READ_WRITE) -> TopicConfig:
+    def create_if_absent(self, topic: str, queue_nums: int, *, unit_mode: bool = False) -> TopicConfig:
         """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""
         found = self._topics.get(topic)
         if found is None:
-            found = TopicConfig(topic_name=topic, read_queue_nums=queue_nums, write_queue_nums=queue_nums, perm=perm)
+            found = TopicConfig(
+                topic_name=topic,
+                read_queue_nums=queue_nums,
+                write_queue_nums=queue_nums,
+                perm=_READ_WRITE,
+                topic_sys_flag=_unit_flag(topic, unit_mode),
+            )
             self.put(found)
         return found
 
@@ -148,6 +162,16 @@ class TopicTable:
 
     def _save(self) -> None:
         self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
+
+
+def _unit_flag(topic: str, unit_mode: bool) -> int:
+    """`topicSysFlag`: 1 for a topic that belongs to a unit, 2 for one that consumers of a unit subscribe to.
+
+    Source: `TopicSysFlag#buildSysFlag` (RocketMQ 4.5.2).
+    """
+    if not unit_mode:
+        return 0
+    return 2 if topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX) else 1
 
 
 def _built_in_topics(config: BrokerConfig) -> Iterable[TopicConfig]:

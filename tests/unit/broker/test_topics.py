@@ -254,3 +254,13 @@ def test_order_flags_follow_the_nameserver(rig: Any) -> None:
     version = rig.broker.topics.data_version
     rig.broker.topics.apply_order_config(["a"])
     assert rig.broker.topics.data_version == version
+
+
+def test_topics_of_a_unit_and_those_that_its_consumers_retry_from_are_marked(rig: Any) -> None:
+    rig.send("t", unit_mode=True)
+    rig.send("plain")
+    rig.heartbeat("g1", unit_mode=True)
+    rig.heartbeat("g2")
+    rig.send("%RETRY%g3", unit_mode=True, default_topic="none")
+    flags = {"t": 1, "plain": 0, "%RETRY%g1": 2, "%RETRY%g2": 0, "%RETRY%g3": 2}
+    assert {name: rig.broker.topics.get(name).topic_sys_flag for name in flags} == flags

@@ -42,7 +42,8 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     for consumer in heartbeat.consumer_data_set:
         group = broker.groups.find(consumer.group_name)
         if group is not None:
-            broker.topics.create_if_absent(retry_topic(consumer.group_name), group.retry_queue_nums)
+            topic = retry_topic(consumer.group_name)
+            broker.topics.create_if_absent(topic, group.retry_queue_nums, unit_mode=consumer.unit_mode)
         known = broker.clients.consumer_group(consumer.group_name)
         if known is not None and known.would_change(consumer):
             broker.held_pulls.wake_group(consumer.group_name)

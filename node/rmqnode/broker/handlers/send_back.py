@@ -34,7 +34,9 @@ def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackR
         return Reply()
     if broker.config.is_slave:
         raise RequestError(ResponseCode.SYSTEM_ERROR, PutStatus.SERVICE_NOT_AVAILABLE.name)
-    topic = broker.topics.create_if_absent(retry_topic(header.group), group.retry_queue_nums)
+    topic = broker.topics.create_if_absent(
+        retry_topic(header.group), group.retry_queue_nums, unit_mode=header.unit_mode
+    )
     if not topic.perm & Permission.WRITE:
         remark = f"the topic[{topic.topic_name}] sending message is forbidden"
         raise RequestError(ResponseCode.NO_PERMISSION, remark)

@@ -76,7 +76,9 @@ def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
     problem = topic_problem(topic)
     if problem is not None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
-    created = broker.topics.create_by_send(topic, header.default_topic, header.default_topic_queue_nums)
+    created = broker.topics.create_by_send(
+        topic, header.default_topic, header.default_topic_queue_nums, unit_mode=header.unit_mode
+    )
     if created is None:
         remark = f"topic[{topic}] not exist, apply first please!{FAQ}"
         raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)
