@@ -25,9 +25,10 @@ PATIENCE = {"osPageCacheBusyTimeOutMills": "10000", "waitTimeMillsInSendQueue": 
 
 SETTINGS = {
     # What a case would otherwise wait minutes for.
-    "transactionTimeOut": "1000",
+    # (Apache's brokers ask about a message whose first decision took longer on its way, and then once more.)
+    "transactionTimeOut": "3000",
     "transactionCheckInterval": "1000",
-    "transactionCheckMax": "5",
+    "transactionCheckMax": "8",
     # What is off by default.
     "traceTopicEnable": "true",
 }

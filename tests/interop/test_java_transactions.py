@@ -4,7 +4,7 @@ from collections import Counter
 
 from tests.interop.java_run import Run
 
-CHECK_MAX = 5
+CHECK_MAX = 8
 """`transactionCheckMax` of the clusters that the cases run on."""
 
 
@@ -33,4 +33,4 @@ def test_what_nobody_decides_is_given_up_and_kept(run: Run) -> None:
 def test_a_message_is_not_asked_about_before_its_immunity_is_over(run: Run) -> None:
     saw = run.saw("transaction_immunity")
     assert [body for bodies in saw["stored"].values() for body in bodies] == ["later-commit patient"]
-    assert saw["first_check_after_ms"] >= 3000
+    assert saw["first_check_after_ms"] >= 5000  # the others are asked about after 3 s

@@ -52,7 +52,7 @@ final class TransactionCases {
         Stage.waitUntil("the committed messages", 30, () -> received.bodies().size() >= committed);
         List<String> givenUp = new ArrayList<>();
         DefaultMQPullConsumer reader = stage.pullConsumer(stage.name("given-up"));
-        Stage.waitUntil("the messages that nobody decides", 40, () -> {
+        Stage.waitUntil("the messages that nobody decides", 60, () -> {
             Thread.sleep(300);
             givenUp.clear();
             givenUp.addAll(givenUp(reader, run));
@@ -68,7 +68,7 @@ final class TransactionCases {
         Checks checks = new Checks();
         TransactionMQProducer producer = producer(stage, topic, checks);
         Message message = Stage.message(topic, "later-commit patient");
-        message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", "3");
+        message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", "5");
         long sentAt = System.currentTimeMillis();
         producer.sendMessageInTransaction(message, null);
         Map<String, List<String>> stored = stage.stored(topic, 1);
