@@ -120,10 +120,12 @@ def decode_properties(text: str) -> dict[str, str]:
             pass  # not everything is a pair
     properties: dict[str, str] = {}
     for pair in text.split(PROPERTY_SEPARATOR):
-        # Java's split forgets empty parts at the end.
-        parts = pair.rstrip(NAME_VALUE_SEPARATOR).split(NAME_VALUE_SEPARATOR)
-        if len(parts) == 2:
-            properties[parts[0]] = parts[1]
+        name, _, value = pair.partition(NAME_VALUE_SEPARATOR)
+        if NAME_VALUE_SEPARATOR in value:
+            # Java's split forgets empty parts at the end.
+            value = value.rstrip(NAME_VALUE_SEPARATOR)
+        if value and NAME_VALUE_SEPARATOR not in value:
+            properties[name] = value
     return properties
 
 

@@ -309,7 +309,7 @@ def test_a_group_that_is_online_counts_where_it_subscribes(rig: Any) -> None:
     assert ConsumeStats.decode(reply.body).offset_table == {}
     reply = rig.ask(RequestCode.GET_CONSUME_STATS, GetConsumeStatsRequestHeader("g", "t"))
     queue = MessageQueue(topic="t", broker_name="broker-a", queue_id=0)
-    assert ConsumeStats.decode(reply.body).offset_table[queue] == OffsetWrapper()
+    assert ConsumeStats.decode(reply.body).offset_table[queue] == OffsetWrapper(pull_offset=0)
 
 
 def test_the_time_span_of_a_group_says_how_old_its_next_message_is(rig: Any) -> None:

@@ -49,8 +49,8 @@ class OffsetWrapper(Body, frozen=True):
     consumer_offset: I64 = 0
     last_timestamp: I64 = 0
     """Store time of the last message consumed, ms since the epoch."""
-    pull_offset: I64 = 0
-    """Since 5.0: how far the group has pulled; what lies between is on its way."""
+    pull_offset: I64 | None = None
+    """Since 5.0, else left out: how far the group has pulled; what lies between is on its way."""
 
 
 class ConsumeStats(Body, frozen=True):

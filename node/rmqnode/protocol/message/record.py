@@ -188,11 +188,25 @@ def decode_record(buffer: bytes | bytearray | memoryview, offset: int = 0) -> St
         raise MalformedMessage(f"magic {magic:08x} is not a message's")
     if not head_layout.size < size_bytes <= len(buffer) - offset:
         raise MalformedMessage(f"a message of {size_bytes} bytes in {len(buffer) - offset} bytes")
-    fields = _Fields(buffer, offset + head_layout.size, offset + size_bytes)
-    body = fields.take(body_length)
-    topic = fields.take_with_length(_TOPIC_LENGTH if magic == MESSAGE_MAGIC else _TOPIC_LENGTH_V2)
-    properties = fields.take_with_length(_PROPERTIES_LENGTH)
-    fields.expect_end()
+    end = offset + size_bytes
+    body_start = offset + head_layout.size
+    body_end = body_start + body_length
+    topic_layout = _TOPIC_LENGTH if magic == MESSAGE_MAGIC else _TOPIC_LENGTH_V2
+    topic_start = body_end + topic_layout.size
+    try:
+        (topic_length,) = topic_layout.unpack_from(buffer, max(body_end, body_start))
+        topic_end = topic_start + topic_length
+        (properties_length,) = _PROPERTIES_LENGTH.unpack_from(buffer, max(topic_end, body_start))
+    except struct.error:
+        raise MalformedMessage(f"a field of a message ends beyond its {size_bytes} bytes") from None
+    properties_start = topic_end + _PROPERTIES_LENGTH.size
+    # Three lengths that are not negative and fill the record exactly: then none of them leads out of it.
+    if min(body_length, topic_length, properties_length) < 0 or properties_start + properties_length != end:
+        raise MalformedMessage(
+            f"fields of {body_length}, {topic_length} and {properties_length} bytes in a message of {size_bytes} bytes"
+        )
+    topic = bytes(buffer[topic_start:topic_end])
+    properties = bytes(buffer[properties_start:end])
     return StoredMessage(
         topic=topic.decode("utf-8", "replace"),
         queue_id=queue_id,
@@ -206,7 +220,7 @@ def decode_record(buffer: bytes | bytearray | memoryview, offset: int = 0) -> St
         store_host=Host(store_ip, store_port),
         reconsume_times=reconsume_times,
         prepared_transaction_offset=prepared_transaction_offset,
-        body=body,
+        body=bytes(buffer[body_start:body_end]),
         body_crc=body_crc,
         properties=decode_properties(properties.decode("utf-8", "replace")),
         size_bytes=size_bytes,
@@ -243,26 +257,3 @@ def encode_record(message: StoredMessage) -> bytes:
         len(message.body),
     )
     return b"".join((head, message.body, *fields))
-
-
-class _Fields:
-    """The variable part of one record: nothing is read beyond its end."""
-
-    def __init__(self, buffer: bytes | bytearray | memoryview, position: int, end: int) -> None:
-        self._buffer = buffer
-        self._position = position
-        self._end = end
-
-    def take(self, length: int) -> bytes:
-        start = self._position
-        if not 0 <= length <= self._end - start:
-            raise MalformedMessage(f"a field of {length} bytes where the message has {self._end - start} left")
-        self._position = start + length
-        return bytes(self._buffer[start : self._position])
-
-    def take_with_length(self, length: struct.Struct) -> bytes:
-        return self.take(*length.unpack(self.take(length.size)))
-
-    def expect_end(self) -> None:
-        if self._position != self._end:
-            raise MalformedMessage(f"{self._end - self._position} bytes too many in a message")
