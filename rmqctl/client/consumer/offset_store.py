@@ -96,7 +96,8 @@ class RemoteOffsetStore(OffsetStore):
             try:
                 await self._requests.update_offset(queue, offset, confirmed=confirmed)
             except ClientError as error:
-                logger.warning("offset not persisted queue=%s reason=%s", queue, error)
+                level = logging.WARNING if confirmed else logging.INFO
+                logger.log(level, "offset not persisted queue=%s reason=%s", queue, error)
                 return
 
 
