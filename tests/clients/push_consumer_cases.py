@@ -135,7 +135,7 @@ class PushConsumerCases:
         topic = f"%DLQ%{group}"
         if topic not in await stage.admin.topics.names():
             return 0
-        return sum(state.max_offset for state in await stage.admin.describe_topic(topic))
+        return sum(state.max_offset for state in await stage.admin.topics.describe(topic))
 
     async def test_what_was_consumed_is_not_given_to_the_next_member_of_the_group(self, stage: Stage) -> None:
         topic, group = await stage.topic(2), stage.name("group")
