@@ -14,7 +14,7 @@ import typer
 import typer.core
 
 from rmqctl import __version__
-from rmqctl.cli.output import narrate, print_error, print_json_error
+from rmqctl.cli.output import forget_stdout, narrate, print_error, print_json_error
 from rmqctl.errors import ExitCode, RmqctlError
 
 
@@ -160,8 +160,7 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
         narrate("rmqctl: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read stdout has read enough; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         return ExitCode.DONE
     except Exception as error:
         if os.environ.get("RMQCTL_DEBUG"):

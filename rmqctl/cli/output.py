@@ -140,6 +140,12 @@ def confirm(question: str, *, yes: bool, refused: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def forget_stdout() -> None:
+    """Send what is still to be printed nowhere: whoever read stdout has read enough (`| head`)."""
+    # Python would complain about the closed pipe once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Whether a person reads (or types into) this stream: a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,5 +1,6 @@
 """`rmqctl send`: one message, the same one many times, or one for each line of a file or of standard input."""
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -8,7 +9,7 @@ import typer
 
 from rmqctl.cli.message_body import BodyFormat, read_body
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
-from rmqctl.cli.output import narrate, print_json_line, print_result
+from rmqctl.cli.output import forget_stdout, narrate, print_json_line, print_result
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
 from rmqctl.cli.send_options import (
     AsynchronousOption,
@@ -192,7 +193,16 @@ async def _send_single(producer: Producer, plan: SendPlan, queue: MessageQueue |
 def _teller(plan: SendPlan) -> Callable[[SendResult], None]:
     if not plan.tells_each:
         return lambda result: None
-    return lambda result: print_send_result(result, plan.decision, json_output=plan.json_output)
+
+    def tell(result: SendResult) -> None:
+        try:
+            print_send_result(result, plan.decision, json_output=plan.json_output)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Messages are sent whether or not somebody reads about them.
+            forget_stdout()
+
+    return tell
 
 
 async def _create_if_unknown(admin: TopicAdmin, topic: str, timeout_seconds: float) -> None:

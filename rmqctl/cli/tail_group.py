@@ -45,7 +45,12 @@ async def print_as_member(
             if count is not None and printed >= count:
                 # It was handed out already, but is not wanted: unconsumed, it comes again to whoever is next.
                 await trio.sleep_forever()
-            print_message([(message.queue, message.stored)])
+            try:
+                print_message([(message.queue, message.stored)])
+            except BrokenPipeError:
+                # Whoever read stdout has gone: this message goes to the next member.
+                consumer.stop()
+                await trio.sleep_forever()
             printed += 1
             if printed == count:
                 consumer.stop()

@@ -173,6 +173,18 @@ def test_ctrl_c_tells_what_was_sent(shared_cluster: Any, topic: str) -> None:
     assert sent <= len(read(shared_cluster, topic)) <= sent + 1
 
 
+def test_a_reader_that_goes_away_stops_no_message(shared_cluster: Any, topic: str) -> None:
+    sender = shared_cluster.start("send", topic, "x", "--count", "2000", "-v")
+    assert sender.stdout is not None
+    assert sender.stderr is not None
+    assert sender.stdout.readline().endswith("SEND_OK\n")
+    sender.stdout.close()
+    assert sender.wait(timeout=60) == 0
+    assert sender.stderr.read() == ""
+    sender.stderr.close()
+    assert len(read(shared_cluster, topic)) == 2000
+
+
 def test_when_nothing_works_it_is_given_up_and_told_how_far_it_came(shared_cluster: Any, topic: str) -> None:
     route = json.loads(shared_cluster.run("topic", "route", topic, "--json").stdout)
     away = f"{route['brokers'][0]['addresses']['0']}=127.0.0.1:1"

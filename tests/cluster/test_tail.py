@@ -87,6 +87,20 @@ def test_ctrl_c_keeps_the_offsets_of_a_member(shared_cluster: Any, topic: str) -
     assert (after["online"]["members"], after["lag"]) == ([], 0)
 
 
+def test_a_member_whose_reader_goes_away_ends_quietly_and_consumes_no_more(shared_cluster: Any, topic: str) -> None:
+    shared_cluster.run("send", topic, "x" * 5000, "--count", "100")
+    member = shared_cluster.start("tail", topic, "--group", f"g-{topic}", "--from", "earliest", "--format", "raw")
+    assert member.stdout is not None
+    assert member.stderr is not None
+    assert member.stdout.readline() == "x" * 5000 + "\n"
+    member.stdout.close()
+    assert member.wait(timeout=30) == 0
+    assert len(member.stderr.read().splitlines()) == 1
+    member.stderr.close()
+    lag = json.loads(shared_cluster.run("group", "lag", f"g-{topic}", "--json").stdout)
+    assert lag["lag"] > 50
+
+
 def test_a_group_does_not_go_with_what_would_lose_messages_to_it(shared_cluster: Any, topic: str) -> None:
     for options in (["--last", "1"], ["--until", "now"], ["--queue", "0"], ["--key", "k"]):
         refused = shared_cluster.run("tail", topic, "--group", "g", *options)
