@@ -3,37 +3,92 @@
     async with Producer("shop", nameserver="127.0.0.1:9876") as producer:
         result = await producer.send("orders:paid", {"id": 7}, key="7")
 
-Sending: `Producer`. Topics: `Admin`. Reading without a group: `Follower`, or `pull` for a single queue. They share
-connections when they share a `Client`. All errors are `ClientError`s. Nothing here prints, reads a terminal or knows
-which cluster a user means.
+Sending: `Producer`. Consuming as a group: `PushConsumer`, `PullConsumer`. Administration: `Admin`. Reading without a
+group: `Follower`. They share connections when they share a `Client`. All errors are `ClientError`s. Nothing here
+prints, reads a terminal or knows which cluster a user means.
+
+A name is loaded from its module when it is first asked for: a program that sends loads no consumer.
 """
 
-from rmqctl.client.admin import Admin
-from rmqctl.client.client import Client, ClientOptions
-from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
-from rmqctl.client.errors import (
-    BadReply,
-    BrokerUnreachable,
-    ClientError,
-    InvalidArgument,
-    NameserverUnreachable,
-    NoMaster,
-    NoQueue,
-    NotRoutedInTime,
-    RequestRefused,
-    RequestTimedOut,
-    TopicNotFound,
-)
-from rmqctl.client.follow import Follower
-from rmqctl.client.message import Message, SendResult, SendStatus
-from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
-from rmqctl.client.producer import HalfMessageNotSafe, PendingSend, Producer, Transaction, TransactionState
-from rmqctl.client.pull import PullResult, PullStatus, pull
-from rmqctl.client.replies import NoReply
-from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
-from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
-from rmqctl.client.topic_admin import QueueState, TopicAdmin, TopicSpec
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rmqctl.client.admin import Admin
+    from rmqctl.client.client import Client, ClientOptions
+    from rmqctl.client.connection import ClusterConnection
+    from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
+    from rmqctl.client.errors import (
+        BadReply,
+        BrokerUnreachable,
+        ClientError,
+        InvalidArgument,
+        NameserverUnreachable,
+        NoMaster,
+        NoQueue,
+        NotRoutedInTime,
+        RequestRefused,
+        RequestTimedOut,
+        TopicNotFound,
+    )
+    from rmqctl.client.follow import Follower
+    from rmqctl.client.message import Message, SendResult, SendStatus
+    from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
+    from rmqctl.client.producer import HalfMessageNotSafe, PendingSend, Producer, Transaction, TransactionState
+    from rmqctl.client.replies import NoReply
+    from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
+    from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
+    from rmqctl.client.topic_admin import QueueState, TopicAdmin, TopicSpec
+
+_HOMES: Final = {
+    "Admin": "admin",
+    "BadReply": "errors",
+    "BrokerRoute": "routes",
+    "BrokerUnreachable": "errors",
+    "Client": "client",
+    "ClientError": "errors",
+    "ClientOptions": "client",
+    "ClusterConnection": "connection",
+    "Destination": "names",
+    "Earliest": "start_position",
+    "Follower": "follow",
+    "HalfMessageNotSafe": "producer",
+    "InvalidArgument": "errors",
+    "Latest": "start_position",
+    "Message": "message",
+    "NameserverUnreachable": "errors",
+    "NoMaster": "errors",
+    "NoQueue": "errors",
+    "NoReply": "replies",
+    "NotRoutedInTime": "errors",
+    "PendingSend": "producer",
+    "Producer": "producer",
+    "PullConsumer": "consumer",
+    "PushConsumer": "consumer",
+    "QueueLimits": "consumer",
+    "QueueRead": "consumer",
+    "QueueState": "topic_admin",
+    "ReceivedMessage": "consumer",
+    "RequestRefused": "errors",
+    "RequestTimedOut": "errors",
+    "Retry": "consumer",
+    "RouteTable": "routes",
+    "SendResult": "message",
+    "SendStatus": "message",
+    "Since": "start_position",
+    "StartPosition": "start_position",
+    "Subscription": "names",
+    "TopicAdmin": "topic_admin",
+    "TopicNotFound": "errors",
+    "TopicRoute": "routes",
+    "TopicSpec": "topic_admin",
+    "Transaction": "producer",
+    "TransactionState": "producer",
+    "parse_destination": "names",
+    "parse_start": "start_position",
+    "parse_subscription": "names",
+}
+"""Module, below this package, of each public name."""
 
 __all__ = [
     "Admin",
@@ -59,8 +114,6 @@ __all__ = [
     "PendingSend",
     "Producer",
     "PullConsumer",
-    "PullResult",
-    "PullStatus",
     "PushConsumer",
     "QueueLimits",
     "QueueRead",
@@ -84,5 +137,14 @@ __all__ = [
     "parse_destination",
     "parse_start",
     "parse_subscription",
-    "pull",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

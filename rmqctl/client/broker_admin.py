@@ -12,7 +12,6 @@ from rmqctl.client.errors import InvalidArgument, NoMaster
 from rmqctl.client.groups import GroupMember, member_of
 from rmqctl.client.routes import MASTER_ID
 from rmqctl.client.topology import topology_of
-from rmqnode.config.properties import render_properties
 from rmqnode.protocol.bodies import ClusterInfo, KVTable, ProducerConnection
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import GetProducerConnectionListRequestHeader
@@ -40,6 +39,9 @@ class BrokerAdmin:
 
     async def update_config(self, broker: str, properties: Mapping[str, str], broker_id: int = MASTER_ID) -> None:
         """Change keys of a broker's configuration; it keeps them over restarts. A 4.5.2 broker ignores unknown keys."""
+        # Loaded when it is needed: it takes longer than all of the client.
+        from rmqnode.config.properties import render_properties
+
         address = await self._address(broker, broker_id)
         body = render_properties(properties).encode()
         await self._connection.ask_broker(broker, address, RequestCode.UPDATE_BROKER_CONFIG, body=body)

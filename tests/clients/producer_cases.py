@@ -18,9 +18,9 @@ from rmqctl.client import (
     TopicNotFound,
     Transaction,
     TransactionState,
-    pull,
 )
 from rmqctl.client.offsets import QueueOffsets
+from rmqctl.client.pull import pull
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import ResponseCode
 from tests.clients.stage import Stage, open_stage, uninvited, until

@@ -120,7 +120,7 @@ class Delivery:
             try:
                 return await self._attempt(request, queue, address, deadline), queue
             except (BrokerUnreachable, RequestRefused, RequestTimedOut) as error:
-                self._note_failure(targets.route, queue.broker_name)
+                self._note_failure(targets.route, queue.broker_name, error)
                 failure = FailedAttempt(queue.broker_name, error)
 
     def submit(
@@ -141,7 +141,7 @@ class Delivery:
 
         def take(outcome: Answer | ClientError) -> None:
             if not isinstance(outcome, Answer):
-                self._note_failure(route, broker)
+                self._note_failure(route, broker, outcome)
             elif self._faults is not None:
                 self._faults.note_latency(broker, time.monotonic() - start)
             take_outcome(outcome, queue)
@@ -164,8 +164,8 @@ class Delivery:
             await self._client.connection.tell_broker(
                 queue.broker_name, address, request.code, header, body=request.body, topic=request.topic
             )
-        except BrokerUnreachable:
-            self._note_failure(targets.route, queue.broker_name)
+        except BrokerUnreachable as error:
+            self._note_failure(targets.route, queue.broker_name, error)
             raise
 
     def note_time_out(self, broker: str) -> None:
@@ -215,8 +215,10 @@ class Delivery:
             known = self._targets[topic] = TopicTargets(route, known)
         return known
 
-    def _note_failure(self, route: TopicRoute, broker: str) -> None:
-        self._client.routes.doubt(route)
+    def _note_failure(self, route: TopicRoute, broker: str, error: ClientError) -> None:
+        is_elsewhere = isinstance(error, RequestRefused) and error.response_code in _SURELY_NOT_STORED
+        if is_elsewhere or isinstance(error, BrokerUnreachable):
+            self._client.routes.doubt(route)
         if self._faults is not None:
             self._faults.note_failure(broker)
 
