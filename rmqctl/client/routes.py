@@ -125,10 +125,10 @@ class RouteTable:
         return None if topic in self._doubted else self._routes.get(topic)
 
     async def get(self, topic: str) -> TopicRoute:
-        """Return the known route of a topic, or look it up; one that is in doubt is better than none.
+        """Return the known route of a topic, or look it up; one that is in doubt is better than none, as in Java.
 
         Raises:
-            TopicNotFound: No nameserver routes it.
+            TopicNotFound: No nameserver routes it, and no route is known.
             NameserverUnreachable: None answers, and no route is known.
         """
         route = self.current(topic)
@@ -141,17 +141,19 @@ class RouteTable:
                 return route
             try:
                 return await self.refresh(topic)
-            except NameserverUnreachable:
-                if topic in self._routes:
-                    return self._routes[topic]
-                raise
+            except (NameserverUnreachable, TopicNotFound):
+                # A nameserver that was just started knows nothing until brokers register, and a dead one says nothing.
+                if topic not in self._routes:
+                    raise
+                self._doubted.discard(topic)
+                return self._routes[topic]
 
     async def refresh(self, topic: str) -> TopicRoute:
-        """Look the route of a topic up, and keep it. Errors as `get`; a known route stays when nobody answers."""
+        """Look the route of a topic up, and keep it. Errors as `get`; a known route stays then, in doubt."""
         route = await self._look_up(topic)
         if route is None:
-            self._routes.pop(topic, None)
-            self._doubted.discard(topic)
+            if topic in self._routes:
+                self._doubted.add(topic)
             raise TopicNotFound(topic, self._connection.nameservers)
         is_change = self._routes.get(topic) != route
         self._routes[topic] = route

@@ -192,7 +192,7 @@ async def read(stage: Stage, queue: MessageQueue, count: int) -> list[ReceivedMe
 
 async def read_topic(stage: Stage, topic: str, count: int) -> list[ReceivedMessage]:
     """Read all messages of a topic, queue by queue, as soon as so many can be read: brokers may take a moment."""
-    queues = await stage.queues(topic)
+    queues = (await stage.client.routes.get(topic)).subscribe_queues()
     with trio.fail_after(20):
         while True:
             found = [message for queue in queues for message in await read_all(stage, queue)]

@@ -439,6 +439,20 @@ async def test_sends_go_on_with_the_known_route_when_the_nameserver_is_gone(tool
             assert (await producer.send("T", "x")).status == "SEND_OK"
 
 
+async def test_sends_go_on_with_the_known_route_while_a_restarted_nameserver_knows_nothing(toolbox: Any) -> None:
+    broker = await toolbox.serve({SEND: stored(toolbox)})
+    nameserver = await toolbox.nameserver({"broker-a": broker.address})
+    async with producer_of(nameserver) as producer:
+        await producer.send("T", "x")
+        nameserver.handlers[RequestCode.GET_ROUTEINTO_BY_TOPIC] = toolbox.no_route
+        await producer.client.routes.refresh_known()
+        await broker.hang_up()
+        for _ in range(3):
+            assert (await producer.send("T", "x")).status == "SEND_OK"
+        with pytest.raises(TopicNotFound):
+            await producer.send("U", "x")
+
+
 async def test_producers_share_a_client_and_a_closed_one_says_so(toolbox: Any) -> None:
     broker = await toolbox.serve({SEND: stored(toolbox)})
     nameserver = await toolbox.nameserver({"broker-a": broker.address})
