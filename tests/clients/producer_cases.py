@@ -190,10 +190,10 @@ async def read(stage: Stage, queue: MessageQueue, count: int) -> list[ReceivedMe
     return found[:count]
 
 
-async def read_topic(stage: Stage, topic: str, count: int) -> list[ReceivedMessage]:
+async def read_topic(stage: Stage, topic: str, count: int, seconds: float = 20) -> list[ReceivedMessage]:
     """Read all messages of a topic, queue by queue, as soon as so many can be read: brokers may take a moment."""
     queues = (await stage.client.routes.get(topic)).subscribe_queues()
-    with trio.fail_after(20):
+    with trio.fail_after(seconds):
         while True:
             found = [message for queue in queues for message in await read_all(stage, queue)]
             if len(found) >= count:

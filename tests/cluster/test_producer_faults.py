@@ -13,7 +13,7 @@ from rmqctl.client import ClientError, Producer, SendResult
 from tests.clients.producer_cases import read_topic
 from tests.clients.stage import open_stage, until
 
-SENDS_BETWEEN = 500
+SENDS_BETWEEN = 300
 
 
 class Load:
@@ -73,6 +73,7 @@ async def test_nothing_acknowledged_is_lost_while_brokers_are_killed(cluster: An
     nameserver = nameserver_of(cluster)
     async with open_stage(nameserver) as stage:
         topic = await stage.topic(2)
+        await stage.queues(topic)  # known from now on, whatever becomes of the nameservers
         async with Producer("load", nameserver=nameserver) as producer, trio.open_nursery() as nursery:
             nursery.start_soon(load.run, producer, topic)
             for node in ("broker-a-0", "broker-b-0", "broker-a-0"):
@@ -84,7 +85,7 @@ async def test_nothing_acknowledged_is_lost_while_brokers_are_killed(cluster: An
         # A message whose fate was unknown may be there twice, and one that failed may be there.
         stored = {
             (message.queue.broker_name, message.queue.queue_id, message.queue_offset): message.text
-            for message in await read_topic(stage, topic, len(load.acknowledged))
+            for message in await read_topic(stage, topic, len(load.acknowledged), seconds=60)
         }
     for body, result in load.acknowledged.items():
         assert stored[result.broker, result.queue_id, result.queue_offset] == body
@@ -96,6 +97,7 @@ async def test_a_producer_goes_on_without_an_error_while_nameservers_are_killed(
     nameserver = nameserver_of(cluster)
     async with open_stage(nameserver) as stage:
         topic = await stage.topic(2)
+        await stage.queues(topic)  # known from now on, whatever becomes of the nameservers
         async with Producer("load", nameserver=nameserver) as producer, trio.open_nursery() as nursery:
             nursery.start_soon(load.run, producer, topic)
             for _ in range(2):
@@ -104,5 +106,5 @@ async def test_a_producer_goes_on_without_an_error_while_nameservers_are_killed(
             await load.more()
             load.stop()
         assert load.failed == []
-        messages = await read_topic(stage, topic, len(load.acknowledged))
+        messages = await read_topic(stage, topic, len(load.acknowledged), seconds=60)
     assert sorted(message.text for message in messages) == sorted(load.acknowledged)
