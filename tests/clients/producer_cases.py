@@ -2,11 +2,13 @@
 
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
 
 from rmqctl.client import (
+    BrokerUnreachable,
     InvalidArgument,
     Message,
     PendingSend,
@@ -195,9 +197,10 @@ async def read_topic(stage: Stage, topic: str, count: int, seconds: float = 20) 
     queues = (await stage.client.routes.get(topic)).subscribe_queues()
     with trio.fail_after(seconds):
         while True:
-            found = [message for queue in queues for message in await read_all(stage, queue)]
-            if len(found) >= count:
-                return found
+            with suppress(BrokerUnreachable):  # it was killed, and is starting again
+                found = [message for queue in queues for message in await read_all(stage, queue)]
+                if len(found) >= count:
+                    return found
             await trio.sleep(0.02)
 
 
