@@ -4,7 +4,7 @@ A node stopped by hand stays stopped and never counts as a crash. Before a maste
 elsewhere, if there is an elsewhere; a command that hangs up meanwhile takes that back.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -12,6 +12,7 @@ import trio
 
 from rmqctl.engine.start import StartSpec
 from rmqctl.profile.model import Node, Role
+from rmqctl.supervisor.control_server import Reply
 from rmqctl.supervisor.draining import Drainer, takes_messages_elsewhere
 from rmqctl.supervisor.messages import ClusterChange, Done, NodeOrder, Notice
 from rmqctl.supervisor.nodes import NodeTable
@@ -27,8 +28,6 @@ from rmqctl.supervisor.states import (
     Stop,
     Undrain,
 )
-
-Reply = Callable[[msgspec.Struct], Awaitable[None]]
 
 _RESTORE_SECONDS = 10.0
 _GIVEN_UP = (NodeStatus.FAILED, NodeStatus.EXITED, NodeStatus.STOPPED, NodeStatus.STOPPING)

@@ -21,8 +21,8 @@ from tests.cluster.profiles import write_profile
 WaitUntil = Callable[..., None]
 
 HEALTHY_SECONDS = 0.3
-WARM_UP_KILLS = 10
-"""The first kills fill caches."""
+WARM_UP_KILLS_MAX = 50
+"""The first kills fill caches: memory grows during some twenty of them, and then no more."""
 GROWTH_MIB_MAX = 2.0
 
 SUPERVISION = f"""
@@ -86,7 +86,7 @@ def endure(cli: Any, wait_until: WaitUntil, kills: int, victims_at_once: int) ->
 
     for number in range(kills):
         wait_until(is_whole, f"the cluster is whole before kill {number}")
-        if number == WARM_UP_KILLS:
+        if number == min(WARM_UP_KILLS_MAX, kills // 2):
             first = Figures(supervisor)
         killed = set(chance.sample(sorted(found.values()), victims_at_once))
         for pid in killed:
