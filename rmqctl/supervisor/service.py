@@ -4,6 +4,7 @@
 signals, the launcher; and the life of the cluster (bring up, wait for a stop, take down), whose end cancels the rest.
 """
 
+import gc
 import os
 import random
 import signal
@@ -50,7 +51,7 @@ from rmqnode.service_manager import ServiceManager
 
 _ORPHAN_POLL_SECONDS = 0.05
 _FAREWELL_SECONDS = 1.0
-_LOG_SIZE_SECONDS = 30.0
+_TIDY_SECONDS = 30.0
 
 
 class Supervisor:
@@ -107,7 +108,7 @@ class Supervisor:
             nursery.start_soon(self._health.watch_starting)
             nursery.start_soon(self._health.watch_serving)
             nursery.start_soon(serve_control, listener, self._answer)
-            nursery.start_soon(self._keep_logs_small)
+            nursery.start_soon(self._keep_small)
             nursery.start_soon(self._watch_signals)
             nursery.start_soon(self._watch_launcher)
             nursery.start_soon(self._manager.keep_watchdog_calm)
@@ -236,10 +237,13 @@ class Supervisor:
         if self._nodes[name].pid == process.pid:
             self._nodes.apply(name, Exited(None, random.random()))
 
-    async def _keep_logs_small(self) -> None:
-        """Cut what programs of other engines print; our nodes look after their own logs."""
+    async def _keep_small(self) -> None:
+        """Collect garbage, and cut what programs of other engines print; our nodes look after their own logs."""
         while True:
-            await trio.sleep(_LOG_SIZE_SECONDS)
+            await trio.sleep(_TIDY_SECONDS)
+            # Everything imported is frozen, so this looks at a few thousand objects; by itself the oldest
+            # generation, which the connections to nodes that were killed end in, would be looked at almost never.
+            gc.collect()
             for spec in list(self._plan.specs.values()):
                 if spec.argv is not None:
                     cut_if_full(Path(spec.log_path), spec.log_size_max, spec.log_files)
