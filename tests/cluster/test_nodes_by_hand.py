@@ -80,13 +80,13 @@ def test_master_is_drained_before_it_restarts_and_takes_messages_afterwards(
     cluster: Any, wait_until: WaitUntil
 ) -> None:
     before = cluster.pids()
-    command = cluster.start("restart", "broker-a-0", "--drain-seconds", "4")
+    command = cluster.start("restart", "broker-a-0", "--drain-seconds", "8")
+    wait_until(lambda: node(cluster, "broker-a-0")["state"] == "draining", "the broker is being drained")
     wait_until(lambda: not write_permitted(cluster, "broker-a"), "clients are told to send elsewhere")
-    assert node(cluster, "broker-a-0")["state"] == "draining"
     assert write_permitted(cluster, "broker-b")
     _, err = command.communicate(timeout=60)
     assert command.returncode == 0, err
-    assert "broker-a-0: draining, waiting for clients to ask for routes again: at most 4 s" in err
+    assert "broker-a-0: draining, waiting for clients to ask for routes again: at most 8 s" in err
     assert "waiting for sends on their way" in err
     assert write_permitted(cluster, "broker-a")
     after = cluster.pids()

@@ -58,7 +58,10 @@ def test_licence_is_apache_2(checkout):
 def commands_in(document: str) -> list[list[str]]:
     """The rmqctl commands of a document's code blocks, as lists of words without the program."""
     lines = [line.strip().removeprefix("$ ") for block in CODE_BLOCK.findall(document) for line in block.splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines if re.match(r"(scripts/)?rmqctl( |$)", line)]
+    commands = [command for line in lines for command in re.split(r" \| (?=rmqctl )", line)]
+    words = [
+        shlex.split(command, comments=True) for command in commands if re.match(r"(scripts/)?rmqctl( |$)", command)
+    ]
     return [command[1:] for command in words]
 
 
