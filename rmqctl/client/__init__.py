@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rmqctl.client.message import Message, SendResult, SendStatus
     from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
     from rmqctl.client.producer import HalfMessageNotSafe, PendingSend, Producer, Transaction, TransactionState
+    from rmqctl.client.pull import PullStatus
     from rmqctl.client.replies import NoReply
     from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
     from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
@@ -64,6 +65,7 @@ _HOMES: Final = {
     "PendingSend": "producer",
     "Producer": "producer",
     "PullConsumer": "consumer",
+    "PullStatus": "pull",
     "PushConsumer": "consumer",
     "QueueLimits": "consumer",
     "QueueRead": "consumer",
@@ -114,6 +116,7 @@ __all__ = [
     "PendingSend",
     "Producer",
     "PullConsumer",
+    "PullStatus",
     "PushConsumer",
     "QueueLimits",
     "QueueRead",

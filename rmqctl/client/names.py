@@ -20,6 +20,8 @@ AUTO_CREATE_TOPIC: Final = "TBW102"
 
 RETRY_PREFIX: Final = "%RETRY%"
 DLQ_PREFIX: Final = "%DLQ%"
+REPLY_SUFFIX: Final = "_REPLY_TOPIC"
+"""Behind a cluster's name: the topic for replies of request-reply messages."""
 
 _SYSTEM_PREFIX: Final = "rmq_sys_"
 _SYSTEM_TOPICS: Final = frozenset(
@@ -111,7 +113,7 @@ def check_group(group: str) -> str:
 
 def is_system_topic(topic: str) -> bool:
     """Whether brokers of some version create or use the topic for themselves."""
-    return topic in _SYSTEM_TOPICS or topic.startswith(_SYSTEM_PREFIX)
+    return topic in _SYSTEM_TOPICS or topic.startswith(_SYSTEM_PREFIX) or topic.endswith(REPLY_SUFFIX)
 
 
 def parse_destination(text: str) -> Destination:

@@ -15,6 +15,7 @@ import msgspec
 
 from rmqctl.client.errors import ClientError, InvalidArgument
 from rmqctl.client.message import Message
+from rmqctl.client.names import REPLY_SUFFIX
 from rmqctl.client.producer.send_request import REPLY_MESSAGE_TYPE
 from rmqctl.client.received import ReceivedMessage
 from rmqctl.client.routes import RouteTable
@@ -65,4 +66,4 @@ async def know_reply_brokers(routes: RouteTable, topic: str) -> None:
 
 
 def _reply_topic(cluster: str) -> str:
-    return f"{cluster}_REPLY_TOPIC"
+    return cluster + REPLY_SUFFIX

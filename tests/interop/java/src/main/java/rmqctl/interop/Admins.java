@@ -66,7 +66,7 @@ final class Admins implements AutoCloseable {
             first().createAndUpdateTopicConfig(master, new TopicConfig(topic, readQueues, writeQueues, 6));
         }
         Map<String, Object> wanted = Map.of("read", readQueues, "write", writeQueues, "perm", 6);
-        Stage.waitUntil("every nameserver to route " + topic, 15, () -> {
+        Stage.waitUntil("every nameserver to route " + topic, 60, () -> {
             for (Map<String, Map<String, Object>> route : routes(topic)) {
                 if (route.size() != masters.size() || !route.values().stream().allMatch(wanted::equals)) {
                     return false;

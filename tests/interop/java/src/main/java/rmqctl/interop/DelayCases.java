@@ -31,7 +31,7 @@ final class DelayCases {
         message.setDelayTimeLevel(2);
         long sentAt = System.currentTimeMillis();
         var result = stage.producer().send(message);
-        Stage.waitUntil("the delayed message", 30, () -> !deliveries.isEmpty());
+        Stage.waitUntil("the delayed message", 60, () -> !deliveries.isEmpty());
         Stage.waitForUninvited();
         return Map.of("deliveries", deliveries, "sent_at_ms", sentAt, "sent", Stage.sent("later", result));
     }
@@ -54,7 +54,7 @@ final class DelayCases {
                 producer.send(message, queue);
             }
         }
-        Stage.waitUntil("all that is due within seconds", 30, () -> deliveries.size() >= 3 * EACH);
+        Stage.waitUntil("all that is due within seconds", 60, () -> deliveries.size() >= 3 * EACH);
         Stage.waitForUninvited();
         return Map.of("sent_at_ms", sentAt, "deliveries", deliveries, "topic", topic);
     }
@@ -72,7 +72,7 @@ final class DelayCases {
             return Map.of("code", refused.getResponseCode(), "remark", refused.getErrorMessage(),
                 "deliveries", deliveries);
         }
-        Stage.waitUntil("the message", 30, () -> !deliveries.isEmpty());
+        Stage.waitUntil("the message", 60, () -> !deliveries.isEmpty());
         return Map.of("deliveries", deliveries);
     }
 

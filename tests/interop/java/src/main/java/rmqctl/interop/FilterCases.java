@@ -42,7 +42,7 @@ final class FilterCases {
         Stage.waitForUninvited();
         long sentAt = System.nanoTime();
         producer.send(message(topic, "woken", "7", "华东"));
-        Stage.waitUntil("the message that matches", 30, () -> received.count() == 8);
+        Stage.waitUntil("the message that matches", 60, () -> received.count() == 8);
         double wokenAfter = (System.nanoTime() - sentAt) / 1e9;
         return Map.of("sent", sent, "backlog", backlog, "received", received.bodies(), "woken_after_seconds", wokenAfter);
     }
@@ -64,7 +64,7 @@ final class FilterCases {
             return received.bodies().contains("probe");
         });
         send(producer, topic, "second", 9);
-        Stage.waitUntil("the rest", 30, () -> received.bodies().contains("second-7"));
+        Stage.waitUntil("the rest", 60, () -> received.bodies().contains("second-7"));
         Stage.waitForUninvited();
         List<String> bodies = new ArrayList<>(received.bodies());
         bodies.removeIf("probe"::equals);
@@ -87,7 +87,7 @@ final class FilterCases {
         });
         Stage.start(consumer, topic);
         send(stage.producer(), topic, "retried", 5);
-        Stage.waitUntil("the retry", 30, () -> deliveries.size() >= 2);
+        Stage.waitUntil("the retry", 60, () -> deliveries.size() >= 2);
         Stage.waitForUninvited();
         return Map.of("deliveries", deliveries);
     }
@@ -102,8 +102,8 @@ final class FilterCases {
         DefaultMQPullConsumer consumer = stage.newPullConsumer(stage.name("group"));
         consumer.setHeartbeatBrokerInterval(500); // its answer tells the client that the broker can filter
         consumer.start();
-        Stage.waitUntil("10 messages to pull", 15, () -> consumer.maxOffset(queue) == 10);
-        Stage.waitUntil("the broker's version", 15, () -> pulls(consumer, queue));
+        Stage.waitUntil("10 messages to pull", 60, () -> consumer.maxOffset(queue) == 10);
+        Stage.waitUntil("the broker's version", 60, () -> pulls(consumer, queue));
         Map<String, Object> saw = new LinkedHashMap<>();
         Map<String, String> expressions = new TreeMap<>();
         expressions.put("numbers", "n >= 3 AND n < 7.5");

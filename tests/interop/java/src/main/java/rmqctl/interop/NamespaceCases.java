@@ -28,7 +28,7 @@ final class NamespaceCases {
         producer.setNamespace("one");
         producer.start();
         producer.send(Stage.message(topic, "for one"));
-        Stage.waitUntil("the message and its retry", 30, () -> deliveries.get(0).size() >= 2);
+        Stage.waitUntil("the message and its retry", 60, () -> deliveries.get(0).size() >= 2);
         Stage.waitForUninvited();
         return Map.of("topic", topic, "one", deliveries.get(0), "two", deliveries.get(1),
             "retry_routes", stage.admins.routes("%RETRY%one%" + stage.name("group")).get(0).size());

@@ -43,13 +43,13 @@ final class OrderCases {
         Map<String, List<String>> sent = new TreeMap<>();
         DefaultMQProducer producer = stage.producer();
         sendByKey(producer, topic, 0, HALF, sent);
-        Stage.waitUntil("the first half", 30, () -> log.consumed() >= HALF);
+        Stage.waitUntil("the first half", 90, () -> log.consumed() >= HALF);
         Stage.waitForUninvited();
 
         DefaultMQPushConsumer second = orderlyConsumer(stage, topic, log);
         Stage.waitForQueues(topic, count -> count == sent.size() / 2, first, second);
         sendByKey(producer, topic, HALF, 2 * HALF, sent);
-        Stage.waitUntil("all ordered messages", 30, () -> log.consumed() >= 2 * HALF);
+        Stage.waitUntil("all ordered messages", 60, () -> log.consumed() >= 2 * HALF);
         Stage.waitForUninvited();
         return Map.of("sent", sent, "consumed", log.perQueue(), "overlaps", log.overlaps.get(),
             "suspended", log.suspended.size());
@@ -60,7 +60,7 @@ final class OrderCases {
         String topic = stage.name("topic");
         String master = stage.admins.masterAddresses().iterator().next();
         stage.admins.first().createAndUpdateTopicConfig(master, new TopicConfig(topic, 1, 1, 6));
-        Stage.waitUntil("the route of " + topic, 15,
+        Stage.waitUntil("the route of " + topic, 60,
             () -> stage.admins.routes(topic).stream().allMatch(route -> route.size() == 1));
         QueueLog log = new QueueLog(false);
         DefaultMQPushConsumer first = orderlyConsumer(stage, topic, log);
@@ -69,12 +69,12 @@ final class OrderCases {
         Map<String, List<String>> sent = new TreeMap<>();
         DefaultMQProducer producer = stage.producer();
         sendByKey(producer, topic, 0, HALF, sent);
-        Stage.waitUntil("some messages", 30, () -> log.consumed() > 0);
+        Stage.waitUntil("some messages", 60, () -> log.consumed() > 0);
         boolean firstHadIt = !Stage.assigned(first, topic).isEmpty();
         (firstHadIt ? first : second).shutdown();
         sendByKey(producer, topic, HALF, 2 * HALF, sent);
         Stage.waitForQueues(topic, count -> count == 1, firstHadIt ? second : first);
-        Stage.waitUntil("all ordered messages", 30, () -> log.distinct() >= 2 * HALF);
+        Stage.waitUntil("all ordered messages", 60, () -> log.distinct() >= 2 * HALF);
         Stage.waitForUninvited();
         return Map.of("sent", sent, "consumed", log.perQueue(), "overlaps", log.overlaps.get());
     }

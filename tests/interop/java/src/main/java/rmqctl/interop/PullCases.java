@@ -33,7 +33,7 @@ final class PullCases {
         consumer.setRegisterTopics(Set.of(topic));
         consumer.start();
         Set<MessageQueue> queues = consumer.fetchSubscribeMessageQueues(topic);
-        Stage.waitUntil("all queues", 30, () -> consumer.fetchMessageQueuesInBalance(topic).size() == queues.size());
+        Stage.waitUntil("all queues", 60, () -> consumer.fetchMessageQueuesInBalance(topic).size() == queues.size());
         awaitMessages(consumer, queues, sent.size());
         Map<String, List<String>> pulled = new TreeMap<>();
         Map<String, Long> committed = new TreeMap<>();
@@ -44,7 +44,7 @@ final class PullCases {
         }
         // A client commits one-way, and closes its connection right behind: on a busy machine the last ones get lost.
         consumer.getDefaultMQPullConsumerImpl().getOffsetStore().persistAll(new HashSet<>(queues));
-        Stage.waitUntil("offsets on the brokers", 15, () -> {
+        Stage.waitUntil("offsets on the brokers", 60, () -> {
             for (MessageQueue queue : queues) {
                 if (consumer.fetchConsumeOffset(queue, true) != committed.get(label(queue))) {
                     return false;
@@ -193,7 +193,7 @@ final class PullCases {
             }
         });
         List<String> received = new ArrayList<>();
-        Stage.waitUntil("all messages by lite pull", 30, () -> {
+        Stage.waitUntil("all messages by lite pull", 60, () -> {
             List<?> messages = (List<?>) type.getMethod("poll", long.class).invoke(consumer, 100L);
             messages.forEach(message -> received.add(text((MessageExt) message)));
             return received.size() >= sent.size();

@@ -58,7 +58,7 @@ final class PushCases {
 
         long left = System.nanoTime();
         second.shutdown();
-        Stage.waitUntil("the first consumer to take over", 30, () -> assigned(first, topic).size() == 8);
+        Stage.waitUntil("the first consumer to take over", 60, () -> assigned(first, topic).size() == 8);
         return Map.of("sent", sent.size(), "distinct", distinct(received), "queues_together", shared.size(),
             "received", List.of(received.get(0).count(), received.get(1).count()),
             "foreign", foreign(received, sent), "takeover_seconds", (System.nanoTime() - left) / 1e9);

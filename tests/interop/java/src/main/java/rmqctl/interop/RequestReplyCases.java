@@ -63,10 +63,10 @@ final class RequestReplyCases {
             String body = stage.name("async-" + i);
             Versions.request(asker, Stage.message(topic, body), 10_000, outcome -> called.put(body, outcome));
         }
-        Stage.waitUntil("all callbacks", 15, () -> called.size() >= REQUESTS);
+        Stage.waitUntil("all callbacks", 60, () -> called.size() >= REQUESTS);
         List<String> unanswered = new CopyOnWriteArrayList<>();
         Versions.request(asker, Stage.message(topic, "silence"), 1_500, unanswered::add);
-        Stage.waitUntil("the end of a request that nobody answers", 15, () -> !unanswered.isEmpty());
+        Stage.waitUntil("the end of a request that nobody answers", 60, () -> !unanswered.isEmpty());
         List<String> stored = new ArrayList<>();
         stage.stored("DefaultCluster_REPLY_TOPIC", SYNC_REQUESTS + REQUESTS).values().forEach(bodies -> bodies.stream()
             .filter(body -> body.contains(stage.name(""))).forEach(stored::add));

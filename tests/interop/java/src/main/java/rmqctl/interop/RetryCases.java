@@ -26,7 +26,7 @@ final class RetryCases {
         DefaultMQPushConsumer consumer = failingConsumer(stage, topic, deliveries, 2);
         Stage.start(consumer, topic);
         List<String> sent = PushCases.send(stage.producer(), topic, "retry", FAILING);
-        Stage.waitUntil("two retries of each message", 30, () -> deliveries.size() >= 3 * FAILING);
+        Stage.waitUntil("two retries of each message", 60, () -> deliveries.size() >= 3 * FAILING);
         Stage.waitForUninvited();
         return Map.of("sent", sent, "topic", topic, "deliveries", deliveries);
     }

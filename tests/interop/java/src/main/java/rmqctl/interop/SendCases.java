@@ -70,7 +70,7 @@ final class SendCases {
                 }
             });
         }
-        Stage.waitUntil("all callbacks", 15, () -> results.size() + errors.size() == total);
+        Stage.waitUntil("all callbacks", 60, () -> results.size() + errors.size() == total);
         return Map.of("sent", results, "errors", errors, "stored", stage.stored(topic, total));
     }
 

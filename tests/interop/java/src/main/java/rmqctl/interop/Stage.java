@@ -99,7 +99,7 @@ final class Stage implements AutoCloseable {
         Received.by(consumer);
         consumer.start();
         int masters = admins.masterAddresses().size();
-        waitUntil("the retry topic of " + group, 30,
+        waitUntil("the retry topic of " + group, 60,
             () -> admins.routes("%RETRY%" + group).stream().allMatch(route -> route.size() == masters));
         consumer.shutdown();
     }

@@ -19,7 +19,7 @@ final class TopicCases {
         String topic = stage.name("topic");
         Versions.createTopic(stage.producer(), "TBW102", topic, 3);
         int masters = stage.admins.masterAddresses().size();
-        Stage.waitUntil("a route of " + topic, 15,
+        Stage.waitUntil("a route of " + topic, 60,
             () -> stage.admins.routes(topic).stream().allMatch(route -> route.size() == masters));
         return Map.of("brokers", stage.admins.brokers().keySet(), "routes", stage.admins.routes(topic));
     }
@@ -55,7 +55,7 @@ final class TopicCases {
             results.add(sent("auto-" + i, producer.send(message(topic, "auto-" + i))));
         }
         long brokers = results.stream().map(result -> result.get("queue").toString().split(":")[0]).distinct().count();
-        Stage.waitUntil("a route of " + topic, 15,
+        Stage.waitUntil("a route of " + topic, 60,
             () -> stage.admins.routes(topic).stream().allMatch(route -> route.size() == brokers));
         return Map.of("routes", stage.admins.routes(topic),
             "sent", results, "stored", stage.stored(topic, results.size()));

@@ -49,7 +49,7 @@ final class TransactionCases {
             }
         }
         int committed = 3 * EACH;
-        Stage.waitUntil("the committed messages", 30, () -> received.bodies().size() >= committed);
+        Stage.waitUntil("the committed messages", 60, () -> received.bodies().size() >= committed);
         List<String> givenUp = new ArrayList<>();
         DefaultMQPullConsumer reader = stage.pullConsumer(stage.name("given-up"));
         Stage.waitUntil("the messages that nobody decides", 60, () -> {
