@@ -16,7 +16,7 @@ def main() -> int:
 
 def _run(arguments: list[str]) -> int:
     if "_RMQCTL_COMPLETE" in os.environ:
-        from rmqctl.cli.completion_words import run as complete
+        from rmqctl.cli.completion.words import run as complete
 
         return complete(arguments)
     supervisor = None

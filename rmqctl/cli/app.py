@@ -7,7 +7,7 @@ pays for nothing but itself. Add a command by adding a line to `COMMANDS`.
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -19,7 +19,7 @@ from rmqctl.errors import ExitCode, RmqctlError
 
 
 class CommandEntry(NamedTuple):
-    """Where a command lives (`module:function`) and its line in `--help`."""
+    """Where a command lives (`module:function`, the module below `rmqctl.cli`) and its line in `--help`."""
 
     target: str
     help: str
@@ -33,84 +33,86 @@ class GroupEntry(NamedTuple):
 
 
 COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
-    "up": CommandEntry("rmqctl.cli.up:up", "Bring a cluster up, or say that it is up."),
-    "down": CommandEntry("rmqctl.cli.down:down", "Take a cluster down, in order."),
-    "status": CommandEntry("rmqctl.cli.status:status", "Show the nodes of a cluster."),
-    "scale": CommandEntry("rmqctl.cli.scale:scale", "Add or remove nodes of a running cluster."),
-    "wait": CommandEntry("rmqctl.cli.wait:wait", "Wait until a cluster serves."),
-    "start": CommandEntry("rmqctl.cli.node:start", "Start single nodes."),
-    "stop": CommandEntry("rmqctl.cli.node:stop", "Stop single nodes; they stay stopped."),
-    "restart": CommandEntry("rmqctl.cli.node:restart", "Restart nodes, one after the other."),
-    "kill": CommandEntry("rmqctl.cli.node:kill", "Kill nodes, as a crash would."),
-    "logs": CommandEntry("rmqctl.cli.logs:logs", "Show what the nodes of a cluster wrote."),
-    "events": CommandEntry("rmqctl.cli.events:events", "Show what happened to a cluster: starts, exits, who asked."),
+    "up": CommandEntry("cluster.up:up", "Bring a cluster up, or say that it is up."),
+    "down": CommandEntry("cluster.down:down", "Take a cluster down, in order."),
+    "status": CommandEntry("cluster.status:status", "Show the nodes of a cluster."),
+    "scale": CommandEntry("cluster.scale:scale", "Add or remove nodes of a running cluster."),
+    "wait": CommandEntry("cluster.wait:wait", "Wait until a cluster serves."),
+    "start": CommandEntry("nodes.start_stop:start", "Start single nodes."),
+    "stop": CommandEntry("nodes.start_stop:stop", "Stop single nodes; they stay stopped."),
+    "restart": CommandEntry("nodes.start_stop:restart", "Restart nodes, one after the other."),
+    "kill": CommandEntry("nodes.start_stop:kill", "Kill nodes, as a crash would."),
+    "logs": CommandEntry("nodes.logs:logs", "Show what the nodes of a cluster wrote."),
+    "events": CommandEntry("nodes.events:events", "Show what happened to a cluster: starts, exits, who asked."),
     "topic": GroupEntry(
         {
-            "create": CommandEntry("rmqctl.cli.topic:create", "Create a topic, or change its queues."),
-            "list": CommandEntry("rmqctl.cli.topic:list_topics", "List the topics of a cluster."),
-            "route": CommandEntry("rmqctl.cli.topic:route", "Show which brokers serve a topic."),
-            "describe": CommandEntry("rmqctl.cli.topic:describe", "Show the queues of a topic and their offsets."),
-            "delete": CommandEntry("rmqctl.cli.topic:delete", "Delete a topic from brokers and nameservers."),
+            "create": CommandEntry("topics.manage:create", "Create a topic, or change its queues."),
+            "list": CommandEntry("topics.manage:list_topics", "List the topics of a cluster."),
+            "route": CommandEntry("topics.state:route", "Show which brokers serve a topic."),
+            "describe": CommandEntry("topics.state:describe", "Show the queues of a topic and their offsets."),
+            "delete": CommandEntry("topics.manage:delete", "Delete a topic from brokers and nameservers."),
         },
         "Create, inspect and delete topics.",
     ),
-    "send": CommandEntry("rmqctl.cli.send:send", "Send a message."),
-    "tail": CommandEntry("rmqctl.cli.tail:tail", "Print the messages of a topic as they arrive."),
+    "send": CommandEntry("messages.send.command:send", "Send a message."),
+    "tail": CommandEntry("messages.tail.command:tail", "Print the messages of a topic as they arrive."),
     "message": GroupEntry(
         {
-            "get": CommandEntry("rmqctl.cli.message:get", "Find a message by id, key, or queue and offset."),
-            "resend": CommandEntry("rmqctl.cli.message:resend", "Have a consumer group consume a message again."),
-            "trace": CommandEntry("rmqctl.cli.message:trace", "Show who sent and who consumed a message, and when."),
+            "get": CommandEntry("messages.lookup.command:get", "Find a message by id, key, or queue and offset."),
+            "resend": CommandEntry("messages.lookup.command:resend", "Have a consumer group consume a message again."),
+            "trace": CommandEntry(
+                "messages.lookup.command:trace", "Show who sent and who consumed a message, and when."
+            ),
         },
         "Find single messages, and what became of them.",
     ),
     "group": GroupEntry(
         {
-            "list": CommandEntry("rmqctl.cli.group:list_groups", "List the consumer groups of a cluster."),
-            "describe": CommandEntry("rmqctl.cli.group_state:describe", "Show a group, its members and subscriptions."),
-            "lag": CommandEntry("rmqctl.cli.group_state:lag", "Show how many messages groups have yet to consume."),
-            "reset-offset": CommandEntry("rmqctl.cli.group_reset:reset_offset", "Move a group to other offsets."),
-            "create": CommandEntry("rmqctl.cli.group:create", "Create a group, or change its configuration."),
-            "delete": CommandEntry("rmqctl.cli.group:delete", "Delete a group from its brokers."),
+            "list": CommandEntry("groups.manage:list_groups", "List the consumer groups of a cluster."),
+            "describe": CommandEntry("groups.state:describe", "Show a group, its members and subscriptions."),
+            "lag": CommandEntry("groups.state:lag", "Show how many messages groups have yet to consume."),
+            "reset-offset": CommandEntry("groups.reset_offset:reset_offset", "Move a group to other offsets."),
+            "create": CommandEntry("groups.manage:create", "Create a group, or change its configuration."),
+            "delete": CommandEntry("groups.manage:delete", "Delete a group from its brokers."),
         },
         "Consumer groups: members, lag, offsets.",
     ),
     "store": GroupEntry(
         {
-            "inspect": CommandEntry("rmqctl.cli.store:inspect", "Look into a store directory."),
-            "verify": CommandEntry("rmqctl.cli.store:verify", "Check a store directory, and repair it."),
+            "inspect": CommandEntry("store:inspect", "Look into a store directory."),
+            "verify": CommandEntry("store:verify", "Check a store directory, and repair it."),
         },
         "Look into store directories of either engine, without a broker.",
     ),
     "profile": GroupEntry(
         {
-            "list": CommandEntry("rmqctl.cli.profile:list_profiles", "List the profiles that come with rmqctl."),
-            "show": CommandEntry("rmqctl.cli.profile:show", "Show the nodes and settings that a profile means."),
+            "list": CommandEntry("profile:list_profiles", "List the profiles that come with rmqctl."),
+            "show": CommandEntry("profile:show", "Show the nodes and settings that a profile means."),
         },
         "List and show profiles.",
     ),
     "engine": GroupEntry(
         {
-            "list": CommandEntry("rmqctl.cli.engine:list_engines", "List what nodes can run on."),
-            "install": CommandEntry("rmqctl.cli.engine:install", "Fetch a version of Apache RocketMQ."),
-            "remove": CommandEntry("rmqctl.cli.engine:remove", "Delete a version of Apache RocketMQ."),
+            "list": CommandEntry("engines.commands:list_engines", "List what nodes can run on."),
+            "install": CommandEntry("engines.commands:install", "Fetch a version of Apache RocketMQ."),
+            "remove": CommandEntry("engines.commands:remove", "Delete a version of Apache RocketMQ."),
         },
         "What nodes run on: our own, or Apache's Java nodes.",
     ),
     "conf": GroupEntry(
-        {"show": CommandEntry("rmqctl.cli.conf:show", "Print the configuration file of a node.")},
+        {"show": CommandEntry("nodes.conf:show", "Print the configuration file of a node.")},
         "Show the configuration of nodes.",
     ),
     "systemd": GroupEntry(
         {
-            "install": CommandEntry("rmqctl.cli.systemd:install", "Let systemd run a cluster."),
-            "uninstall": CommandEntry("rmqctl.cli.systemd:uninstall", "Take a cluster's units away."),
-            "print": CommandEntry("rmqctl.cli.systemd:print_units", "Print the units, and change nothing."),
+            "install": CommandEntry("cluster.systemd:install", "Let systemd run a cluster."),
+            "uninstall": CommandEntry("cluster.systemd:uninstall", "Take a cluster's units away."),
+            "print": CommandEntry("cluster.systemd:print_units", "Print the units, and change nothing."),
         },
         "Clusters that systemd starts at boot and keeps running.",
     ),
-    "address": CommandEntry("rmqctl.cli.address:address", "Show which address clients will be told, and why."),
-    "completion": CommandEntry("rmqctl.cli.completion:completion", "Print what teaches a shell to complete words."),
+    "address": CommandEntry("address:address", "Show which address clients will be told, and why."),
+    "completion": CommandEntry("completion.script:completion", "Print what teaches a shell to complete words."),
 }
 """Every command of rmqctl, in the order in which `--help` lists them."""
 
@@ -210,10 +212,16 @@ def _build_group(name: str, entry: GroupEntry) -> Any:
 
 def build_command(name: str, entry: CommandEntry) -> Any:
     """Return a command, its module freshly imported."""
-    module, _, function = entry.target.partition(":")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name)(getattr(importlib.import_module(module), function))
+    app.command(name)(load_function(entry))
     return typer.main.get_command(app)
+
+
+def load_function(entry: CommandEntry) -> Callable[..., Any]:
+    """Return the function behind a command, its module freshly imported."""
+    module, _, function = entry.target.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"rmqctl.cli.{module}"), function)
+    return found
 
 
 def _usage_error(error: typer.TyperException) -> RmqctlError:

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from rmqctl.cli.message_format import OutputFormat, choose_rendering
+from rmqctl.cli.messages.rendering.format import OutputFormat, choose_rendering
 from rmqctl.cli.options import JsonOption, YesOption
 from rmqctl.cli.output import confirm, narrate, print_bytes_line, print_json, print_result, print_table
 from rmqctl.client.start_position import format_time

@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rmqctl.client.admin import Admin
+    from rmqctl.client.admin.admin import Admin
+    from rmqctl.client.admin.topics import QueueState, TopicAdmin, TopicSpec
     from rmqctl.client.client import Client, ClientOptions
     from rmqctl.client.connection import ClusterConnection
     from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         RequestTimedOut,
         TopicNotFound,
     )
-    from rmqctl.client.follow import Follower
+    from rmqctl.client.follower.follower import Follower
     from rmqctl.client.message import Message, SendResult, SendStatus
     from rmqctl.client.names import Destination, Subscription, parse_destination, parse_subscription
     from rmqctl.client.producer import HalfMessageNotSafe, PendingSend, Producer, Transaction, TransactionState
@@ -39,10 +40,9 @@ if TYPE_CHECKING:
     from rmqctl.client.replies import NoReply
     from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
     from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
-    from rmqctl.client.topic_admin import QueueState, TopicAdmin, TopicSpec
 
 _HOMES: Final = {
-    "Admin": "admin",
+    "Admin": "admin.admin",
     "BadReply": "errors",
     "BrokerRoute": "routes",
     "BrokerUnreachable": "errors",
@@ -52,7 +52,7 @@ _HOMES: Final = {
     "ClusterConnection": "connection",
     "Destination": "names",
     "Earliest": "start_position",
-    "Follower": "follow",
+    "Follower": "follower.follower",
     "HalfMessageNotSafe": "producer",
     "InvalidArgument": "errors",
     "Latest": "start_position",
@@ -69,7 +69,7 @@ _HOMES: Final = {
     "PushConsumer": "consumer",
     "QueueLimits": "consumer",
     "QueueRead": "consumer",
-    "QueueState": "topic_admin",
+    "QueueState": "admin.topics",
     "ReceivedMessage": "consumer",
     "RequestRefused": "errors",
     "RequestTimedOut": "errors",
@@ -80,10 +80,10 @@ _HOMES: Final = {
     "Since": "start_position",
     "StartPosition": "start_position",
     "Subscription": "names",
-    "TopicAdmin": "topic_admin",
+    "TopicAdmin": "admin.topics",
     "TopicNotFound": "errors",
     "TopicRoute": "routes",
-    "TopicSpec": "topic_admin",
+    "TopicSpec": "admin.topics",
     "Transaction": "producer",
     "TransactionState": "producer",
     "parse_destination": "names",

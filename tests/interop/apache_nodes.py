@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from rmqctl.cli.install_progress import open_install_progress
+from rmqctl.cli.engines.install_progress import open_install_progress
 from rmqctl.cli.output import narrate
 from rmqctl.engine import Engine
 from rmqctl.engine.apache.nodes import ApacheEngine

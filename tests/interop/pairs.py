@@ -14,7 +14,7 @@ from typing import Literal
 
 import trio
 
-from rmqctl.cli.install_progress import open_install_progress
+from rmqctl.cli.engines.install_progress import open_install_progress
 from rmqctl.cli.output import narrate
 from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of

@@ -43,7 +43,7 @@ def test_protocol_store_filter_and_config_load_without_trio(module):
 def test_version_and_help_load_neither_trio_nor_psutil_nor_a_command(option):
     loaded = loaded_by(f"from rmqctl.__main__ import main; sys.argv = ['rmqctl', '{option}']; main()")
     assert "rmqctl.cli.app" in loaded
-    assert not loaded.intersection({"trio", "psutil", "rmqctl.cli.up", "rmqctl.cli.topic", "rmqctl.client"})
+    assert not loaded.intersection({"trio", "psutil", "rmqctl.cli.cluster", "rmqctl.cli.topics", "rmqctl.client"})
 
 
 def test_version_loads_no_rich():
@@ -52,4 +52,4 @@ def test_version_loads_no_rich():
 
 
 def test_up_loads_neither_trio_nor_a_client_before_the_cluster_is_there():
-    assert not loaded_by("import rmqctl.cli.up").intersection({"trio", "rmqctl.client", "psutil", "rich"})
+    assert not loaded_by("import rmqctl.cli.cluster.up").intersection({"trio", "rmqctl.client", "psutil", "rich"})

@@ -1,6 +1,5 @@
 """The command line's edge: what is imported when, and how errors end."""
 
-import importlib
 import importlib.metadata
 import json
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rmqctl
-from rmqctl.cli.app import COMMANDS, CommandEntry, GroupEntry, run
+from rmqctl.cli.app import COMMANDS, CommandEntry, GroupEntry, load_function, run
 from rmqctl.errors import ExitCode
 
 
@@ -23,8 +22,7 @@ def entries() -> list[CommandEntry]:
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.target)
 def test_every_line_of_the_table_leads_to_a_command(entry: CommandEntry) -> None:
-    module, _, function = entry.target.partition(":")
-    command = getattr(importlib.import_module(module), function)
+    command = load_function(entry)
     assert callable(command)
     assert command.__doc__, "its docstring is its help"
 

@@ -1,0 +1,1 @@
+"""Commands about a whole cluster: `up`, `scale`, `down`, `status`, `wait`, `systemd`."""

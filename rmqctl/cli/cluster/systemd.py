@@ -1,0 +1,184 @@
+"""`rmqctl systemd install | uninstall | print`: a cluster that systemd starts at boot and keeps running."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmqctl.cli.engines.install_progress import open_install_progress
+from rmqctl.cli.options import ClusterOption, EngineOption, HomeOption
+from rmqctl.cli.output import narrate, print_result
+from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
+from rmqctl.engine.files import write_node_files
+from rmqctl.engine.prepare import engines_of
+from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.profile.java_settings import EngineOptions
+from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster
+from rmqctl.profile.stored import save_cluster
+from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.systemd.account import check_account, hand_over_home
+from rmqctl.systemd.installation import install as install_units
+from rmqctl.systemd.installation import uninstall as uninstall_units
+from rmqctl.systemd.installation import units_folder
+from rmqctl.systemd.record import Scope, load_installation
+from rmqctl.systemd.systemctl import check_systemd
+from rmqctl.systemd.unit_file import UnitFile
+from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions, cluster_units
+from rmqctl.target import choose_local_home
+
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="What to run: a name or a file.")
+]
+UserOption = Annotated[bool, typer.Option("--user", help="Units of your own, without root; else of the system.")]
+PerNodeOption = Annotated[
+    bool, typer.Option("--per-node", help="One unit for each node below a target, instead of one for the cluster.")
+]
+RunAsOption = Annotated[
+    str | None,
+    typer.Option("--run-as", metavar="ACCOUNT", help="Account of system units; by default systemd makes one up."),
+]
+
+
+def install(
+    profile: ProfileOption = None,
+    user: UserOption = False,
+    per_node: PerNodeOption = False,
+    run_as: RunAsOption = None,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Install and enable; start at the next boot.")] = False,
+    set_options: SetOption = None,
+    broker_ip: BrokerIpOption = None,
+    port_offset: PortOffsetOption = None,
+    engine: EngineOption = None,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+) -> int:
+    """Let systemd run a cluster: now, at every boot, and again whenever it fails.
+
+    System units keep their cluster in /var/lib/rmqctl, units of your own in your usual home.
+    """
+    scope = _scope(user, run_as)
+    check_systemd(scope)
+    plan = plan_cluster(
+        UpOptions(
+            profile=profile,
+            cluster=cluster,
+            home=_homes(scope, home),
+            set_options=set_options,
+            broker_ip=broker_ip,
+            port_offset=port_offset,
+            engine_options=EngineOptions(engine=engine),
+        )
+    )
+    _check_free(plan.home)
+    options = _unit_options(scope, per_node, run_as)
+    if scope is Scope.SYSTEM:
+        check_account(options, plan.home)
+    units = _write_cluster(plan, options)
+    if scope is Scope.SYSTEM:
+        hand_over_home(plan.home, run_as)
+    installation = install_units(plan.home, scope, units, start=not no_start)
+    for unit in installation.units:
+        narrate(f"installed {units_folder(scope) / unit}")
+    if scope is Scope.USER:
+        narrate("your units end when you log out, unless: loginctl enable-linger")
+    started = "is enabled" if no_start else "is up"
+    narrate(f"cluster {plan.home.name} {started}; next:")
+    for verb in ("start" if no_start else "status", "stop"):
+        narrate(f"  {installation.systemctl_command(verb)}")
+    print_result(f"nameserver: {';'.join(plan.model.nameserver_addresses)}")
+    return ExitCode.DONE
+
+
+def uninstall(
+    user: UserOption = False,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+) -> int:
+    """Stop a cluster's units and take them away; its stores and its configuration stay."""
+    scope = _scope(user, None)
+    chosen = choose_local_home(cluster, _homes(scope, home), DEFAULT_CLUSTER)
+    installation = load_installation(chosen)
+    if installation is None:
+        narrate(f"cluster {chosen.name} has no units (home: {chosen.folder})")
+        return ExitCode.DONE
+    check_systemd(installation.scope)
+    uninstall_units(chosen, installation)
+    narrate(f"cluster {chosen.name} is down and its units are gone; messages are kept in {chosen.folder}")
+    return ExitCode.DONE
+
+
+def print_units(
+    profile: ProfileOption = None,
+    user: UserOption = False,
+    per_node: PerNodeOption = False,
+    run_as: RunAsOption = None,
+    set_options: SetOption = None,
+    broker_ip: BrokerIpOption = None,
+    port_offset: PortOffsetOption = None,
+    engine: EngineOption = None,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+) -> int:
+    """Print the units that install would write, and change nothing."""
+    scope = _scope(user, run_as)
+    plan = plan_cluster(
+        UpOptions(
+            profile=profile,
+            cluster=cluster,
+            home=_homes(scope, home),
+            set_options=set_options,
+            broker_ip=broker_ip,
+            port_offset=port_offset,
+            engine_options=EngineOptions(engine=engine),
+        )
+    )
+    units = _units(plan, _unit_options(scope, per_node, run_as))
+    print_result("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
+    return ExitCode.DONE
+
+
+def _scope(user: bool, run_as: str | None) -> Scope:
+    if user and run_as is not None:
+        raise UsageError("--user and --run-as were both given", "units of your own run as you", "give one")
+    return Scope.USER if user else Scope.SYSTEM
+
+
+def _homes(scope: Scope, home: Path | None) -> Path | None:
+    return SYSTEM_HOMES if home is None and scope is Scope.SYSTEM else home
+
+
+def _check_free(home: ClusterHome) -> None:
+    if load_installation(home) is not None:
+        raise RmqctlError(
+            f"cluster {home.name} has units already",
+            f"its home is {home.folder}",
+            f"rmqctl systemd uninstall --cluster {home.name}, then install it again",
+        )
+    if home.is_supervised() or find_orphans(home):
+        raise RmqctlError(
+            f"cluster {home.name} runs already", "without systemd", f"rmqctl down --cluster {home.name} first"
+        )
+
+
+def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptions:
+    # Not resolved: in a virtual environment the link is what knows of the environment.
+    return UnitOptions(scope=scope, per_node=per_node, python=Path(sys.executable), run_as=run_as)
+
+
+def _units(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
+    if not options.per_node:
+        return cluster_units(plan.model, plan.home, {}, options)
+    engines = engines_of(plan.model, open_install_progress, narrate)
+    specs = {node.name: engines[node.name].start_spec(node, plan.home) for node in plan.model.nodes}
+    return cluster_units(plan.model, plan.home, specs, options)
+
+
+def _write_cluster(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
+    """Write what the units start from; a unit for the whole cluster writes the nodes' files itself at each start."""
+    units = _units(plan, options)
+    if options.per_node:
+        write_node_files(engines_of(plan.model, open_install_progress, narrate), plan.model, plan.home)
+    save_cluster(plan.home, plan.stored)
+    return units

@@ -1,0 +1,1 @@
+"""What Tab offers: the scripts for the shells, and the words that they ask for."""

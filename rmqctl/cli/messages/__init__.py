@@ -1,0 +1,1 @@
+"""Commands about messages: `send`, `tail`, `message`; `rendering` is how they print one."""

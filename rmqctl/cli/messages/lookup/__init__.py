@@ -1,0 +1,1 @@
+"""`rmqctl message`: single messages, and what became of them."""

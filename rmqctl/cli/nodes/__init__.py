@@ -1,0 +1,1 @@
+"""Commands about single nodes: `start`, `stop`, `restart`, `kill`, `logs`, `events`, `conf`."""

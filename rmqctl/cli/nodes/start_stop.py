@@ -1,0 +1,154 @@
+"""`rmqctl start`, `stop`, `restart`, `kill`: what people do to single nodes of a running cluster."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from rmqctl.cli.nodes.choice import BrokerOption, NodesArgument, RoleOption, choose_nodes
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NoDrainOption
+from rmqctl.cli.output import narrate, print_json
+from rmqctl.cli.supervision.asker import asked_by
+from rmqctl.cli.supervision.work import follow_work
+from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.profile.model import Node
+from rmqctl.profile.stored import load_cluster
+from rmqctl.supervisor.control_client import ask_status, order_nodes
+from rmqctl.supervisor.messages import NodeOrder, NodeVerb
+from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.target import choose_local_home
+
+_READY_SECONDS = 30.0
+_JAVA_READY_SECONDS = 120.0
+_DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}
+
+DrainSecondsOption = Annotated[
+    float | None,
+    typer.Option("--drain-seconds", metavar="SECONDS", min=0, help="How long clients get; default: as the profile."),
+]
+ReadyTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0.1, help="How long a node may take to serve; default 30, Java 120."
+    ),
+]
+
+
+def start(
+    nodes: NodesArgument = None,
+    role: RoleOption = None,
+    broker: BrokerOption = None,
+    timeout: ReadyTimeoutOption = None,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Start nodes that were stopped, were given up, or wait for their next try; returns when they serve."""
+    chosen, found = _choose(nodes, role, broker, cluster, home, "start")
+    return _carry_out(chosen, found, _order("start", found, timeout), json_output)
+
+
+def stop(
+    nodes: NodesArgument = None,
+    role: RoleOption = None,
+    broker: BrokerOption = None,
+    no_drain: NoDrainOption = False,
+    drain_seconds: DrainSecondsOption = None,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Stop nodes; they stay stopped until rmqctl start, or the next rmqctl up after rmqctl down.
+
+    Clients are told first that a master takes no more messages, and get the time to send elsewhere.
+    """
+    chosen, found = _choose(nodes, role, broker, cluster, home, "stop")
+    order = _order("stop", found, None, drain=not no_drain, drain_seconds=drain_seconds)
+    return _carry_out(chosen, found, order, json_output)
+
+
+def restart(
+    nodes: NodesArgument = None,
+    role: RoleOption = None,
+    broker: BrokerOption = None,
+    no_drain: NoDrainOption = False,
+    drain_seconds: DrainSecondsOption = None,
+    timeout: ReadyTimeoutOption = None,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Restart nodes one after the other; each one serves again before the next one stops.
+
+    Clients are told first that a master takes no more messages, and get the time to send elsewhere.
+    """
+    chosen, found = _choose(nodes, role, broker, cluster, home, "restart")
+    order = _order("restart", found, timeout, drain=not no_drain, drain_seconds=drain_seconds)
+    return _carry_out(chosen, found, order, json_output)
+
+
+def kill(
+    nodes: NodesArgument = None,
+    role: RoleOption = None,
+    broker: BrokerOption = None,
+    stay_down: Annotated[bool, typer.Option("--stay-down", help="Do not let them come back by themselves.")] = False,
+    cluster: ClusterOption = None,
+    home: HomeOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Kill nodes (SIGKILL), as a crash would; their restart policy brings them back, and no failure is counted."""
+    chosen, found = _choose(nodes, role, broker, cluster, home, "kill")
+    return _carry_out(chosen, found, _order("kill", found, None, stays_down=stay_down), json_output)
+
+
+def _choose(
+    names: NodesArgument, role: str | None, broker: str | None, cluster: str | None, home: HomeOption, verb: str
+) -> tuple[ClusterHome, list[Node]]:
+    chosen = choose_local_home(cluster, home, DEFAULT_CLUSTER)
+    found = choose_nodes(load_cluster(chosen).model, names, role, broker, verb)
+    if not chosen.is_supervised():
+        raise _not_supervised(chosen)
+    return chosen, found
+
+
+def _not_supervised(home: ClusterHome) -> RmqctlError:
+    named = "" if home.name == DEFAULT_CLUSTER else f" --cluster {home.name}"
+    if find_orphans(home):
+        what, why = f"cluster {home.name} has no supervisor", "it was killed; its nodes go on serving"
+    else:
+        what, why = f"cluster {home.name} is not running", f"its home is {home.folder}"
+    return RmqctlError(what, why, f"rmqctl up{named}", ExitCode.UNREACHABLE)
+
+
+def _order(
+    verb: NodeVerb,
+    nodes: list[Node],
+    timeout: float | None,
+    *,
+    drain: bool = False,
+    drain_seconds: float | None = None,
+    stays_down: bool = False,
+) -> NodeOrder:
+    patience = _JAVA_READY_SECONDS if any(node.java is not None for node in nodes) else _READY_SECONDS
+    return NodeOrder(
+        verb=verb,
+        nodes=[node.name for node in nodes],
+        drain=drain,
+        drain_seconds=drain_seconds,
+        stays_down=stays_down,
+        timeout_seconds=timeout or patience,
+    )
+
+
+def _carry_out(home: ClusterHome, nodes: list[Node], order: NodeOrder, json_output: bool) -> int:
+    begun = time.monotonic()
+    follow_work(order_nodes(home, order, asked_by()))
+    if json_output:
+        reports = [each for each in ask_status(home).nodes if each.name in order.nodes]
+        seconds = round(time.monotonic() - begun, 3)
+        print_json({"cluster": home.name, "done": order.verb, "seconds": seconds, "nodes": reports})
+    else:
+        names = ", ".join(node.name for node in nodes)
+        narrate(f"{_DONE[order.verb]}: {names}, in {time.monotonic() - begun:.2f} s")
+    return ExitCode.DONE

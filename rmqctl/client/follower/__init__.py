@@ -1,0 +1,1 @@
+"""Reading a topic without a group: `Follower`, public through `rmqctl.client`."""
