@@ -79,8 +79,8 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     ),
     "store": GroupEntry(
         {
-            "inspect": CommandEntry("store:inspect", "Look into a store directory."),
-            "verify": CommandEntry("store:verify", "Check a store directory, and repair it."),
+            "inspect": CommandEntry("store.inspect:inspect", "Look into a store directory."),
+            "verify": CommandEntry("store.verify:verify", "Check a store directory, and repair it."),
         },
         "Look into store directories of either engine, without a broker.",
     ),

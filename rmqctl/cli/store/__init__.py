@@ -1,0 +1,1 @@
+"""`rmqctl store`: store directories of either engine, without a running broker."""

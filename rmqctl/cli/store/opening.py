@@ -1,0 +1,35 @@
+"""Which store a command means, and what keeps it from being read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmqctl.errors import RmqctlError, UsageError
+from rmqnode.store.discovery import discover_options
+from rmqnode.store.errors import StoreError
+from rmqnode.store.options import StoreOptions
+
+StoreArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store's folder.", show_default=False)]
+CommitLogOption = Annotated[
+    Path | None, typer.Option("--commit-log", metavar="DIR", help="Folder of its commit log, if it lies elsewhere.")
+]
+
+
+def options_of(folder: Path, commit_log: Path | None) -> StoreOptions:
+    """Folders and sizes of a store, as they are on disk.
+
+    Raises:
+        UsageError: There is no store.
+    """
+    try:
+        return discover_options(folder, commit_log)
+    except StoreError as error:
+        cure = "name the folder that holds commitlog/, consumequeue/ and config/, such as <node>/store"
+        raise UsageError(f"{folder} cannot be opened as a store", str(error), cure) from None
+
+
+def unreadable(folder: Path, error: StoreError | OSError) -> RmqctlError:
+    """Say that a store could not be read, and why."""
+    cure = "make its files readable and writable for you, and as its broker made them"
+    return RmqctlError(f"{folder} cannot be read", str(error), cure)
