@@ -3,7 +3,7 @@
 import os
 import signal
 
-from rmqctl.supervisor.states import LastExit
+from rmqctl.supervisor.node_state import LastExit
 
 _EXIT_MEANINGS = {
     "embedded": {

@@ -1,14 +1,16 @@
-"""Who hears of events: the ledger, the launcher, and commands that wait for the end of the cluster."""
+"""Who hears of events: the ledger, the launcher, and commands that wait for what they asked for."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import trio
 
+from rmqctl.supervisor.control_server import Reply
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.ledger import Ledger
-from rmqctl.supervisor.messages import Event, Stopped
+from rmqctl.supervisor.messages import Done, Event, NodeChanged, Notice, Stopped
 
 SUBSCRIBER_EVENTS_MAX = 256
 """A command that lags further behind than this does not read at all."""
@@ -64,3 +66,21 @@ class EventFeed:
                 yield event
                 if isinstance(event, Stopped):
                     return
+
+    async def accompany(self, work: Callable[[Reply], Awaitable[None]], nodes: list[str], reply: Reply) -> None:
+        """Do work on nodes; whoever asked hears of them and of what the work says, up to its `Done`."""
+        send, receive = trio.open_memory_channel[msgspec.Struct](SUBSCRIBER_EVENTS_MAX)
+        # One channel for both, so that a command hears of things in the order in which they happened.
+        with self.subscribed(send):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(work, send.send)
+                async for message in receive:
+                    if not isinstance(message, Event) or _concerns(message, nodes):
+                        await reply(message)
+                    if isinstance(message, Done):
+                        return
+
+
+def _concerns(event: Event, nodes: list[str]) -> bool:
+    """Whether whoever asked for work on some nodes wants to hear of an event."""
+    return isinstance(event, Notice) or (isinstance(event, NodeChanged) and event.node in nodes)

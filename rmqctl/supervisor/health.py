@@ -9,10 +9,11 @@ from functools import partial
 import trio
 
 from rmqctl.process_usage import CpuMeter
+from rmqctl.supervisor.node_state import RUNNING, SERVING, NodeStatus
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.readiness import Finding, ReadinessProbe
-from rmqctl.supervisor.states import RUNNING, SERVING, Hung, NodeStatus, Ready
+from rmqctl.supervisor.states import Hung, Ready
 from rmqnode.net.client import RemotingClient
 
 _PROBE_SECONDS = 0.01

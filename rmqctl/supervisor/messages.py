@@ -19,7 +19,7 @@ import msgspec
 from rmqctl.engine.start import StartSpec
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel, Role
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 
 CONTROL_VERSION = 2
 """Changes when an older command could misunderstand a newer supervisor, or the other way round."""

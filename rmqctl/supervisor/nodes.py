@@ -13,15 +13,13 @@ from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_last_exit
 from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
+from rmqctl.supervisor.node_state import KILLED_BY_HAND, NodeState, NodeStatus
 from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.states import (
-    KILLED_BY_HAND,
     Action,
     Adopt,
     Kill,
     NodeEvent,
-    NodeState,
-    NodeStatus,
     Restart,
     Spawn,
     Start,

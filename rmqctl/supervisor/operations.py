@@ -15,19 +15,11 @@ from rmqctl.profile.model import Node, Role
 from rmqctl.supervisor.control_server import Reply
 from rmqctl.supervisor.draining import Drainer, takes_messages_elsewhere
 from rmqctl.supervisor.messages import ClusterChange, Done, NodeOrder, Notice
+from rmqctl.supervisor.node_state import SERVING, NodeStatus
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.order import start_order, stop_order
 from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.states import (
-    SERVING,
-    Drain,
-    KillByHand,
-    NodeStatus,
-    Restart,
-    Start,
-    Stop,
-    Undrain,
-)
+from rmqctl.supervisor.states import Drain, KillByHand, Restart, Start, Stop, Undrain
 
 _RESTORE_SECONDS = 10.0
 _GIVEN_UP = (NodeStatus.FAILED, NodeStatus.EXITED, NodeStatus.STOPPED, NodeStatus.STOPPING)

@@ -8,9 +8,9 @@ from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.model import Node
 from rmqctl.supervisor.health import HealthWatch
 from rmqctl.supervisor.messages import NodeReport, StatusReport
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.states import NodeStatus
 
 
 class Phase(Enum):

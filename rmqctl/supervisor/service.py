@@ -21,7 +21,7 @@ from rmqctl.process_identity import ProcessIdentity
 from rmqctl.supervisor.adoption import wait_ended
 from rmqctl.supervisor.control_server import Reply, serve_control
 from rmqctl.supervisor.draining import Drainer
-from rmqctl.supervisor.feed import SUBSCRIBER_EVENTS_MAX, EventFeed
+from rmqctl.supervisor.feed import EventFeed
 from rmqctl.supervisor.health import HealthWatch
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.ledger import Ledger
@@ -29,15 +29,14 @@ from rmqctl.supervisor.messages import (
     ClusterReady,
     ControlRequest,
     Done,
-    Event,
     Forked,
     Launch,
     ModelReport,
-    NodeChanged,
     Notice,
     StartFailed,
     Stopped,
 )
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.operations import Operations
 from rmqctl.supervisor.order import start_order, stop_order
@@ -45,7 +44,7 @@ from rmqctl.supervisor.plan import CurrentPlan
 from rmqctl.supervisor.report import Phase, status_report
 from rmqctl.supervisor.rotating_log import cut_if_full
 from rmqctl.supervisor.spawner import Zygote, ZygoteLost
-from rmqctl.supervisor.states import Exited, NodeStatus, Spawned, Start, Stop
+from rmqctl.supervisor.states import Exited, Spawned, Start, Stop
 from rmqnode.net.client import RemotingClient
 from rmqnode.service_manager import ServiceManager
 
@@ -285,28 +284,13 @@ class Supervisor:
                 await reply(ModelReport(model=self._plan.model))
 
     async def _work(self, work: Callable[[Reply], Awaitable[None]], nodes: list[str], reply: Reply) -> None:
-        """Do something to nodes; whoever asked hears of them and of what the work says, up to its `Done`."""
-        if not self._is_up:
+        """Do something to nodes; whoever asked hears of it."""
+        if self._is_up:
+            await self._feed.accompany(work, nodes, reply)
+        else:
             await reply(Done(problem="the cluster is still being brought up, or is being taken down"))
-            return
-
-        send, receive = trio.open_memory_channel[msgspec.Struct](SUBSCRIBER_EVENTS_MAX)
-        # One channel for both, so that a command hears of things in the order in which they happened.
-        with self._feed.subscribed(send):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(work, send.send)
-                async for message in receive:
-                    if not isinstance(message, Event) or _concerns(message, nodes):
-                        await reply(message)
-                    if isinstance(message, Done):
-                        return
 
     def _phase(self) -> Phase:
         if self._stop_requested:
             return Phase.STOPPING
         return Phase.SERVING if self._is_up else Phase.STARTING
-
-
-def _concerns(event: Event, nodes: list[str]) -> bool:
-    """Whether whoever asked for work on some nodes wants to hear of an event."""
-    return isinstance(event, Notice) or (isinstance(event, NodeChanged) and event.node in nodes)

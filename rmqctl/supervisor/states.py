@@ -13,79 +13,16 @@
       |                 | Exited, after Restart: STARTING
       +-----------------+
 
-Times are seconds of one monotonic clock. The loop in `nodes` performs the actions and reports what happened.
+Times are seconds of one monotonic clock. The states are those of `node_state`; the loop in `nodes` performs the actions
+and reports what happened.
 """
 
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
+from rmqctl.supervisor.node_state import KILLED_BY_HAND, RUNNING, SERVING, LastExit, NodeState, NodeStatus
 from rmqctl.supervisor.policy import Policy
-
-
-class NodeStatus(StrEnum):
-    """The states of a node: in `rmqctl status`, in `--json` and in `rmqctl events`."""
-
-    STARTING = "starting"
-    """The process runs and does not serve yet."""
-    READY = "ready"
-    """It serves: a protocol probe said so."""
-    DRAINING = "draining"
-    """It serves, and clients are being told to send elsewhere."""
-    BACKOFF = "backoff"
-    """It died; the next try waits for its time."""
-    STOPPING = "stopping"
-    """It was asked to stop."""
-    STOPPED = "stopped"
-    """It does not run because it was asked to stop, or was not started yet."""
-    EXITED = "exited"
-    """It ended by itself, and its restart policy leaves it so."""
-    FAILED = "failed"
-    """It was given up: it never got ready, or failed too often in a row."""
-    UNSUPERVISED = "unsupervised"
-    """It runs, but its supervisor is gone. Only commands that find it so say this."""
-
-
-KILLED_BY_HAND = "was killed by hand"
-"""Cause of an exit that somebody wanted."""
-
-RUNNING = (NodeStatus.STARTING, NodeStatus.READY, NodeStatus.DRAINING)
-"""States with a process that shall run."""
-SERVING = (NodeStatus.READY, NodeStatus.DRAINING)
-
-
-class LastExit(msgspec.Struct, frozen=True):
-    """How a node's process ended last."""
-
-    wait_status: int | None
-    """As `os.waitpid` gives it; None when nobody could know, for an adopted process."""
-    cause: str | None = None
-    """Why it was made to end, where the supervisor or a person did it."""
-
-
-class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides what happens to a node next."""
-
-    status: NodeStatus = NodeStatus.STOPPED
-    pid: int | None = None
-    spawned_at: float | None = None
-    was_ready: bool = False
-    """It was ready at least once since the supervisor began."""
-    ready_at: float | None = None
-    failures: int = 0
-    """Failures in a row without a healthy period."""
-    restarts: int = 0
-    """How often it was started again because it ended by itself."""
-    retry_at: float | None = None
-    kill_at: float | None = None
-    last_exit: LastExit | None = None
-    exit_cause: str | None = None
-    """Why its process is about to end, where the wait status will not tell."""
-    start_again: bool = False
-    """While STOPPING: it was asked to restart."""
-    is_excused: bool = False
-    """Its process is being killed by hand: the exit is no failure."""
 
 
 class Start(NamedTuple):

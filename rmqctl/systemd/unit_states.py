@@ -4,7 +4,7 @@ import time
 
 from rmqctl.profile.model import ClusterModel, Node
 from rmqctl.supervisor.messages import NodeReport, StatusReport
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.systemd.record import Installation
 from rmqctl.systemd.systemctl import systemctl
 from rmqctl.systemd.units import unit_names

@@ -28,8 +28,8 @@ from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
 from rmqctl.supervisor.messages import NodeReport, StatusReport
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.orphans import find_orphans
-from rmqctl.supervisor.states import NodeStatus
 from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
 

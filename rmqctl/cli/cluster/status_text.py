@@ -9,7 +9,7 @@ from rmqctl.home import ClusterHome
 from rmqctl.profile.model import ClusterModel
 from rmqctl.supervisor.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 
 _STARTED_BY_HAND = (NodeStatus.STOPPED, NodeStatus.EXITED, NodeStatus.FAILED)
 _LOG_LINES = 5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rmqctl.cli.output import is_terminal, narrate
 from rmqctl.profile.model import ClusterModel
 from rmqctl.supervisor.messages import NodeChanged
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 
 if TYPE_CHECKING:
     from rich.live import Live

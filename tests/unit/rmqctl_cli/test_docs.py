@@ -10,7 +10,7 @@ from rmqctl.errors import ExitCode
 from rmqctl.profile.library import profile_names
 from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqctl.supervisor.messages import NodeReport
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROFILES = (DOCS / "profiles.md").read_text()

@@ -19,7 +19,7 @@ from rmqctl.supervisor.messages import (
     Stopped,
     encode_line,
 )
-from rmqctl.supervisor.states import NodeStatus
+from rmqctl.supervisor.node_state import NodeStatus
 
 
 async def answer(request: ControlRequest, reply: Reply) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited, timestamp
 from rmqctl.supervisor.messages import ClusterReady, NodeChanged
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.rotating_log import cut_if_full, rotate, rotate_if_full
-from rmqctl.supervisor.states import NodeStatus
 
 WRITER = """
 import os, sys

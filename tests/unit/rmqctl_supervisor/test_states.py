@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from rmqctl.profile.supervision import SupervisionSection
+from rmqctl.supervisor.node_state import LastExit, NodeState, NodeStatus
 from rmqctl.supervisor.policy import Policy, policy_of
 from rmqctl.supervisor.states import (
     Action,
@@ -15,10 +16,7 @@ from rmqctl.supervisor.states import (
     Hung,
     Kill,
     KillByHand,
-    LastExit,
     NodeEvent,
-    NodeState,
-    NodeStatus,
     Ready,
     Restart,
     Spawn,
