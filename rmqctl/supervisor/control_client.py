@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 
@@ -108,49 +109,38 @@ class ControlClient:
 
 def ask_status(home: ClusterHome, timeout_seconds: float = 5.0) -> StatusReport:
     """The state of a supervised cluster; raises UnreachableError."""
-    client = ControlClient(_socket_of(home), ControlRequest(request="status"), timeout_seconds)
-    try:
+    with _asking(home, ControlRequest(request="status"), timeout_seconds) as client:
         return client.status()
-    finally:
-        client.close()
-
-
-def request_stop(home: ClusterHome, timeout_seconds: float, asked_by: str) -> Iterator[Event]:
-    """Let the supervisor of a cluster take it down; yields its events until it has. Raises UnreachableError."""
-    client = ControlClient(_socket_of(home), ControlRequest(request="stop", asked_by=asked_by), timeout_seconds)
-    try:
-        yield from client.events()
-    finally:
-        client.close()
-
-
-def order_nodes(home: ClusterHome, order: NodeOrder, asked_by: str) -> Iterator[OrderMessage]:
-    """Let the supervisor do something to single nodes; yields what happens. Raises UnreachableError."""
-    request = ControlRequest(request="nodes", order=order, asked_by=asked_by)
-    client = ControlClient(_socket_of(home), request, order.timeout_seconds + _SILENCE_SECONDS)
-    try:
-        yield from client.order_messages()
-    finally:
-        client.close()
-
-
-def change_cluster(home: ClusterHome, change: ClusterChange, asked_by: str) -> Iterator[OrderMessage]:
-    """Let the supervisor make another cluster of the running one; yields what happens. Raises UnreachableError."""
-    request = ControlRequest(request="change", change=change, asked_by=asked_by)
-    client = ControlClient(_socket_of(home), request, change.timeout_seconds + _SILENCE_SECONDS)
-    try:
-        yield from client.order_messages()
-    finally:
-        client.close()
 
 
 def ask_model(home: ClusterHome, timeout_seconds: float = 5.0) -> ClusterModel:
     """What a supervisor keeps running now; raises UnreachableError."""
-    client = ControlClient(_socket_of(home), ControlRequest(request="model"), timeout_seconds)
-    try:
+    with _asking(home, ControlRequest(request="model"), timeout_seconds) as client:
         return client.model()
-    finally:
-        client.close()
+
+
+def request_stop(home: ClusterHome, timeout_seconds: float, asked_by: str) -> Iterator[Event]:
+    """Let the supervisor of a cluster take it down; yields its events until it has. Raises UnreachableError."""
+    with _asking(home, ControlRequest(request="stop", asked_by=asked_by), timeout_seconds) as client:
+        yield from client.events()
+
+
+def order_nodes(home: ClusterHome, order: NodeOrder, asked_by: str) -> Iterator[OrderMessage]:
+    """Let the supervisor do something to single nodes; yields what happens, up to `Done`. Raises UnreachableError."""
+    request = ControlRequest(request="nodes", order=order, asked_by=asked_by)
+    with _asking(home, request, order.timeout_seconds + _SILENCE_SECONDS) as client:
+        yield from client.order_messages()
+
+
+def change_cluster(home: ClusterHome, change: ClusterChange, asked_by: str) -> Iterator[OrderMessage]:
+    """Let the supervisor make another cluster of the running one; otherwise as `order_nodes`."""
+    request = ControlRequest(request="change", change=change, asked_by=asked_by)
+    with _asking(home, request, change.timeout_seconds + _SILENCE_SECONDS) as client:
+        yield from client.order_messages()
+
+
+def _asking(home: ClusterHome, request: ControlRequest, timeout_seconds: float) -> closing[ControlClient]:
+    return closing(ControlClient(_socket_of(home), request, timeout_seconds))
 
 
 def _socket_of(home: ClusterHome) -> str:
