@@ -9,12 +9,6 @@ import trio
 from rmqctl.client import Earliest, PushConsumer, Retry
 from rmqctl.client.connection import Answer
 from rmqctl.client.consumer import ReceivedMessage
-from rmqnode.protocol.admin_headers import (
-    ConsumeMessageDirectlyRequestHeader,
-    GetConsumerRunningInfoRequestHeader,
-    GetConsumerStatusRequestHeader,
-    ResetOffsetRequestHeader,
-)
 from rmqnode.protocol.bodies import (
     ConsumeMessageDirectlyResult,
     ConsumerRunningInfo,
@@ -24,6 +18,12 @@ from rmqnode.protocol.bodies import (
 )
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.header_fields import Header
+from rmqnode.protocol.headers.administration import (
+    ConsumeMessageDirectlyRequestHeader,
+    GetConsumerRunningInfoRequestHeader,
+    GetConsumerStatusRequestHeader,
+    ResetOffsetRequestHeader,
+)
 from tests.clients.stage import Seen, Stage, open_stage, until
 
 

@@ -72,22 +72,6 @@ from rmqnode.broker.handlers.topics import (
     update_and_create_topic,
 )
 from rmqnode.broker.handlers.transactions import end_transaction, resume_check_half_message
-from rmqnode.protocol.admin_headers import (
-    CloneGroupOffsetRequestHeader,
-    ConsumeMessageDirectlyRequestHeader,
-    CreateAccessConfigRequestHeader,
-    DeleteAccessConfigRequestHeader,
-    GetBrokerConfigResponseHeader,
-    GetConsumerRunningInfoRequestHeader,
-    GetConsumerStatusRequestHeader,
-    GetConsumeStatsInBrokerRequestHeader,
-    QueryConsumeQueueRequestHeader,
-    QueryConsumeTimeSpanRequestHeader,
-    QueryCorrectionOffsetRequestHeader,
-    ResetOffsetRequestHeader,
-    UpdateGlobalWhiteAddrsConfigRequestHeader,
-    ViewBrokerStatsDataRequestHeader,
-)
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.headers import (
     ConsumerSendMsgBackRequestHeader,
@@ -119,6 +103,22 @@ from rmqnode.protocol.headers import (
     UpdateConsumerOffsetRequestHeader,
     UpdateConsumerOffsetResponseHeader,
     ViewMessageRequestHeader,
+)
+from rmqnode.protocol.headers.administration import (
+    CloneGroupOffsetRequestHeader,
+    ConsumeMessageDirectlyRequestHeader,
+    CreateAccessConfigRequestHeader,
+    DeleteAccessConfigRequestHeader,
+    GetBrokerConfigResponseHeader,
+    GetConsumerRunningInfoRequestHeader,
+    GetConsumerStatusRequestHeader,
+    GetConsumeStatsInBrokerRequestHeader,
+    QueryConsumeQueueRequestHeader,
+    QueryConsumeTimeSpanRequestHeader,
+    QueryCorrectionOffsetRequestHeader,
+    ResetOffsetRequestHeader,
+    UpdateGlobalWhiteAddrsConfigRequestHeader,
+    ViewBrokerStatsDataRequestHeader,
 )
 from rmqnode.protocol.routes import Route
 

@@ -27,6 +27,10 @@ class Header(msgspec.Struct, rename="camel", gc=False):
     """Base of all custom headers. A field without a default is required; its wire name is in camel case."""
 
 
+class NoHeader(Header):
+    """For requests and responses without a custom header."""
+
+
 H = TypeVar("H", bound=Header)
 
 _PARSERS: Final[dict[object, tuple[str, Callable[[str], object | None]]]] = {

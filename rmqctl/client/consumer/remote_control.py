@@ -23,11 +23,6 @@ from rmqctl.client.consumer.process_queue import ProcessQueue
 from rmqctl.client.consumer.queue_start import consume_from_where
 from rmqctl.client.consumer.rebalance import Rebalancer
 from rmqctl.client.received import ReceivedMessage
-from rmqnode.protocol.admin_headers import (
-    ConsumeMessageDirectlyRequestHeader,
-    GetConsumerStatusRequestHeader,
-    ResetOffsetRequestHeader,
-)
 from rmqnode.protocol.bodies import (
     ConsumeMessageDirectlyResult,
     ConsumerRunningInfo,
@@ -39,6 +34,11 @@ from rmqnode.protocol.bodies import (
     ResetOffsetBody,
 )
 from rmqnode.protocol.codes import RequestCode, ResponseCode
+from rmqnode.protocol.headers.administration import (
+    ConsumeMessageDirectlyRequestHeader,
+    GetConsumerStatusRequestHeader,
+    ResetOffsetRequestHeader,
+)
 from rmqnode.protocol.message import decode_record
 from rmqnode.protocol.routes import Reply
 

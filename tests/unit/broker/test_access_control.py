@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from rmqnode.protocol import admin_headers as headers
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import NoHeader
+from rmqnode.protocol.headers import administration as headers
 
 
 @pytest.mark.parametrize(

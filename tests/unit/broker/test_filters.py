@@ -13,7 +13,6 @@ from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.outcome import Hold
 from rmqnode.filter import FilterError
 from rmqnode.protocol import fastjson
-from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
     ConsumerData,
@@ -24,6 +23,7 @@ from rmqnode.protocol.bodies import (
 )
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import UnregisterClientRequestHeader
+from rmqnode.protocol.headers.administration import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.message.batch import BatchPart, encode_batch
 from rmqnode.store.config_file import ConfigFile
 

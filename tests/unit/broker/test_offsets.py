@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from rmqnode.protocol.admin_headers import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
 from rmqnode.protocol.bodies import (
     ConsumerOffsetSerializeWrapper,
     DelayOffsetSerializeWrapper,
@@ -19,6 +18,7 @@ from rmqnode.protocol.headers import (
     UpdateConsumerOffsetRequestHeader,
     ViewMessageRequestHeader,
 )
+from rmqnode.protocol.headers.administration import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
 from rmqnode.protocol.message import decode_record
 
 NOT_FOUND = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first"

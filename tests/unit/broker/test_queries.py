@@ -8,10 +8,10 @@ import pytest
 import trio
 import trio.testing
 
-from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.bodies import QueryConsumeQueueResponseBody
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import QueryMessageRequestHeader
+from rmqnode.protocol.headers.administration import QueryConsumeQueueRequestHeader
 
 NOT_FOUND = "can not find message, maybe time range not correct"
 

@@ -7,16 +7,16 @@ import pytest
 
 from rmqnode.broker.outcome import AfterClients
 from rmqnode.net.errors import ConnectionLost, RemotingError, RequestTimeout
-from rmqnode.protocol.admin_headers import (
+from rmqnode.protocol.bodies import GetConsumerStatusBody, MessageQueue, ResetOffsetBody, ResetOffsetBodyForC
+from rmqnode.protocol.codes import RequestCode, ResponseCode
+from rmqnode.protocol.command import FLAG_ONEWAY, Command
+from rmqnode.protocol.errors import ProtocolError
+from rmqnode.protocol.headers.administration import (
     ConsumeMessageDirectlyRequestHeader,
     GetConsumerRunningInfoRequestHeader,
     GetConsumerStatusRequestHeader,
     ResetOffsetRequestHeader,
 )
-from rmqnode.protocol.bodies import GetConsumerStatusBody, MessageQueue, ResetOffsetBody, ResetOffsetBodyForC
-from rmqnode.protocol.codes import RequestCode, ResponseCode
-from rmqnode.protocol.command import FLAG_ONEWAY, Command
-from rmqnode.protocol.errors import ProtocolError
 from rmqnode.protocol.message import decode_record
 from rmqnode.protocol.routes import Reply
 

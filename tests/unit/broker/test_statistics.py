@@ -10,11 +10,6 @@ from rmqnode.broker.runtime_info import runtime_info
 from rmqnode.broker.statistics import next_morning_ms
 from rmqnode.broker.stats_items import ITEMS_MAX, StatsTable
 from rmqnode.broker.topic_puts import TopicPuts
-from rmqnode.protocol.admin_headers import (
-    GetConsumeStatsInBrokerRequestHeader,
-    QueryConsumeTimeSpanRequestHeader,
-    ViewBrokerStatsDataRequestHeader,
-)
 from rmqnode.protocol.bodies import (
     BrokerStatsData,
     BrokerStatsItem,
@@ -27,6 +22,11 @@ from rmqnode.protocol.bodies import (
 )
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import GetConsumeStatsRequestHeader, TopicRequestHeader
+from rmqnode.protocol.headers.administration import (
+    GetConsumeStatsInBrokerRequestHeader,
+    QueryConsumeTimeSpanRequestHeader,
+    ViewBrokerStatsDataRequestHeader,
+)
 from rmqnode.store.put_times import SPANS, PutTimes
 
 MINUTE_MS = 60_000

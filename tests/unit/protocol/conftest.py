@@ -1,6 +1,5 @@
 """Values for codec tests, made from the header types themselves."""
 
-import inspect
 from collections.abc import Callable
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -9,14 +8,9 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from rmqnode.protocol import headers
 from rmqnode.protocol.header_fields import I32, I64, Header
+from tests.unit.protocol.header_types import HEADER_TYPES
 
-HEADER_TYPES = [
-    each
-    for _, each in inspect.getmembers(headers, inspect.isclass)
-    if issubclass(each, Header) and each.__module__ == headers.__name__
-]
 VALUES: dict[object, st.SearchStrategy[Any]] = {
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     bool: st.booleans(),

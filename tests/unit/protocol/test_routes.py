@@ -1,6 +1,5 @@
 """From frame to typed request: the fast way and Java's rules step by step must never disagree."""
 
-import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +15,8 @@ from rmqnode.protocol.errors import MalformedHeader, ProtocolError
 from rmqnode.protocol.frame import Frame, FrameDecoder, Serialization
 from rmqnode.protocol.header_fields import Header, header_to_ext_fields
 from rmqnode.protocol.routes import RejectedRequest, Request, RequestTable, Route
+from tests.unit.protocol.header_types import HEADER_TYPES
 
-HEADER_TYPES = [
-    each
-    for _, each in inspect.getmembers(headers, inspect.isclass)
-    if issubclass(each, Header) and each.__module__ == headers.__name__
-]
 ROUTES = tuple(Route(code, each, None, print) for code, each in zip(RequestCode, HEADER_TYPES, strict=False))
 """One route for each header there is, so that the test does not depend on what the nodes serve today."""
 

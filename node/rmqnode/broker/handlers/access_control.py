@@ -9,13 +9,13 @@ from typing import Final
 
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
-from rmqnode.protocol.admin_headers import (
+from rmqnode.protocol.codes import ResponseCode
+from rmqnode.protocol.headers import NoHeader
+from rmqnode.protocol.headers.administration import (
     CreateAccessConfigRequestHeader,
     DeleteAccessConfigRequestHeader,
     UpdateGlobalWhiteAddrsConfigRequestHeader,
 )
-from rmqnode.protocol.codes import ResponseCode
-from rmqnode.protocol.headers import NoHeader
 from rmqnode.protocol.routes import Reply, Request
 
 _OFF: Final = "access control is off on this broker (aclEnable=false)"

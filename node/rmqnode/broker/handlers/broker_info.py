@@ -11,10 +11,10 @@ from rmqnode.broker.runtime_info import runtime_info
 from rmqnode.broker.state import Broker
 from rmqnode.config import ConfigError, config_properties, parse_properties, render_properties
 from rmqnode.net.dispatch import RequestError
-from rmqnode.protocol.admin_headers import GetBrokerConfigResponseHeader
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import NoHeader
+from rmqnode.protocol.headers.administration import GetBrokerConfigResponseHeader
 from rmqnode.protocol.routes import Reply, Request
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from typing import Final
 
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
-from rmqnode.protocol.admin_headers import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
 from rmqnode.protocol.bodies import QueryCorrectionOffsetBody
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -22,6 +21,7 @@ from rmqnode.protocol.headers import (
     UpdateConsumerOffsetRequestHeader,
     UpdateConsumerOffsetResponseHeader,
 )
+from rmqnode.protocol.headers.administration import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
 from rmqnode.protocol.routes import Reply, Request
 
 _BEHIND_ALL: Final = 2**63 - 1

@@ -11,7 +11,6 @@ from rmqnode.broker.outcome import AfterIndexing
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol import fastjson
-from rmqnode.protocol.admin_headers import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.bodies import ConsumeQueueData, QueryConsumeQueueResponseBody, SubscriptionData
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -19,6 +18,7 @@ from rmqnode.protocol.headers import (
     QueryMessageResponseHeader,
     ViewMessageRequestHeader,
 )
+from rmqnode.protocol.headers.administration import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store.consume_queue import UNIT
 

@@ -14,12 +14,6 @@ from rmqnode.broker.state import Broker
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import RequestError
 from rmqnode.net.errors import RemotingError, RequestTimeout
-from rmqnode.protocol.admin_headers import (
-    ConsumeMessageDirectlyRequestHeader,
-    GetConsumerRunningInfoRequestHeader,
-    GetConsumerStatusRequestHeader,
-    ResetOffsetRequestHeader,
-)
 from rmqnode.protocol.bodies import (
     GetConsumerStatusBody,
     MessageQueue,
@@ -31,6 +25,12 @@ from rmqnode.protocol.codes import LanguageCode, RequestCode, ResponseCode, vers
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, language_name
 from rmqnode.protocol.errors import ProtocolError
 from rmqnode.protocol.header_fields import header_to_ext_fields
+from rmqnode.protocol.headers.administration import (
+    ConsumeMessageDirectlyRequestHeader,
+    GetConsumerRunningInfoRequestHeader,
+    GetConsumerStatusRequestHeader,
+    ResetOffsetRequestHeader,
+)
 from rmqnode.protocol.message_id import decode_offset_message_id
 from rmqnode.protocol.routes import Reply, Request
 

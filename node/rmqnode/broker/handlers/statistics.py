@@ -8,11 +8,6 @@ Source: `AdminBrokerProcessor#getConsumeStats`, `#fetchAllConsumeStatsInBroker`,
 from rmqnode.broker.handlers.remarks import topic_not_exist
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
-from rmqnode.protocol.admin_headers import (
-    GetConsumeStatsInBrokerRequestHeader,
-    QueryConsumeTimeSpanRequestHeader,
-    ViewBrokerStatsDataRequestHeader,
-)
 from rmqnode.protocol.bodies import (
     ConsumeStats,
     ConsumeStatsList,
@@ -24,6 +19,11 @@ from rmqnode.protocol.bodies import (
 )
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import GetConsumeStatsRequestHeader
+from rmqnode.protocol.headers.administration import (
+    GetConsumeStatsInBrokerRequestHeader,
+    QueryConsumeTimeSpanRequestHeader,
+    ViewBrokerStatsDataRequestHeader,
+)
 from rmqnode.protocol.routes import Reply, Request
 
 
