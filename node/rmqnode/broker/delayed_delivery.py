@@ -8,6 +8,7 @@ Source: `ScheduleMessageService` (RocketMQ 4.5.2). Differs: the offsets are also
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -19,17 +20,18 @@ from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.properties import PropertyName, find_property
-from rmqnode.store import MessageStore, PutStatus
+from rmqnode.store import Copy, MessageStore, PutStatus, QueueKey, tags_code_of
 from rmqnode.store.config_file import ConfigFile
 
 logger = logging.getLogger(__name__)
 
 _SCHEDULE_TOPIC_NAME: Final = system_topics.SCHEDULE_TOPIC.encode()
+_REAL_TOPIC_PAIR: Final = b"\x02" + PropertyName.REAL_TOPIC.encode() + b"\x01"
 
 _RETRY_SECONDS: Final = 1.0
 """Pause after the store refused a message that is due."""
 
-_DELIVERIES_IN_A_ROW_MAX: Final = 64
+_DELIVERIES_IN_A_ROW_MAX: Final = 128
 """After so many of a level the next level has its turn, and after all levels the traffic."""
 
 _SLEEP_MS_MAX: Final = 1000
@@ -92,21 +94,45 @@ class DelayedDelivery(SavedTable):
 
     def _deliver_level(self, level: int) -> int | None:
         queue_id = level - 1
-        for _ in range(_DELIVERIES_IN_A_ROW_MAX):
+        left = _DELIVERIES_IN_A_ROW_MAX
+        while left > 0:
             offset = max(self.offsets.get(level, 0), self._store.min_offset(system_topics.SCHEDULE_TOPIC, queue_id))
             unit = self._store.unit(system_topics.SCHEDULE_TOPIC, queue_id, offset)
             if unit is None:
                 return None
             now_ms = self._clock_ms()
             physical_offset, _, due_ms = unit
-            # A due time beyond the level's own delay comes from a clock that went back: deliver now.
-            if now_ms < due_ms <= now_ms + self._levels.delays_ms[queue_id]:
+            is_due = partial(_is_due, now_ms, now_ms + self._levels.delays_ms[queue_id])
+            if not is_due(due_ms):
                 return due_ms - now_ms
-            if not self._deliver(physical_offset):
-                return int(_RETRY_SECONDS * 1000)
-            self.offsets[level] = offset + 1
+            count = self._copy_due_messages(queue_id, offset, left, is_due)
+            if not count:
+                # Something is in the way of the first one, or it must make room.
+                if not self._deliver(physical_offset):
+                    return int(_RETRY_SECONDS * 1000)
+                count = 1
+            self.offsets[level] = offset + count
             self._is_dirty = True
+            left -= count
         return 0
+
+    def _copy_due_messages(self, queue_id: int, offset: int, count_max: int, is_due: Callable[[int], bool]) -> int:
+        """Put messages of a level into their real topics until one is not due or in the way; return how many."""
+        destinations: dict[bytes, QueueKey] = {}
+        copies: list[Copy] = []
+        for message in self._store.stretch(system_topics.SCHEDULE_TOPIC, queue_id, offset, count_max, is_due):
+            properties = message.properties
+            # From the last REAL_TOPIC on, all messages to one queue have the same bytes where our broker wrote them.
+            tail = properties[properties.rfind(_REAL_TOPIC_PAIR) + 1 :]
+            destination = destinations.get(tail)
+            if destination is None:
+                destination = _destination(properties)
+                if destination is None:
+                    break
+                if _names_destination(tail):
+                    destinations[tail] = destination
+            copies.append((message, destination, tags_code_of(destination[0], properties, 0, ())))
+        return self._writer.put_copies(copies)
 
     def _deliver(self, physical_offset: int) -> bool:
         """Put a message into its real topic; False when the store does not take it now."""
@@ -124,18 +150,34 @@ class DelayedDelivery(SavedTable):
         return status is PutStatus.OK or status in _NEVER_STORABLE
 
 
+def _is_due(now_ms: int, due_ms_max: int, due_ms: int) -> bool:
+    """Whether to deliver now: also what is due beyond its level's delay, because the clock went back meanwhile."""
+    return due_ms <= now_ms or due_ms > due_ms_max
+
+
 def _restore(record: memoryview) -> Message | None:
     """Make the message as it was sent; Apache leaves DELAY, REAL_TOPIC and REAL_QID in its properties."""
     message = message_of_record(record)
-    topic = find_property(message.properties, PropertyName.REAL_TOPIC)
-    queue_id = parse_int(
-        (find_property(message.properties, PropertyName.REAL_QUEUE_ID) or b"0").decode("ascii", "replace")
-    )
-    # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
-    if not topic or topic == _SCHEDULE_TOPIC_NAME or queue_id is None or queue_id < 0:
+    destination = _destination(message.properties)
+    if destination is None:
         return None
-    message.topic = topic.decode("utf-8", "replace")
-    message.queue_id = queue_id
+    message.topic, message.queue_id = destination
     # A committed transaction names its half message; the delivered copy does not, as in Java.
     message.prepared_transaction_offset = 0
     return message
+
+
+def _names_destination(tail: bytes) -> bool:
+    """Whether the last pairs of some properties alone say where the message goes."""
+    names = (PropertyName.REAL_TOPIC, PropertyName.REAL_QUEUE_ID)
+    return all(find_property(tail, name) is not None for name in names)
+
+
+def _destination(properties: bytes) -> QueueKey | None:
+    """Topic and queue id that a message was sent to; None where there is no way to deliver it."""
+    topic = find_property(properties, PropertyName.REAL_TOPIC)
+    queue_id = parse_int((find_property(properties, PropertyName.REAL_QUEUE_ID) or b"0").decode("ascii", "replace"))
+    # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
+    if not topic or topic == _SCHEDULE_TOPIC_NAME or queue_id is None or queue_id < 0:
+        return None
+    return topic.decode("utf-8", "replace"), queue_id

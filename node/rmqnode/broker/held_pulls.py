@@ -45,6 +45,11 @@ class HeldPulls:
         self._something_held = trio.Event()
         self._something_due = trio.Event()
 
+    @property
+    def has_any(self) -> bool:
+        """Whether any pull is held."""
+        return self._count > 0
+
     def hold(self, hold: Hold, request: Request[Any]) -> None:
         """Keep a pull."""
         header = request.header

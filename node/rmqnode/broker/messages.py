@@ -4,7 +4,7 @@ Everything that stores a message goes through `MessageWriter`: sends, retries, d
 Source: `CommitLog#putMessage`, `DefaultMessageStore.ReputMessageService` (RocketMQ 4.5.2).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import Host
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
-from rmqnode.store import BatchPart, MessageStore, PutResult, tags_code_of
+from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
@@ -107,6 +107,17 @@ class MessageWriter:
                     message.topic, message.queue_id, result.queue_offset + index, part.tags_code, part.properties
                 )
         return result
+
+    def put_copies(self, copies: Sequence[Copy]) -> int:
+        """Store messages of this store under other topics, as far as there is room; return how many were stored."""
+        count = self._store.put_copies(copies)
+        if count:
+            self.on_written()
+            if self._held_pulls.has_any:
+                for message, (topic, queue_id), tags_code in copies[:count]:
+                    next_offset = self._store.max_offset(topic, queue_id)
+                    self._held_pulls.message_arrived(topic, queue_id, next_offset, tags_code, message.properties)
+        return count
 
     def _put_delayed(self, message: Message, level: int) -> PutResult:
         queue_id = level - 1

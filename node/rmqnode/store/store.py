@@ -7,7 +7,7 @@ queue that could be behind the log.
 Source: DefaultMessageStore (RocketMQ 4.5.2).
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -18,6 +18,7 @@ from rmqnode.store.checkpointing import Checkpointing
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue, Unit
+from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.message_index import MessageIndex
@@ -42,6 +43,7 @@ class MessageStore:
 
     def __init__(self, options: StoreOptions, clock_ms: Callable[[], int]) -> None:
         self._options = options
+        self._clock_ms = clock_ms
         self._budget = MappingBudget(options.mapped_files_max)
         self._log = CommitLog(options.commit_log_dir, options.mapped_file_size_commit_log, self._budget)
         self._table = QueueTable(options.consume_queue_dir, options.mapped_file_size_consume_queue, self._budget)
@@ -172,6 +174,17 @@ class MessageStore:
         if queue is None:
             return GetResult(GetStatus.NO_MESSAGE_IN_QUEUE, 0, 0, 0)
         return read_messages(self._log, queue, queue_offset, count_max, tags_codes, accepts, self._options)
+
+    def stretch(
+        self, topic: str, queue_id: int, queue_offset: int, count_max: int, belongs: Callable[[int], bool]
+    ) -> list[StoredMessage]:
+        """Read messages to be copied from an offset on; see `read_stretch`."""
+        queue = self._queues.get((topic, queue_id))
+        return [] if queue is None else read_stretch(self._log, queue, queue_offset, count_max, belongs)
+
+    def put_copies(self, copies: Sequence[Copy]) -> int:
+        """Append stored messages under other topics; return how many of them; see `append_copies`."""
+        return append_copies(self._log, self._queues, copies, self._options.message_size_bytes_max, self._clock_ms)
 
     def query(self, topic: str, key: str, count_max: int, begin: int, end: int) -> QueryResult:
         """Find messages that may have a key, among those that the index knows; see `MessageIndex.query`."""

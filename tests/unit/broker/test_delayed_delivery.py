@@ -240,6 +240,67 @@ async def test_properties_in_any_form_bring_a_message_to_its_own_topic(
     assert message.properties["DELAY"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("properties", "topic", "queue_id"),
+    [
+        (b"REAL_TOPIC\x01t\x02DELAY\x011\x02REAL_QID\x013\x02", "t", 3),
+        (b"REAL_QID\x013\x02DELAY\x011\x02REAL_TOPIC\x01t\x02", "t", 3),
+        (b"REAL_QID\x013\x02DELAY\x011\x02REAL_TOPIC\x01t", "t", 3),
+        (b"REAL_QID\x013\x02REAL_TOPIC\x01t\x02REAL_QID\x01\x02XREAL_QID\x015\x02", "t", 3),
+        (b"REAL_TOPIC\x01t\x02REAL_QID\x013\x02REAL_TOPIC\x01\x02XREAL_TOPIC\x01x\x02", "t", 3),
+        (b"REAL_TOPIC\x01old\x02REAL_QID\x011\x02REAL_TOPIC\x01t\x02REAL_QID\x013\x02", "t", 3),
+        (b"REAL_TOPIC\x01t\x02", "t", 0),
+    ],
+)
+async def test_the_destination_is_found_wherever_it_stands_in_the_properties(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, properties: bytes, topic: str, queue_id: int
+) -> None:
+    forms = (b"REAL_TOPIC\x01t\x02REAL_QID\x01%d\x02", b"REAL_QID\x01%d\x02DELAY\x011\x02REAL_TOPIC\x01t\x02")
+    others = {form % number: number for number in range(4) for form in forms}
+    scheduled = [properties, *others, properties]
+    for each in scheduled:
+        rig.broker.writer.put(Message(SCHEDULE, 0, 0, 0, 0, bytes(8), each, each), may_be_delayed=False)
+    # This one goes through the front door, which wakes the delivery.
+    rig.send("t", b"behind them", {"DELAY": "1"})
+    await tick.pass_ms(1_000)
+    # The first one makes its queue, the last one finds all there.
+    assert bodies(rig, topic, queue_id).count(properties) == scheduled.count(properties)
+    assert all(bodies(rig, "t", number).count(other) >= 1 for other, number in others.items())
+    assert sum(len(bodies(rig, "t", each)) for each in range(4)) == len(scheduled) + 1
+
+
+async def test_a_backlog_for_many_queues_goes_on_over_the_ends_of_files(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    sizes = {"mapped_file_size_commit_log_bytes": 64 * 1024, "mapped_file_size_consume_queue_bytes": 50 * 20}
+    rig = make_rig(max_message_size_bytes=32 * 1024, **sizes)
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    sent: dict[int, list[bytes]] = {queue_id: [] for queue_id in range(4)}
+    for number in range(1_000):
+        body = b"%d" % number * (1 + number % 50)
+        rig.send("t", body, {"DELAY": "1", "TAGS": f"tag{number % 3}"}, queue_id=number % 4)
+        sent[number % 4].append(body)
+    assert len(rig.store._log.file_offsets()) > 3
+    await Ticker(rig, mock_clock).pass_ms(1_000)
+    assert {queue_id: bodies(rig, "t", queue_id) for queue_id in sent} == sent
+    assert rig.broker.delayed_delivery.offsets == {1: 1_000}
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_pull_is_answered_as_soon_as_one_of_a_backlog_is_what_it_waits_for(
+    rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, nursery: trio.Nursery, read: Callable[[Any], Any]
+) -> None:
+    nursery.start_soon(rig.broker.held_pulls.answer_due_pulls)
+    # One to make the queue, so that all others can be copied.
+    rig.send("t", b"first", {"TAGS": "a"})
+    for number in range(300):
+        rig.send("t", b"%d" % number, {"DELAY": "1", "TAGS": "b" if number == 290 else "a"})
+    rig.pull(queue_offset=1, sys_flag=2 | 4, subscription="b")
+    await tick.pass_ms(1_000)
+    ((_, reply),) = rig.connection.replies
+    assert [message.body for message in read(reply)] == [b"290"]
+
+
 async def test_own_delay_levels_are_kept_to(
     make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:
