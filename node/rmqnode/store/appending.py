@@ -16,10 +16,11 @@ from zlib import crc32
 from rmqnode.store.batch import append_batch, record_sizes
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue
+from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueTable
+from rmqnode.store.queue_units import UNIT, UNIT_SIZE
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,

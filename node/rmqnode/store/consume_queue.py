@@ -1,47 +1,36 @@
-"""One consume queue: 20-byte units that point into the commit log, in the order of a topic's queue.
-
-    0 physical offset i64 | 8 record size i32 | 12 tags code i64
+"""One consume queue: units that point into the commit log, in the order of a topic's queue.
 
 The index of a unit is its queue offset. Which record gets a unit is decided by `store` (puts) and `recovery`.
 
-Source: ConsumeQueue (RocketMQ 4.5.2). Differs: the end is found by bisection instead of walking up to 900 000
-units, a filler unit never counts as a record, and cut units become zeros instead of lying there until overwritten.
+Source: ConsumeQueue (RocketMQ 4.5.2). Differs: a filler unit never counts as a record, and cut units become zeros
+instead of lying there until overwritten.
 """
 
 import mmap
-from collections.abc import Callable
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
-from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile, MappingBudget
+from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
+from rmqnode.store.queue_units import (
+    BLANK_UNIT,
+    BLANK_UNIT_SIZE_FIELD,
+    UNIT,
+    UNIT_SIZE,
+    Unit,
+    bisect_units,
+    content_behind,
+    find_corrupt,
+    peek_unit,
+    place_of_unit,
+)
 from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
-
-UNIT: Final = Struct(">qiq")
-UNIT_SIZE: Final = 20
-assert UNIT.size == UNIT_SIZE
-
-BLANK_UNIT_SIZE_FIELD: Final = 0x7FFFFFFF
-"""Record size of a filler unit in front of a queue that does not begin at 0."""
-BLANK_UNIT: Final = UNIT.pack(0, BLANK_UNIT_SIZE_FIELD, 0)
 
 RESERVE_STEP: Final = 16 * 1024
 """Disk space is reserved in steps of this many bytes: about 800 units, little enough for a thousand idle queues."""
 
-CHECKED_UNITS: Final = 10_000
-"""So many units of each queue are looked at when it is loaded: 1 ms for a queue that has them."""
-
 NO_MAPPING: Final = mmap.mmap(-1, 1)
 """Stands where a mapping will be, so that the put need not ask; `limit` keeps it from being written."""
-
-Unit = tuple[int, int, int]
-"""Physical offset, record size, tags code."""
-
-
-def rounded_to_units(size_bytes: int) -> int:
-    """Round a file size up to whole units, as Apache does."""
-    return -(-size_bytes // UNIT_SIZE) * UNIT_SIZE
 
 
 class ConsumeQueue:
@@ -183,21 +172,11 @@ class ConsumeQueue:
 
     def place(self, queue_offset: int) -> tuple[Path, int]:
         """File and position of a unit, there or not."""
-        position = queue_offset * UNIT_SIZE
-        file = self._files.find(position)
-        if file is not None:
-            return file.path, position - file.base_offset
-        within = position % self._files.file_size
-        return self._files.directory / f"{position - within:0{FILE_NAME_DIGITS}d}", within
+        return place_of_unit(self._files, queue_offset)
 
     def content_behind_end(self) -> int | None:
         """Queue offset behind the end where something is that is not zero; None when there is nothing."""
-        end = self.max_queue_offset * UNIT_SIZE
-        for file in self._files.between(end, end + (1 << 62)):
-            for position, piece in file.content(max(0, end - file.base_offset), file.size_bytes):
-                if any(piece):
-                    return (file.base_offset + position + len(piece) - len(piece.lstrip(b"\0"))) // UNIT_SIZE
-        return None
+        return content_behind(self._files, self.max_queue_offset)
 
     def next_file_queue_offset(self, queue_offset: int) -> int:
         """Queue offset of the first unit of the file behind the one that `queue_offset` belongs to."""
@@ -217,15 +196,9 @@ class ConsumeQueue:
         Looks from the end and maps nothing, so that a flush may ask from its own thread.
         """
         queue_offset = self.max_queue_offset
-        while queue_offset and self._peek(queue_offset - 1)[0] >= physical_offset:
+        while queue_offset and peek_unit(self._files, queue_offset - 1)[0] >= physical_offset:
             queue_offset -= 1
         return queue_offset
-
-    def _peek(self, queue_offset: int) -> Unit:
-        """A unit inside the files, read or not yet known to be one; all -1 where there is no file."""
-        position = queue_offset * UNIT_SIZE
-        file = self._files.find(position)
-        return (-1, -1, -1) if file is None else UNIT.unpack(file.peek(position - file.base_offset, UNIT_SIZE))
 
     # --- opening, cutting, deleting ------------------------------------------------------------------------------
 
@@ -247,44 +220,24 @@ class ConsumeQueue:
             StoreFileMismatch: A file does not fit.
         """
         self._files.load(repairs=repairs)
-        self.max_queue_offset = self._bisect(lambda unit: unit[0] >= 0 and unit[1] > 0, self._capacity())
+        self.max_queue_offset = bisect_units(self._files, lambda unit: unit[0] >= 0 and unit[1] > 0)
         self.flushed_queue_offset = self.max_queue_offset
         self.min_queue_offset = self._files.first_offset // UNIT_SIZE
-        corrupt = self._find_corrupt() if repairs else None
+        corrupt = find_corrupt(self._files, self.max_queue_offset) if repairs else None
         if corrupt is not None:
             self.cut_at(corrupt)
         return corrupt is not None
-
-    def _find_corrupt(self) -> int | None:
-        """Queue offset from which on the last units cannot all be right; None when they can."""
-        first = queue_offset = max(self._files.first_offset // UNIT_SIZE, self.max_queue_offset - CHECKED_UNITS)
-        record_end = -1
-        for file in self._files.between(first * UNIT_SIZE, self.max_queue_offset * UNIT_SIZE):
-            position = queue_offset * UNIT_SIZE - file.base_offset
-            end = min(self.max_queue_offset * UNIT_SIZE - file.base_offset, file.size_bytes)
-            for physical_offset, size, _ in UNIT.iter_unpack(file.peek(position, end - position)):
-                if physical_offset < 0 or size <= 0:
-                    return queue_offset
-                if physical_offset < record_end:
-                    # This one or those before it: everything that contradicts it goes.
-                    while queue_offset > first and sum(self._peek(queue_offset - 1)[:2]) > physical_offset:
-                        queue_offset -= 1
-                    return queue_offset
-                if size != BLANK_UNIT_SIZE_FIELD:
-                    record_end = physical_offset + size
-                queue_offset += 1
-        return None
 
     def first_behind(self, physical_offset: int) -> int:
         """Queue offset of the first unit whose record does not begin below a physical offset.
 
         Does not trust the end of the queue: after a power failure zeros may lie between units that were not flushed.
         """
-        return self._bisect(lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0, self._capacity())
+        return bisect_units(self._files, lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0)
 
     def last_unit_below(self, physical_offset: int) -> Unit:
         """The last unit whose record begins below a physical offset; all -1 when there is none."""
-        return self._peek(self.first_behind(physical_offset) - 1)
+        return peek_unit(self._files, self.first_behind(physical_offset) - 1)
 
     def cut(self, physical_offset: int) -> None:
         """Remove every unit whose record does not begin below a physical offset, and all content behind it."""
@@ -307,11 +260,12 @@ class ConsumeQueue:
 
         Source: ConsumeQueue#correctMinOffset. Differs: found by bisection over all files, not only the first.
         """
-        offset, size, _ = self._peek(self.min_queue_offset)
+        offset, size, _ = peek_unit(self._files, self.min_queue_offset)
         if offset >= physical_offset_min and size != BLANK_UNIT_SIZE_FIELD:
             return
         # Nothing is kept open: another thread may be syncing these files.
-        self.min_queue_offset = self._bisect(
+        self.min_queue_offset = bisect_units(
+            self._files,
             lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD,
             self.max_queue_offset,
             keeps_open=False,
@@ -334,25 +288,6 @@ class ConsumeQueue:
             expired.append(first.path)
         self.correct_min(physical_offset_min)
         return expired
-
-    def _capacity(self) -> int:
-        """Queue offset where the files end."""
-        return (self._files.first_offset + len(self._files.files) * self._files.file_size) // UNIT_SIZE
-
-    def _bisect(self, holds: Callable[[Unit], bool], high: int, *, keeps_open: bool = True) -> int:
-        """Queue offset, at most `high`, of the first unit for which a predicate (true, then false) fails."""
-        low = self._files.first_offset // UNIT_SIZE
-        opened: set[MappedFile] = set()
-        while low < high:
-            middle = (low + high) // 2
-            file = self._files.find(middle * UNIT_SIZE)
-            if keeps_open and file is not None and file not in opened:
-                file.keep_open()
-                opened.add(file)
-            low, high = (middle + 1, high) if holds(self._peek(middle)) else (low, middle)
-        for file in opened:
-            file.let_go()
-        return low
 
     def unmap(self) -> None:
         """Give all mappings back; the next use maps again."""

@@ -14,8 +14,9 @@ from zlib import crc32
 import msgspec
 
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.consume_queue import UNIT, UNIT_SIZE, ConsumeQueue
+from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.queue_table import QueueKey
+from rmqnode.store.queue_units import UNIT, UNIT_SIZE
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,

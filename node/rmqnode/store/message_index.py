@@ -6,61 +6,33 @@ message it takes the unique key, then each key of `KEYS`, under the topic that t
 How far it got is kept in the `coverage` file with the number of entries that were on disk then. After a crash the
 newest file is brought back to that number and built again from there, so no entry is missing, none is there twice.
 
-Source: IndexService (RocketMQ 4.5.2). Differs: a file is created for its first entry, not for the first message;
-after a crash 4.5.2 deletes the files that were not full and builds what the recovery of the log happens to walk.
+Source: IndexService (RocketMQ 4.5.2). Differs: after a crash 4.5.2 deletes the files that were not full and builds what
+the recovery of the log happens to walk.
 """
 
-import time
 from collections.abc import Callable
-from mmap import mmap
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
 
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.index_file import NAME_DIGITS, IndexFile, NewEntry
+from rmqnode.store.index_entries import scan_entries
+from rmqnode.store.index_files import IndexFiles, IndexState
 from rmqnode.store.key_hash import KeyHasher, key_hash
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
-from rmqnode.store.record import (
-    KEYS_HEAD,
-    MESSAGE_MAGIC,
-    RECORD_FIXED_SIZE,
-    RECORD_HEAD_SIZE,
-    SYS_FLAG_ROLLBACK,
-    SYS_FLAG_TRANSACTION,
-    is_blank,
-    next_record,
-)
-
-_unpack_head: Final = KEYS_HEAD.unpack_from
-
-
-class IndexState(NamedTuple):
-    """How much of the index is on disk."""
-
-    offset: int
-    """Physical offset below which every record is in the index; -1 when there is no index."""
-    name: int
-    """Name of the newest file; 0 when there is none."""
-    next_entry: int
-    """Number that its next entry will get; 0 when there is no file."""
 
 
 class MessageIndex:
-    """All index files of one store. The event loop's thread calls everything but `sync`."""
+    """The index of one store. The event loop's thread calls everything but `sync`."""
 
     def __init__(
         self, options: StoreOptions, log: CommitLog, budget: MappingBudget, clock_ms: Callable[[], int]
     ) -> None:
         self._options = options
         self._log = log
-        self._budget = budget
-        self._clock_ms = clock_ms
         self._is_enabled = options.message_index_enable
         self._hasher = KeyHasher()
-        self._files: list[IndexFile] = []
-        self._unsynced_full: list[IndexFile] = []
+        self._files = IndexFiles(options, log, budget, clock_ms)
         self._sync_lock = Lock()
         self.offset = 0
         """Physical offset up to which messages are in the index."""
@@ -81,76 +53,23 @@ class MessageIndex:
         self.full_timestamp = full_timestamp
         if not self._is_enabled:
             return 0
-        dropped = self._load()
-        if covered is not None and self._matches(covered):
-            dropped += self._drop_from(lambda file: file.name > covered.name)
-            if self._files and self._files[-1].count != covered.next_entry:
-                self._cut_last(covered.next_entry)
+        files = self._files
+        dropped = files.load()
+        if covered is not None and files.reach(covered):
+            dropped += files.drop_from(lambda file: file.name > covered.name)
+            files.bring_last_to(covered.next_entry)
             self.offset = covered.offset
         else:
             if not was_clean:
-                dropped += self._drop_from(lambda file: file.end_timestamp > full_timestamp)
-                if self._files:
+                dropped += files.drop_from(lambda file: file.end_timestamp > full_timestamp)
+                if files.last is not None:
                     # Some keys of the last message may have been in a file that was dropped.
-                    self._forget_from(self._files[-1].end_offset)
-            self.offset = self._end_of_last()
-        self._forget_from(self._log.wrote_offset)
+                    files.forget_from(files.last.end_offset)
+            self.offset = files.end_offset()
+        files.forget_from(self._log.wrote_offset)
         self.offset = max(min(self.offset, self._log.wrote_offset), self._log.min_offset)
         self.on_disk = self._state()
         return dropped
-
-    def _load(self) -> int:
-        slots, entries = self._options.index_slot_count, self._options.index_entry_count_max
-        self._files = []
-        paths = _index_paths(self._options.index_dir)
-        for position, path in enumerate(paths):
-            file = IndexFile(path, slots, entries)
-            if path.stat().st_size != file.file.size_bytes or not file.load():
-                # Whatever came behind a file that tells nothing is built again.
-                for lost in paths[position:]:
-                    lost.unlink()
-                return len(paths) - position
-            self._files.append(file)
-        return 0
-
-    def _matches(self, covered: IndexState) -> bool:
-        known = {file.name: file for file in self._files}
-        if covered.name == 0:
-            return covered.offset >= 0
-        file = known.get(covered.name)
-        return file is not None and file.count >= covered.next_entry
-
-    def _drop_from(self, goes: Callable[[IndexFile], bool]) -> int:
-        """Delete the first file of which something holds, and all behind it."""
-        first = next((index for index, file in enumerate(self._files) if goes(file)), len(self._files))
-        dropped = self._files[first:]
-        del self._files[first:]
-        for file in dropped:
-            file.file.delete()
-        return len(dropped)
-
-    def _cut_last(self, count: int) -> None:
-        last = self._files[-1]
-        offset = last.entry(count - 1)[1] if count > 1 else last.begin_offset
-        last.cut(count, max(self._log.store_timestamp(offset), 0))
-
-    def _end_of_last(self) -> int:
-        """Physical offset behind the last record that the files know."""
-        known = [file for file in self._files if file.count > 1]
-        if not known:
-            return self._log.min_offset
-        offset = known[-1].end_offset
-        record = self._log.record(offset)
-        return offset if record is None else offset + len(record)
-
-    def _forget_from(self, physical_offset: int) -> None:
-        """Remove all entries of records from an offset on."""
-        while self._files and self._files[-1].end_offset >= physical_offset:
-            count = self._files[-1].count_below(physical_offset)
-            if count > 1:
-                self._cut_last(count)
-                break
-            self._files.pop().file.delete()
 
     # --- building ------------------------------------------------------------------------------------------------
 
@@ -162,7 +81,7 @@ class MessageIndex:
     @property
     def has_entries(self) -> bool:
         """Whether there are entries, or will be soon."""
-        return bool(self._files) or self.is_behind
+        return self._files.last is not None or self.is_behind
 
     @property
     def lag_bytes(self) -> int:
@@ -182,80 +101,13 @@ class MessageIndex:
             view, base_offset, readable_end = window
             position = self.offset - base_offset
             limit = min(readable_end, self._log.dispatched_offset) - base_offset
-            records_max, end, entries = self._scan(view, base_offset, position, limit, records_max)
-            self._put(entries)
+            records_max, end, entries = scan_entries(self._hasher, view, base_offset, position, limit, records_max)
+            self._files.put(entries)
             self.offset = base_offset + end
 
-    def _scan(
-        self, view: memoryview, base_offset: int, position: int, limit: int, records_max: int
-    ) -> tuple[int, int, list[NewEntry]]:
-        """Collect the entries of records between two positions of a log file; the hot loop of the index.
-
-        Returns how many more records may be looked at, the position behind the last one, and the entries.
-        """
-        entries: list[NewEntry] = []
-        mapping = view.obj
-        assert isinstance(mapping, mmap)  # its slices are bytes at once, half as dear as those of a view
-        hashes_of = self._hasher.hashes
-        while position + RECORD_FIXED_SIZE <= limit and records_max > 0:
-            records_max -= 1
-            size, magic, sys_flag, store_timestamp, body_size = _unpack_head(mapping, position)
-            end = position + size
-            topic_at = position + RECORD_HEAD_SIZE + body_size
-            if magic != MESSAGE_MAGIC or not position + RECORD_HEAD_SIZE <= topic_at < end <= limit:
-                position = limit if is_blank(view, position) else _behind_damage(view, position, base_offset, limit)
-                continue
-            if sys_flag & SYS_FLAG_TRANSACTION != SYS_FLAG_ROLLBACK:
-                for hash_of_key in hashes_of(mapping[topic_at:end]):
-                    entries.append((hash_of_key, base_offset + position, store_timestamp))
-            position = end
-        if position + RECORD_FIXED_SIZE > limit:
-            position = limit
-        return records_max, position, entries
-
-    def _put(self, entries: list[NewEntry]) -> None:
-        """Add entries, all or none."""
-        began = self._state()
-        try:
-            while entries:
-                file = self._files[-1] if self._files else self._next_file()
-                if file.room <= 0:
-                    file = self._next_file()
-                fitting = entries[: file.room]
-                file.put(fitting)
-                file.write_head()
-                entries = entries[len(fitting) :]
-        except OSError:
-            self._back_to(began)
-            raise
-
-    def _back_to(self, state: IndexState) -> None:
-        self._drop_from(lambda file: file.name > state.name)
-        if self._files and self._files[-1].count != state.next_entry:
-            self._cut_last(state.next_entry)
-        self._unsynced_full = [file for file in self._unsynced_full if file is not self._files[-1]]
-
-    def _next_file(self) -> IndexFile:
-        """Begin a file behind the last one, which is full."""
-        previous = self._files[-1] if self._files else None
-        name = int(_time_name(self._clock_ms()))
-        if previous is not None:
-            previous.write_head()
-            name = max(name, previous.name + 1)
-        path = self._options.index_dir / f"{name:0{NAME_DIGITS}d}"
-        slots, entries = self._options.index_slot_count, self._options.index_entry_count_max
-        created = IndexFile.create(path, slots, entries, previous)
-        if previous is not None:
-            self._unsynced_full.append(previous)
-            self._budget.hold(previous.file)
-        self._files.append(created)
-        return created
-
     def _state(self) -> IndexState:
-        if not self._files:
-            return IndexState(self.offset, 0, 0)
-        last = self._files[-1]
-        return IndexState(self.offset, last.name, last.count)
+        last = self._files.last
+        return IndexState(self.offset, 0, 0) if last is None else IndexState(self.offset, last.name, last.count)
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -273,15 +125,8 @@ class MessageIndex:
         """
         count_max = min(count_max, self._options.query_count_max)
         wanted = key_hash(topic.encode("utf-8", "replace"), key.encode("utf-8", "replace"))
-        found: list[int] = []
-        for file in reversed(self._files):
-            if file is not self._files[-1]:
-                self._budget.hold(file.file)
-            if file.covers(begin, end):
-                found += file.find(wanted, count_max - len(found), begin, end)
-            if file.begin_timestamp < begin or len(found) >= count_max:
-                break
-        last = self._files[-1] if self._files else None
+        last = self._files.last
+        found = self._files.find(wanted, count_max, begin, end)
         return found, last.end_timestamp if last else 0, last.end_offset if last else 0
 
     # --- keeping -------------------------------------------------------------------------------------------------
@@ -296,17 +141,9 @@ class MessageIndex:
             return
         with self._sync_lock:
             state = self._state()
-            full, self._unsynced_full = self._unsynced_full, []
-            try:
-                for file in full:
-                    file.file.sync()
-                if state.name and state != self.on_disk:
-                    self._files[-1].file.sync()
-            except (OSError, IndexError):
-                self._unsynced_full = full + self._unsynced_full
-                raise
-            if full:
-                self.full_timestamp = full[-1].end_timestamp
+            full_timestamp = self._files.sync(with_last=bool(state.name) and state != self.on_disk)
+            if full_timestamp is not None:
+                self.full_timestamp = full_timestamp
             self.on_disk = state
 
     def take_expired(self, physical_offset_min: int) -> list[Path]:
@@ -314,31 +151,8 @@ class MessageIndex:
 
         Source: IndexService#deleteExpiredFile.
         """
-        expired: list[Path] = []
-        while len(self._files) > 1 and self._files[0].end_offset < physical_offset_min:
-            file = self._files.pop(0).file
-            self._budget.forget(file)
-            file.unmap()
-            expired.append(file.path)
-        return expired
+        return self._files.take_expired(physical_offset_min)
 
     def close(self) -> None:
         """Give all mappings back."""
-        for file in self._files:
-            self._budget.forget(file.file)
-            file.file.unmap()
-
-
-def _behind_damage(view: memoryview, position: int, base_offset: int, limit: int) -> int:
-    return next_record(view, position, base_offset, limit, check_crc=False)
-
-
-def _index_paths(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    names = (path.name for path in folder.iterdir() if path.is_file())
-    return [folder / name for name in sorted(names) if name.isascii() and name.isdecimal()]
-
-
-def _time_name(now_ms: int) -> str:
-    return time.strftime("%Y%m%d%H%M%S", time.localtime(now_ms / 1000)) + f"{now_ms % 1000:03d}"
+        self._files.unmap()

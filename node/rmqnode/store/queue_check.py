@@ -12,9 +12,10 @@ from typing import NamedTuple
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
-from rmqnode.store.consume_queue import BLANK_UNIT_SIZE_FIELD, ConsumeQueue
+from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueKey, QueueTable, is_protected
+from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD
 from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
 from rmqnode.store.tags_code import SCHEDULE_TOPIC, tags_code_of
 

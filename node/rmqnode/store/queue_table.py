@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from rmqnode.store.consume_queue import ConsumeQueue, rounded_to_units
+from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.errors import StoreFileMismatch
 from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.queue_units import rounded_to_units
 from rmqnode.store.record import TOPIC_SIZE_MAX
 
 QueueKey = tuple[str, int]

@@ -14,7 +14,8 @@ from typing import Final
 from zlib import crc32
 
 from rmqnode.protocol.java_text import tag_hash
-from rmqnode.store.consume_queue import UNIT, ConsumeQueue
+from rmqnode.store.consume_queue import ConsumeQueue
+from rmqnode.store.queue_units import UNIT
 from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,

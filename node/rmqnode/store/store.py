@@ -17,7 +17,7 @@ from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.checkpointing import Checkpointing
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.consume_queue import ConsumeQueue, Unit
+from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
@@ -25,6 +25,7 @@ from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
+from rmqnode.store.queue_units import Unit
 from rmqnode.store.reading import Accepts, query_messages, read_messages, search_by_time, store_time_of_unit
 from rmqnode.store.recovery import Recovery, RecoveryReport
 from rmqnode.store.replica import OnArrived, Replica

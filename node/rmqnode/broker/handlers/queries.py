@@ -20,7 +20,7 @@ from rmqnode.protocol.headers import (
 )
 from rmqnode.protocol.headers.administration import QueryConsumeQueueRequestHeader
 from rmqnode.protocol.routes import Reply, Request
-from rmqnode.store.consume_queue import UNIT
+from rmqnode.store.queue_units import UNIT
 
 _UNITS_MAX: Final = 10_000
 """Units that one QUERY_CONSUME_QUEUE answers at most."""
