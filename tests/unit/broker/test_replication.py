@@ -24,21 +24,7 @@ from rmqnode.protocol.command import Command
 from rmqnode.protocol.message import decode_records
 from tests.cutting_proxy import cutting_proxy
 from tests.ports import free_port
-
-SEND = {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": "1", "h": "0", "i": "", "j": "0"}
-PULL = {
-    "consumerGroup": "g",
-    "topic": "t",
-    "queueId": "0",
-    "queueOffset": "0",
-    "maxMsgNums": "32",
-    "sysFlag": "4",
-    "commitOffset": "0",
-    "suspendTimeoutMillis": "15000",
-    "subscription": "*",
-    "subVersion": "0",
-}
-QUEUE = {"consumerGroup": "g", "topic": "t", "queueId": "0"}
+from tests.unit.broker.wire import PULL, QUEUE, SEND, ask
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +43,7 @@ class Node:
         self._client = client
 
     async def ask(self, code: int, fields: dict[str, str] | None = None, body: bytes = b"") -> Command:
-        command = Command(code=code, ext_fields=fields or {}, body=body, language="JAVA")
-        return await self._client.request(self.address, command, timeout_seconds=10)
+        return await ask(self._client, self.address, code, fields, body)
 
     async def send(self, body: bytes = b"hello", properties: str = "") -> Command:
         return await self.ask(RequestCode.SEND_MESSAGE_V2, SEND | {"i": properties}, body)

@@ -27,23 +27,10 @@ from rmqnode.protocol.command import FLAG_RESPONSE, Command
 from rmqnode.protocol.message import decode_records
 from rmqnode.store import StoreError
 from tests.ports import free_port
+from tests.unit.broker import wire
+from tests.unit.broker.wire import PULL, QUEUE, SEND
 
 Ask = Callable[..., Awaitable[Command]]
-
-SEND = dict.fromkeys("efgh", "0") | {"a": "pg", "b": "t", "c": "TBW102", "d": "4", "e": "0"}
-PULL = {
-    "consumerGroup": "g",
-    "topic": "t",
-    "queueId": "0",
-    "queueOffset": "0",
-    "maxMsgNums": "32",
-    "sysFlag": "4",
-    "commitOffset": "0",
-    "suspendTimeoutMillis": "15000",
-    "subscription": "*",
-    "subVersion": "0",
-}
-QUEUE = {"consumerGroup": "g", "topic": "t", "queueId": "0"}
 
 
 @pytest.fixture
@@ -70,10 +57,8 @@ async def running(config: BrokerConfig) -> AsyncIterator[Ask]:
         await nursery.start(serve_broker, config, stop)
         async with RemotingClient() as client:
 
-            async def ask(code: int, fields: dict[str, str] | None = None, body: bytes = b"", **more: Any) -> Command:
-                to = more.pop("to", address)
-                command = Command(code=code, ext_fields=fields or {}, body=body, language="JAVA", **more)
-                return await client.request(to, command, timeout_seconds=10)
+            async def ask(*request: Any, to: str = address, **more: Any) -> Command:
+                return await wire.ask(client, to, *request, **more)
 
             yield ask
         stop.set()
