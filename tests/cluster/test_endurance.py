@@ -2,10 +2,8 @@
 
 import os
 import random
-import shutil
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,21 +122,6 @@ def test_cluster_is_whole_after_every_kill_and_the_supervisor_does_not_grow(
     assert cli.leftover() == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 48 MiB."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small tmpfs")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def fill(folder: Path) -> Path:
     """Fill a disk to its last byte; returns the file that does it."""
     ballast = folder / "ballast"
@@ -152,6 +135,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+@pytest.mark.parametrize("small_disk", [48], indirect=True)
 def test_disk_that_fills_ends_no_supervisor_and_nodes_come_back_when_there_is_room(
     cli: Any, small_disk: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -180,21 +179,7 @@ async def check_queues(client: StoreClient, acknowledged: dict[int, dict[int, by
 # --- a full disk -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MiB."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small tmpfs")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", [24], indirect=True)
 async def test_a_full_disk_is_said_reads_go_on_and_writes_come_back(make_broker: MakeBroker, small_disk: Path) -> None:
     broker = make_broker(small_disk)
     ballast = small_disk / "ballast"

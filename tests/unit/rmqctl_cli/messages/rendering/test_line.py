@@ -9,27 +9,12 @@ import msgspec
 import pytest
 
 from rmqctl.cli.messages.rendering.line import Painter, json_block, json_line, raw_body, text_block, text_line
-from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.message import Host, StoredMessage
+from rmqnode.protocol.message import StoredMessage
+from tests.unit.rmqctl_cli.messages.samples import QUEUE, stored_message
 
-QUEUE = MessageQueue(topic="T", broker_name="broker-a", queue_id=1)
-MESSAGE = StoredMessage(
-    topic="T",
-    queue_id=1,
-    flag=0,
-    queue_offset=15,
-    physical_offset=4096,
-    sys_flag=0,
-    born_timestamp=1_700_000_000_000,
-    born_host=Host(bytes((10, 0, 0, 7)), 4711),
-    store_timestamp=1_700_000_000_123,
-    store_host=Host(bytes((10, 0, 0, 1)), 10911),
-    reconsume_times=0,
-    prepared_transaction_offset=0,
+MESSAGE = stored_message(
     body='{"note": "已付款"}'.encode(),
-    body_crc=0,
     properties={"TAGS": "paid", "KEYS": "k1 k2", "UNIQ_KEY": "ID", "mine": "x"},
-    size_bytes=200,
 )
 
 

@@ -7,27 +7,12 @@ import pytest
 
 from rmqctl.cli.messages.rendering.template import FIELDS, compile_template
 from rmqctl.errors import UsageError
-from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.message import Host, StoredMessage
+from tests.unit.rmqctl_cli.messages.samples import QUEUE, stored_message
 
-QUEUE = MessageQueue(topic="T", broker_name="broker-a", queue_id=1)
-MESSAGE = StoredMessage(
-    topic="T",
-    queue_id=1,
+MESSAGE = stored_message(
     flag=3,
-    queue_offset=15,
-    physical_offset=4096,
-    sys_flag=0,
-    born_timestamp=1_700_000_000_000,
-    born_host=Host(bytes((10, 0, 0, 7)), 4711),
-    store_timestamp=1_700_000_000_123,
-    store_host=Host(bytes((10, 0, 0, 1)), 10911),
-    reconsume_times=0,
-    prepared_transaction_offset=0,
     body=b"\xff\x1bx",
-    body_crc=0,
     properties={"TAGS": "paid", "KEYS": "k1 k2", "UNIQ_KEY": "ID", "a.b": "x\ny"},
-    size_bytes=200,
 )
 
 

@@ -12,34 +12,11 @@ from rmqctl.cli.messages.rendering.line import json_line
 from rmqctl.cli.messages.send.jsonl import read_line
 from rmqctl.client.message import RESERVED_PROPERTIES, Message, check_message, wire_properties
 from rmqctl.errors import UsageError
-from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.message import Host, StoredMessage
+from tests.unit.rmqctl_cli.messages.samples import QUEUE, stored_message
 
-QUEUE = MessageQueue(topic="A", broker_name="broker-a", queue_id=1)
 TEXT = st.text(st.characters(exclude_characters="\x01\x02", exclude_categories=("Cs",)), min_size=1, max_size=20)
 WORD = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
 PROPERTIES = st.dictionaries(TEXT.filter(lambda name: name not in RESERVED_PROPERTIES), TEXT, max_size=5)
-
-
-def stored(body: bytes, properties: dict[str, str], flag: int = 0) -> StoredMessage:
-    return StoredMessage(
-        topic="A",
-        queue_id=1,
-        flag=flag,
-        queue_offset=15,
-        physical_offset=4096,
-        sys_flag=0,
-        born_timestamp=1,
-        born_host=Host(bytes((10, 0, 0, 7)), 4711),
-        store_timestamp=2,
-        store_host=Host(bytes((10, 0, 0, 1)), 10911),
-        reconsume_times=0,
-        prepared_transaction_offset=0,
-        body=body,
-        body_crc=0,
-        properties=properties,
-        size_bytes=200,
-    )
 
 
 def message_of(**line: Any) -> Message:
@@ -60,7 +37,7 @@ def test_what_tail_prints_is_read_as_the_same_message(
     properties = {**own, "UNIQ_KEY": "ID", "WAIT": "true"}
     properties |= {"TAGS": tag} if tag else {}
     properties |= {"KEYS": blanks.join(keys)} if keys else {}
-    line = json_line(QUEUE, stored(body, properties, flag))
+    line = json_line(QUEUE, stored_message(body=body, properties=properties, flag=flag))
     message = check_message(read_line(line, "B", "line 1").message)
     assert (message.topic, message.body, message.flag) == ("B", body, flag)
     assert wire_properties(message, "another id") == properties
