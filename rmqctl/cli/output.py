@@ -140,6 +140,23 @@ def confirm(question: str, *, yes: bool, refused: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def confirm_or_refuse(question: str, *, yes: bool, refused: str, kept: str) -> None:
+    """Ask as `confirm` does, and go on only with a yes.
+
+    Args:
+        question: As for `confirm`.
+        yes: As for `confirm`.
+        refused: As for `confirm`.
+        kept: What the error says of the target when the answer is no.
+
+    Raises:
+        UsageError: As `confirm`.
+        RmqctlError: The answer was no.
+    """
+    if not confirm(question, yes=yes, refused=refused):
+        raise RmqctlError(kept, "the question was not answered with yes")
+
+
 def forget_stdout() -> None:
     """Send what is still to be printed nowhere: whoever read stdout has read enough (`| head`)."""
     # Python would complain about the closed pipe once more when it flushes at exit.

@@ -30,9 +30,11 @@ HELD_TIMEOUT_SECONDS: Final = 30.0
 """A 4.5.2 broker looks after held pulls every 5 s only, so an answer comes later than asked for."""
 
 _MESSAGE_COUNT_MAX: Final = 32
-_FLAG_SUSPEND: Final = 2
-_FLAG_SUBSCRIPTION: Final = 4
-PULL_ANSWERS: Final = frozenset(
+FLAG_SUSPEND: Final = 2
+FLAG_SUBSCRIPTION: Final = 4
+"""In the `sys_flag` of a pull: the broker may hold it; the subscription comes with it."""
+
+_PULL_ANSWERS: Final = frozenset(
     map(
         int,
         (
@@ -95,35 +97,48 @@ async def pull(
         queue_id=queue.queue_id,
         queue_offset=queue_offset,
         max_msg_nums=_MESSAGE_COUNT_MAX,
-        sys_flag=_FLAG_SUBSCRIPTION | (_FLAG_SUSPEND if hold else 0),
+        sys_flag=FLAG_SUBSCRIPTION | (FLAG_SUSPEND if hold else 0),
         commit_offset=0,
         suspend_timeout_millis=int(HOLD_SECONDS * 1000) if hold else 0,
         subscription=subscription.expression,
         sub_version=0,
         expression_type=subscription.expression_type,
     )
+    return await ask_pull(connection, address, queue, header, partial(_wanted, subscription))
+
+
+async def ask_pull(
+    connection: ClusterConnection,
+    address: str,
+    queue: MessageQueue,
+    header: PullMessageRequestHeader,
+    wanted: Callable[[list[StoredMessage]], list[StoredMessage]],
+) -> PullResult:
+    """Ask the broker at an address for what a header says.
+
+    Args:
+        connection: To the cluster.
+        address: Of the broker.
+        queue: The one of the header.
+        header: With a time to suspend, the broker may hold the pull so long.
+        wanted: Leaves out what the broker let through though it is not subscribed.
+
+    Raises:
+        ClientError: As `pull`.
+    """
     answer = await connection.ask_broker(
         queue.broker_name,
         address,
         RequestCode.PULL_MESSAGE,
         header,
-        success=PULL_ANSWERS,
+        success=_PULL_ANSWERS,
         topic=queue.topic,
-        timeout_seconds=HELD_TIMEOUT_SECONDS if hold else None,
+        timeout_seconds=HELD_TIMEOUT_SECONDS if header.suspend_timeout_millis else None,
     )
-    return pull_result(answer, partial(_wanted, subscription))
+    return _pull_result(answer, wanted)
 
 
-def pull_result(answer: Answer, wanted: Callable[[list[StoredMessage]], list[StoredMessage]]) -> PullResult:
-    """Read the answer to a pull.
-
-    Args:
-        answer: Its code is one of `PULL_ANSWERS`.
-        wanted: Leaves out what the broker let through though it is not subscribed.
-
-    Raises:
-        BadReply: It can't be read.
-    """
+def _pull_result(answer: Answer, wanted: Callable[[list[StoredMessage]], list[StoredMessage]]) -> PullResult:
     header = answer.header(PullMessageResponseHeader)
     try:
         messages = decode_records(answer.payload)

@@ -14,7 +14,7 @@ from rmqctl.cli.options import (
     RemapOption,
     YesOption,
 )
-from rmqctl.cli.output import confirm, narrate, print_json, print_result
+from rmqctl.cli.output import confirm_or_refuse, narrate, print_json, print_result
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.admin.groups import (
     SYSTEM_GROUPS,
@@ -24,7 +24,6 @@ from rmqctl.client.admin.groups import (
 )
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.names import check_group
-from rmqctl.errors import ExitCode, RmqctlError
 from rmqnode.protocol.bodies import SubscriptionGroupConfig
 
 _GROUPS_AT_ONCE = 16
@@ -126,8 +125,8 @@ def delete(
     if members := run_session(target, look).members:
         narrate(f"{len(members)} members are connected, and a broker may create the group for them again")
     question = f"delete group {group} of {target} ({target.reason})?"
-    if not confirm(question, yes=yes, refused=f"group {group} is not deleted without a confirmation"):
-        raise RmqctlError(f"group {group} is kept", "the question was not answered with yes", None, ExitCode.REFUSED)
+    refused, kept = f"group {group} is not deleted without a confirmation", f"group {group} is kept"
+    confirm_or_refuse(question, yes=yes, refused=refused, kept=kept)
     brokers = run_session(target, work)
     if json_output:
         print_json({"group": group, "deleted_from": brokers})

@@ -15,7 +15,7 @@ from rmqctl.cli.options import (
     TopicArgument,
     YesOption,
 )
-from rmqctl.cli.output import confirm, narrate, print_json, print_result, print_table
+from rmqctl.cli.output import confirm_or_refuse, narrate, print_json, print_result, print_table
 from rmqctl.cli.queue_option import parse_queue
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.admin.groups import Gaps, GroupAdmin, unknown_group
@@ -124,8 +124,8 @@ def _ask(plan: list[QueueReset], group: str, topic: str, target: ResetTarget, cl
     again = sum(max(0, -(reset.skipped or 0)) for reset in plan)
     narrate(f"{skipped} messages will be skipped, {again} consumed again")
     question = f"move group {group} on topic {topic} of {cluster} to {target}?"
-    if not confirm(question, yes=yes, refused=f"group {group} is not moved without a confirmation"):
-        raise RmqctlError(f"group {group} is not moved", "the question was not answered with yes")
+    refused, kept = f"group {group} is not moved without a confirmation", f"group {group} is not moved"
+    confirm_or_refuse(question, yes=yes, refused=refused, kept=kept)
 
 
 def _print_plan(plan: list[QueueReset]) -> None:

@@ -14,13 +14,13 @@ from rmqctl.cli.options import (
     TopicArgument,
     YesOption,
 )
-from rmqctl.cli.output import confirm, narrate, print_json, print_result
+from rmqctl.cli.output import confirm_or_refuse, narrate, print_json, print_result
 from rmqctl.cli.session import choose_target, run_session
 from rmqctl.client.admin.topics import TopicAdmin, TopicSpec, check_spec
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.names import DLQ_PREFIX, RETRY_PREFIX, check_own_topic, is_system_topic
 from rmqctl.client.routes import TopicRoute
-from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqctl.errors import UsageError
 
 _PERMISSIONS = {"r": 4, "w": 2, "rw": 6, "wr": 6, "4": 4, "2": 2, "6": 6}
 
@@ -132,8 +132,8 @@ def delete(
     brokers = ", ".join(part.broker for part in run_session(target, find).brokers)
     narrate(f"topic {name} on {brokers} of {target} ({target.reason})")
     question = f"delete topic {name} and all its messages?"
-    if not confirm(question, yes=yes, refused=f"topic {name} is not deleted without a confirmation"):
-        raise RmqctlError(f"topic {name} is kept", "the question was not answered with yes", None, ExitCode.REFUSED)
+    refused, kept = f"topic {name} is not deleted without a confirmation", f"topic {name} is kept"
+    confirm_or_refuse(question, yes=yes, refused=refused, kept=kept)
     deleted_from = run_session(target, work)
     if json_output:
         print_json({"topic": name, "deleted_from": deleted_from, "nameservers": target.nameservers})

@@ -15,7 +15,7 @@ from rmqctl.client.consumer.selector import Selector
 from rmqctl.client.consumer.topics import Topics
 from rmqctl.client.errors import NoQueue
 from rmqctl.client.offsets import QueueOffsets
-from rmqctl.client.pull import HELD_TIMEOUT_SECONDS, HOLD_SECONDS, PULL_ANSWERS, PullResult, pull_result
+from rmqctl.client.pull import FLAG_SUBSCRIPTION, FLAG_SUSPEND, HOLD_SECONDS, PullResult, ask_pull
 from rmqctl.client.routes import MASTER_ID, TopicRoute
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
@@ -51,8 +51,6 @@ _SEND_BACK_TIMEOUT_SECONDS: Final = 5.0
 _LOCK_TIMEOUT_SECONDS: Final = 1.0
 
 _FLAG_COMMIT: Final = 1
-_FLAG_SUSPEND: Final = 2
-_FLAG_SUBSCRIPTION: Final = 4
 
 
 class GroupRequests:
@@ -97,7 +95,7 @@ class GroupRequests:
         """
         used_id, address = await self._topics.address(queue, broker_id)
         is_commit = commit_offset is not None and commit_offset > 0 and used_id == MASTER_ID
-        flags = _FLAG_COMMIT * is_commit | _FLAG_SUSPEND * hold | _FLAG_SUBSCRIPTION * with_subscription
+        flags = _FLAG_COMMIT * is_commit | FLAG_SUSPEND * hold | FLAG_SUBSCRIPTION * with_subscription
         header = PullMessageRequestHeader(
             consumer_group=self._group,
             topic=queue.topic,
@@ -111,16 +109,7 @@ class GroupRequests:
             sub_version=self._topics.version(queue.topic),
             expression_type=selector.kind,
         )
-        answer = await self._connection.ask_broker(
-            queue.broker_name,
-            address,
-            RequestCode.PULL_MESSAGE,
-            header,
-            success=PULL_ANSWERS,
-            topic=queue.topic,
-            timeout_seconds=HELD_TIMEOUT_SECONDS if hold else None,
-        )
-        return pull_result(answer, selector.wanted)
+        return await ask_pull(self._connection, address, queue, header, selector.wanted)
 
     async def query_offset(self, queue: MessageQueue) -> int | None:
         """Return the offset that the broker keeps for the group; None when it has none."""
