@@ -58,7 +58,7 @@ def up(engine: Engine) -> Rows:
 
 def restart(engine: Engine) -> Rows:
     """Kill a master of 2m-2s (SIGKILL) several times: from the kill until it has stored a message again."""
-    seconds = []
+    seconds: list[float] = []
     with temporary_home() as home:
         profile = Path(home) / "2m-2s.toml"
         brokers = "".join(f'[[brokers]]\nname = "{name}"\nslaves = 1\n' for name in ("broker-a", "broker-b"))
