@@ -12,7 +12,7 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
-from rmqnode.protocol.message import Host
+from rmqnode.protocol.message import Host, StoredMessage
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
 from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
@@ -188,6 +188,22 @@ def message_of_record(record: memoryview) -> Message:
         reconsume_times=reconsume_times,
         prepared_transaction_offset=prepared_transaction_offset,
         store_host=store_host,
+    )
+
+
+def copy_of(stored: StoredMessage, topic: str, queue_id: int, properties: dict[str, str]) -> Message:
+    """Make a stored message one to be put elsewhere: sender, age, redeliveries and first store host stay."""
+    return Message(
+        topic=topic,
+        queue_id=queue_id,
+        flag=stored.flag,
+        sys_flag=stored.sys_flag,
+        born_timestamp=stored.born_timestamp,
+        born_host=host_bytes(stored.born_host),
+        body=stored.body,
+        properties=encode_properties(properties).encode("utf-8", "replace"),
+        reconsume_times=stored.reconsume_times,
+        store_host=host_bytes(stored.store_host),
     )
 
 

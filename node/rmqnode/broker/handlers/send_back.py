@@ -8,7 +8,7 @@ import random
 
 from rmqnode.broker.handlers.remarks import FAQ, sending_forbidden
 from rmqnode.broker.handlers.send import VERSION_3_4_9, dead_letter_topic_of
-from rmqnode.broker.messages import Message, host_bytes
+from rmqnode.broker.messages import copy_of
 from rmqnode.broker.state import Broker
 from rmqnode.broker.system_topics import retry_topic
 from rmqnode.net.dispatch import RequestError
@@ -16,7 +16,7 @@ from rmqnode.protocol.bodies import Permission
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import ConsumerSendMsgBackRequestHeader
 from rmqnode.protocol.message import StoredMessage, decode_record
-from rmqnode.protocol.properties import PropertyName, encode_properties
+from rmqnode.protocol.properties import PropertyName
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import PutStatus
 
@@ -55,7 +55,10 @@ def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackR
         properties.pop(PropertyName.DELAY, None)
     else:
         properties[PropertyName.DELAY] = str(header.delay_level or 3 + stored.reconsume_times)
-    result = broker.writer.put(_copy(stored, topic.topic_name, queue_id, properties))
+    message = copy_of(stored, topic.topic_name, queue_id, properties)
+    message.reconsume_times += 1
+    message.store_host = None
+    result = broker.writer.put(message)
     if result.status is not PutStatus.OK:
         raise RequestError(ResponseCode.SYSTEM_ERROR, result.status.name)
     broker.statistics.sent_back(header.group, properties[PropertyName.RETRY_TOPIC])
@@ -68,17 +71,3 @@ def _properties_of_copy(stored: StoredMessage) -> dict[str, str]:
     properties.setdefault(PropertyName.ORIGIN_MESSAGE_ID, stored.offset_message_id)
     properties[PropertyName.WAIT] = "false"
     return properties
-
-
-def _copy(stored: StoredMessage, topic: str, queue_id: int, properties: dict[str, str]) -> Message:
-    return Message(
-        topic=topic,
-        queue_id=queue_id,
-        flag=stored.flag,
-        sys_flag=stored.sys_flag,
-        born_timestamp=stored.born_timestamp,
-        born_host=host_bytes(stored.born_host),
-        body=stored.body,
-        properties=encode_properties(properties).encode("utf-8", "replace"),
-        reconsume_times=stored.reconsume_times + 1,
-    )

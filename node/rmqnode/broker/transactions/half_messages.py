@@ -11,7 +11,7 @@ name the first half message (TRAN_PREPARED_QUEUE_OFFSET), in 4.5.2 only those th
 from typing import Final
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.messages import Message, host_bytes, with_destination
+from rmqnode.broker.messages import Message, copy_of, with_destination
 from rmqnode.protocol.java_text import parse_int, parse_long
 from rmqnode.protocol.message import StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
@@ -51,24 +51,24 @@ def copy_for_check(half: StoredMessage) -> Message:
     """Copy a half message to the end of its queue, with one more check-back counted."""
     times = str((check_times(half) or 0) + 1)
     properties = {PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET: str(half.queue_offset), **half.properties}
-    return _copy(half, half.topic, properties | {PropertyName.TRANSACTION_CHECK_TIMES: times})
+    return copy_of(half, half.topic, QUEUE_ID, properties | {PropertyName.TRANSACTION_CHECK_TIMES: times})
 
 
 def copy_for_later(half: StoredMessage) -> Message:
     """Copy a half message, which asks not to be checked yet, out of the way of those behind it."""
     properties = {PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET: str(half.queue_offset), **half.properties}
-    return _copy(half, half.topic, properties | {PropertyName.WAIT: "false"})
+    return copy_of(half, half.topic, QUEUE_ID, properties | {PropertyName.WAIT: "false"})
 
 
 def copy_for_new_checks(message: StoredMessage) -> Message:
     """Make a message that was given up a half message again, with no check-backs counted."""
     properties = {**message.properties, PropertyName.TRANSACTION_CHECK_TIMES: "0"}
-    return _copy(message, system_topics.TRANS_HALF_TOPIC, properties)
+    return copy_of(message, system_topics.TRANS_HALF_TOPIC, QUEUE_ID, properties)
 
 
 def given_up(half: StoredMessage) -> Message:
     """Copy a half message to where those go that nobody decided."""
-    return _copy(half, system_topics.TRANS_CHECK_MAX_TIME_TOPIC, half.properties)
+    return copy_of(half, system_topics.TRANS_CHECK_MAX_TIME_TOPIC, QUEUE_ID, half.properties)
 
 
 def committed(half: StoredMessage) -> Message | None:
@@ -77,8 +77,7 @@ def committed(half: StoredMessage) -> Message | None:
     queue_id = parse_int(half.properties.get(PropertyName.REAL_QUEUE_ID, ""))
     if not topic or queue_id is None or queue_id < 0:
         return None
-    message = _copy(half, topic, half.properties)
-    message.queue_id = queue_id
+    message = copy_of(half, topic, queue_id, half.properties)
     message.sys_flag = half.sys_flag & ~_TRANSACTION_BITS | _COMMIT
     message.prepared_transaction_offset = half.physical_offset
     return message
@@ -120,18 +119,3 @@ def check_times(half: StoredMessage) -> int | None:
 def is_copy(half: StoredMessage) -> bool:
     """Whether this says that an earlier half message was the first of its transaction; Apache's copies may not."""
     return PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET in half.properties
-
-
-def _copy(half: StoredMessage, topic: str, properties: dict[str, str]) -> Message:
-    return Message(
-        topic=topic,
-        queue_id=QUEUE_ID,
-        flag=half.flag,
-        sys_flag=half.sys_flag,
-        born_timestamp=half.born_timestamp,
-        born_host=host_bytes(half.born_host),
-        body=half.body,
-        properties=encode_properties(properties).encode("utf-8", "replace"),
-        reconsume_times=half.reconsume_times,
-        store_host=host_bytes(half.store_host),
-    )
