@@ -144,9 +144,16 @@ def _disk(broker: "Broker") -> dict[str, str]:
 
 
 def _delayed(broker: "Broker") -> dict[str, str]:
+    """How far each delay level is and where its queue ends; also of a level that has only waited so far."""
+    offsets = broker.delayed_delivery.offsets
+    ends = {
+        level: broker.store.max_offset(system_topics.SCHEDULE_TOPIC, level - 1)
+        for level in sorted({*offsets, *range(1, broker.delay_levels.level_max + 1)})
+    }
     return {
-        f"scheduleMessageOffset_{level}": f"{offset},{broker.store.max_offset(system_topics.SCHEDULE_TOPIC, level - 1)}"
-        for level, offset in sorted(broker.delayed_delivery.offsets.items())
+        f"scheduleMessageOffset_{level}": f"{offsets.get(level, 0)},{end}"
+        for level, end in ends.items()
+        if end or level in offsets
     }
 
 

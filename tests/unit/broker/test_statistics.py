@@ -140,6 +140,14 @@ def test_the_next_morning_is_midnight_on_this_machine() -> None:
         assert 0 < morning_ms - now_ms <= 25 * 60 * MINUTE_MS
 
 
+def test_a_delay_level_is_told_before_its_first_message_was_due(rig: Any) -> None:
+    send(rig, 2, properties={"DELAY": "16"})
+    rig.broker.delayed_delivery.offsets[3] = 5
+    info = runtime_info(rig.broker)
+    levels = {key: value for key, value in info.items() if key.startswith("scheduleMessageOffset")}
+    assert levels == {"scheduleMessageOffset_3": "5,0", "scheduleMessageOffset_16": "0,2"}
+
+
 def test_put_times_are_those_of_the_running_minute(rig: Any) -> None:
     def counts() -> list[int]:
         text = runtime_info(rig.broker)["putMessageDistributeTime"]
