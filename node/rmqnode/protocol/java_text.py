@@ -22,8 +22,9 @@ _HASHED_LENGTH_MAX: Final = 128
 _JAVA_BLANKS: Final = "".join(map(chr, range(0x21)))
 """What `String.trim` removes: everything up to the blank."""
 
-_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?")
-_HEXADECIMAL: Final = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+[fFdD]?")
+# Possessive: a long run of digits with something else behind it must not be tried once for each of its digits.
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?[fFdD]?")
+_HEXADECIMAL: Final = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++\.?[0-9a-fA-F]*+|\.[0-9a-fA-F]++)[pP][+-]?[0-9]++[fFdD]?")
 _NOT_FINITE: Final = re.compile(r"[+-]?(?:NaN|Infinity)")
 
 

@@ -1,6 +1,7 @@
 import json
 import math
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_zeros_in_front_are_legal_in_any_number():
 
 def test_a_huge_run_of_digits_is_no_number_and_costs_nothing():
     assert parse_long("9" * 1_000_000) is None
+
+
+@pytest.mark.parametrize("text", ["1" * 30_000 + "x", "0x" + "1" * 30_000 + "g", "." + "1" * 30_000 + "e"])
+def test_a_long_text_that_is_nearly_a_number_costs_nothing(text):
+    began = time.process_time()
+    assert parse_double(text) is None
+    assert time.process_time() - began < 1
 
 
 @given(st.integers())
