@@ -5,6 +5,7 @@ Source: `CommitLog#putMessage`, `DefaultMessageStore.ReputMessageService` (Rocke
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,10 +13,15 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.delay_levels import DelayLevels
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
-from rmqnode.protocol.message import Host, StoredMessage
+from rmqnode.protocol.message import Host, StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
 from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
+
+WITHOUT_HOST_FLAGS: Final = ~int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6)
+"""Mask against the bits that say how long a record's hosts are: the broker's to set, and it stores IPv4 hosts. With
+them a message, or the copy of one that a client made up, would keep the store from being opened again.
+"""
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
 _REAL_TOPIC_NAME = PropertyName.REAL_TOPIC.encode() + b"\x01"
@@ -197,7 +203,7 @@ def copy_of(stored: StoredMessage, topic: str, queue_id: int, properties: dict[s
         topic=topic,
         queue_id=queue_id,
         flag=stored.flag,
-        sys_flag=stored.sys_flag,
+        sys_flag=stored.sys_flag & WITHOUT_HOST_FLAGS,
         born_timestamp=stored.born_timestamp,
         born_host=host_bytes(stored.born_host),
         body=stored.body,

@@ -199,6 +199,14 @@ def test_a_message_tried_too_often_becomes_a_dead_letter(rig: Any, fields: dict[
     assert len(rig.messages("%RETRY%g")) == (not is_dead)
 
 
+def test_a_dead_letter_does_not_wait_for_the_delay_of_another_try(rig: Any) -> None:
+    rig.send("%RETRY%g", properties={"DELAY": "18"}, reconsume_times=15)
+    assert len(rig.messages("SCHEDULE_TOPIC_XXXX", 17)) == 1
+    rig.send("%RETRY%g", properties={"DELAY": "18"}, reconsume_times=16)
+    assert len(rig.messages("SCHEDULE_TOPIC_XXXX", 17)) == 1
+    assert len(rig.messages("%DLQ%g")) == 1
+
+
 def test_dead_letters_can_be_read(rig: Any, read: Callable[[Any], Any]) -> None:
     rig.send("%RETRY%g", reconsume_times=16)
     topic = rig.broker.topics.get("%DLQ%g")
@@ -246,6 +254,12 @@ def test_tags_of_parts_are_filtered_by(rig: Any, read: Callable[[Any], Any]) -> 
 def test_a_batch_for_a_retry_topic_is_refused(rig: Any) -> None:
     reply = rig.send("%RETRY%g", encode_batch([part(b"a")]), code=BATCH, batch=True)
     assert refusal(reply) == (ResponseCode.MESSAGE_ILLEGAL, "batch request does not support retry group %RETRY%g")
+
+
+def test_a_batch_with_a_delay_is_refused(rig: Any) -> None:
+    reply = rig.send("t", encode_batch([part(b"a")]), {"DELAY": "2"}, code=BATCH, batch=True)
+    assert refusal(reply) == (ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
+    assert rig.send("t", encode_batch([part(b"a")]), {"DELAY": "0"}, code=BATCH, batch=True).code == 0
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(make_rig: Callable[..., Any]) -> None:

@@ -1,7 +1,8 @@
 """SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE: from a producer into the store.
 
 Source: `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is
-Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, as 4.9 does.
+Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, and one that becomes a dead
+letter is not delayed, as in 4.9.
 """
 
 import random
@@ -18,7 +19,7 @@ from rmqnode.broker.handlers.send_checks import (
     is_prepared,
     refuse_delivery_time,
 )
-from rmqnode.broker.messages import Message, with_property
+from rmqnode.broker.messages import WITHOUT_HOST_FLAGS, Message, with_property
 from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.broker.outcome import AfterFlush, AfterReplication
 from rmqnode.broker.state import Broker
@@ -30,12 +31,11 @@ from rmqnode.protocol.headers import (
     SendMessageRequestHeaderV2,
     SendMessageResponseHeader,
 )
+from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import SysFlag, decode_batch
 from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import BatchPart, PutResult, PutStatus, tags_code_of
-
-_HOST_FLAGS: Final = int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6)
 
 VERSION_3_4_9: Final = 121
 """Clients since this version say how often a message may be consumed."""
@@ -76,9 +76,11 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         return _send_batch(broker, request, topic_config, queue_id)
     topic = header.topic
     stored_queue_id = queue_id
+    dead_letters = None
     if topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
-        topic_config, stored_queue_id = _retry_or_dead_letter(broker, request, topic_config, queue_id)
-        topic = topic_config.topic_name
+        dead_letters = _dead_letters_for(broker, request)
+        if dead_letters is not None:
+            topic_config, topic, stored_queue_id = dead_letters, dead_letters.topic_name, 0
     message = message_of(request, topic, stored_queue_id)
     properties = message.properties
     message.sys_flag = _sys_flag(header, topic_config)
@@ -89,6 +91,9 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         message.properties = with_property(properties, PropertyName.CLUSTER, broker.config.broker_cluster_name)
     if _TRANSACTION_NAME in properties and is_prepared(broker, message):
         result = broker.transactions.prepare(message)
+    elif dead_letters is not None:
+        # The consumer asked for a delay before the next try; there is none.
+        result = broker.writer.put(message, may_be_delayed=False)
     else:
         result = broker.writer.put(message)
     if result.status is not PutStatus.OK:
@@ -104,7 +109,7 @@ def message_of(request: SendRequest, topic: str, queue_id: int) -> Message:
         topic,
         queue_id,
         header.flag,
-        header.sys_flag & ~_HOST_FLAGS,
+        header.sys_flag & WITHOUT_HOST_FLAGS,
         header.born_timestamp,
         request.connection.peer_host_bytes,
         request.body,
@@ -120,6 +125,8 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
     if header.topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
         remark = f"batch request does not support retry group {header.topic}"
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
+    if len(request.body) > broker.config.max_message_size_bytes or _asks_for_delay(header):
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
     parts = [
         BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
         for part in decode_batch(request.body)
@@ -127,7 +134,7 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
     if TIMER_NAMES in request.body or DELIVERY_TIME_NAME in request.body:
         for part in parts:
             refuse_delivery_time(broker, part.properties)
-    if not parts or len(request.body) > broker.config.max_message_size_bytes:
+    if not parts:
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
     shared = Message(
         header.topic,
@@ -148,10 +155,14 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
     return _stored(broker, result, message_id, queue_id, parts[0].properties)
 
 
-def _retry_or_dead_letter(
-    broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int
-) -> tuple[TopicConfig, int]:
-    """Return where a consumer's own resend goes: the retry topic, or the dead letters after too many tries."""
+def _asks_for_delay(header: SendHeader) -> bool:
+    """Whether a batch as a whole has a delay level, which no batch may have."""
+    properties = (header.properties or "").encode("utf-8", "replace")
+    return (parse_int((find_property(properties, PropertyName.DELAY) or b"0").decode("ascii", "replace")) or 0) > 0
+
+
+def _dead_letters_for(broker: Broker, request: SendRequest) -> TopicConfig | None:
+    """Return the dead letters' topic for what a consumer sends again itself after too many tries; None before."""
     header = request.header
     name = header.topic.removeprefix(system_topics.RETRY_GROUP_TOPIC_PREFIX)
     group = broker.groups.find(name)
@@ -161,9 +172,7 @@ def _retry_or_dead_letter(
     reconsume_times_max = group.retry_max_times
     if request.version >= VERSION_3_4_9 and header.max_reconsume_times is not None:
         reconsume_times_max = header.max_reconsume_times
-    if (header.reconsume_times or 0) < reconsume_times_max:
-        return topic_config, queue_id
-    return dead_letter_topic_of(broker, name), 0
+    return dead_letter_topic_of(broker, name) if (header.reconsume_times or 0) >= reconsume_times_max else None
 
 
 def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
@@ -175,8 +184,7 @@ def dead_letter_topic_of(broker: Broker, group: str) -> TopicConfig:
 
 
 def _sys_flag(header: SendHeader, topic_config: TopicConfig) -> int:
-    # The host bits say how long a record is; they are the broker's to set, and it stores IPv4 hosts.
-    sys_flag = header.sys_flag & ~_HOST_FLAGS
+    sys_flag = header.sys_flag & WITHOUT_HOST_FLAGS
     if topic_config.topic_filter_type is TopicFilterType.MULTI_TAG:
         sys_flag |= int(SysFlag.MULTI_TAGS)
     return sys_flag

@@ -78,7 +78,7 @@ def committed(half: StoredMessage) -> Message | None:
     if not topic or queue_id is None or queue_id < 0:
         return None
     message = copy_of(half, topic, queue_id, half.properties)
-    message.sys_flag = half.sys_flag & ~_TRANSACTION_BITS | _COMMIT
+    message.sys_flag = message.sys_flag & ~_TRANSACTION_BITS | _COMMIT
     message.prepared_transaction_offset = half.physical_offset
     return message
 
