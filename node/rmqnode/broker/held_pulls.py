@@ -23,6 +23,9 @@ _SCAN_SECONDS: Final = 0.25
 _HELD_PULLS_MAX: Final = 100_000
 """`pullThreadPoolQueueCapacity`: with more, a pull is answered at once, as after its time."""
 
+_SUBSCRIPTION_LENGTH: Final = 1024
+"""A pull counts once more for each so many characters of the subscription that it brings: they stay in memory too."""
+
 
 class _HeldPull(msgspec.Struct):
     request: Request[Any]
@@ -54,10 +57,10 @@ class HeldPulls:
         """Keep a pull."""
         header = request.header
         held = _HeldPull(request, hold, trio.current_time() + max(0, hold.timeout_ms) / 1000)
-        if self._count >= _HELD_PULLS_MAX:
+        if self._count + _weight(held) > _HELD_PULLS_MAX:
             return self._make_due([held])
         self._by_queue[header.topic, header.queue_id].append(held)
-        self._count += 1
+        self._count += _weight(held)
         self._something_held.set()
 
     def message_arrived(
@@ -118,7 +121,7 @@ class HeldPulls:
             (due if is_due(held) else kept).append(held)
         if not due:
             return
-        self._count -= len(due)
+        self._count -= sum(map(_weight, due))
         if kept:
             self._by_queue[key] = kept
         else:
@@ -128,6 +131,11 @@ class HeldPulls:
     def _make_due(self, due: list[_HeldPull]) -> None:
         self._due += due
         self._something_due.set()
+
+
+def _weight(held: _HeldPull) -> int:
+    subscription = held.request.header.subscription
+    return 1 + len(subscription) // _SUBSCRIPTION_LENGTH if subscription else 1
 
 
 def _is_over(held: _HeldPull) -> bool:

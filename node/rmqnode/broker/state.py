@@ -153,6 +153,8 @@ class Broker:
 
     def finish_later(self, outcome: object, request: Request[Any]) -> None:
         """Hand an outcome that is not a reply to the service that will answer it."""
+        # Thousands may wait for a message, a disk or a slave: what they brought is read or stored by now.
+        request.body = b""
         if isinstance(outcome, Hold):
             self.held_pulls.hold(outcome, request)
         elif isinstance(outcome, AfterFlush):

@@ -21,18 +21,27 @@ class Selection(NamedTuple):
 
 EVERYTHING: Final = Selection()
 
+_KEPT_LENGTH_MAX: Final = 1024
+"""Longest subscription whose tags are remembered, in characters: they come from the network."""
+
 
 def is_tag_type(expression_type: str | None) -> bool:
     """Whether a subscription is one of tags, which is also what no type means."""
     return expression_type in (None, "", "TAG")
 
 
-@lru_cache(maxsize=1024)
 def parse_tag_subscription(text: str | None) -> Selection:
     """Read the tags in `a || b`; `*` or nothing is every message."""
     if text is None or text in ("", "*"):
         return EVERYTHING
+    return _remembered(text) if len(text) <= _KEPT_LENGTH_MAX else _selection_of_tags(text)
+
+
+def _selection_of_tags(text: str) -> Selection:
     return Selection(frozenset(tag_hash(tag.strip()) for tag in text.split("||") if tag.strip()))
+
+
+_remembered: Final = lru_cache(maxsize=1024)(_selection_of_tags)
 
 
 def tag_selection(text: str | None, tags_codes: Iterable[int]) -> Selection:

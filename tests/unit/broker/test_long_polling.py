@@ -10,7 +10,7 @@ import trio.testing
 from rmqnode.broker import held_pulls as held_pulls_module
 from rmqnode.broker.outcome import Hold
 from rmqnode.protocol.codes import RequestCode, ResponseCode
-from rmqnode.protocol.headers import TopicRequestHeader
+from rmqnode.protocol.headers import PullMessageRequestHeader, TopicRequestHeader
 from rmqnode.protocol.message.batch import BatchPart, encode_batch
 
 Read = Callable[[Any], Any]
@@ -169,6 +169,38 @@ async def test_at_the_end_of_the_broker_every_held_pull_is_answered(rig: Any) ->
         rig.pull(sys_flag=HOLD, queue_id=queue_id, opaque=queue_id)
     rig.broker.held_pulls.answer_all()
     assert answers(rig) == [(number, ResponseCode.PULL_NOT_FOUND) for number in range(3)]
+
+
+async def test_a_held_pull_keeps_no_body(held: Any) -> None:
+    header = PullMessageRequestHeader(
+        consumer_group="g",
+        topic="t",
+        queue_id=0,
+        queue_offset=0,
+        max_msg_nums=32,
+        sys_flag=HOLD,
+        commit_offset=0,
+        suspend_timeout_millis=15_000,
+        subscription="*",
+        sub_version=0,
+    )
+    held.ask(RequestCode.PULL_MESSAGE, header, body=bytes(1_000_000))
+    held.send()
+    await settle()
+    ((request, _),) = held.connection.replies
+    assert request.body == b""
+
+
+async def test_a_long_subscription_counts_as_many_pulls(held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_pulls_module, "_HELD_PULLS_MAX", 10)
+    held.pull(sys_flag=HOLD, subscription="a" * 9000, opaque=1)
+    held.pull(sys_flag=HOLD, subscription="a" * 9000, opaque=2)
+    await settle()
+    assert answers(held) == [(2, ResponseCode.PULL_NOT_FOUND)]
+    held.send(properties={"TAGS": "a" * 9000})
+    await settle()
+    assert len(answers(held)) == 2
+    assert held.broker.held_pulls._count == 0
 
 
 async def test_beyond_the_bound_a_pull_is_answered_at_once(held: Any, monkeypatch: pytest.MonkeyPatch) -> None:

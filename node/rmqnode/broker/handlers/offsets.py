@@ -36,6 +36,9 @@ def query_consumer_offset(broker: Broker, request: Request[QueryConsumerOffsetRe
     """
     header = request.header
     offset = broker.offsets.find(header.consumer_group, header.topic, header.queue_id)
+    if offset is not None and offset < 0:
+        # A client's "I don't know" that was committed: as in Java no better than none.
+        offset = None
     if offset is None and header.set_zero_if_not_found and _has_first_message_in_memory(broker, header):
         offset = 0
     if offset is None:
