@@ -53,6 +53,12 @@ class ConsumerOffsets(SavedTable):
             if name == topic:
                 yield group, offsets
 
+    def forget_topic(self, topic: str) -> None:
+        """Drop what all groups have committed for a topic."""
+        for group in list(self.groups_of(topic)):
+            del self._table[f"{topic}@{group}"]
+            self._is_dirty = True
+
     def forget_group(self, group: str) -> None:
         """Drop all offsets of a group."""
         for topic in list(self.topics_of(group)):

@@ -13,7 +13,8 @@ from typing import Any, Final
 import trio
 
 from rmqnode.broker.outcome import AfterIndexing
-from rmqnode.protocol.routes import Request
+from rmqnode.protocol.codes import ResponseCode
+from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import MessageStore
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _SYNC_SECONDS: Final = 30.0
 """Pause between two syncs. What is not on disk is built again after a crash: a second's work, or two."""
 
 _RETRY_SECONDS: Final = 5.0
+
+_WAITING_MAX: Final = 20_000
+"""`queryThreadPoolQueueCapacity`: with more queries waiting for the index than this, the next is told to come again."""
 
 
 class Indexer:
@@ -56,6 +60,10 @@ class Indexer:
         """Answer a request once the index has caught up with the log."""
         if not self._waiting and self._store.index.lag_bytes <= _BYTES_AT_ONCE and self._catch_up():
             request.connection.reply(request, outcome.answer())
+            return
+        if len(self._waiting) >= _WAITING_MAX:
+            remark = f"the index is being built and {len(self._waiting)} queries wait for it, try again later"
+            request.connection.reply(request, Reply(ResponseCode.SYSTEM_BUSY, remark))
             return
         self._waiting.append((outcome, request))
         self._woken.set()

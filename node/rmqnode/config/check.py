@@ -20,6 +20,9 @@ from rmqnode.config.rules import settle
 NodeKind = Literal["broker", "nameserver"]
 C = TypeVar("C")
 
+_GUESSES_MAX = 50
+"""A guess at what an unknown key was meant to be takes half a millisecond, and keys may come from the network."""
+
 _INLINE_COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
 
 
@@ -100,7 +103,7 @@ def check_entries(kind: NodeKind, entries: Iterable[Entry]) -> Loaded[Any]:
     problems: list[str] = []
     unused: list[Entry] = []
     for entry in by_key.values():
-        problem = _problem_with(entry, table, values)
+        problem = _problem_with(entry, table, values, may_guess=len(problems) < _GUESSES_MAX)
         if problem is not None:
             problems.append(f"{entry.where}: {problem}")
         elif entry.key in table.unused:
@@ -120,11 +123,11 @@ def config_properties(config: BrokerConfig | NameserverConfig) -> dict[str, str]
     return {key: kind.format(value) for key, kind, value in values if value not in (None, ())}
 
 
-def _problem_with(entry: Entry, table: KeyTable, values: dict[str, Any]) -> str | None:
-    """Check one entry and note its value; what is wrong with it, if anything."""
+def _problem_with(entry: Entry, table: KeyTable, values: dict[str, Any], *, may_guess: bool) -> str | None:
+    """Check one entry and note its value; what is wrong with it, if anything, and what may have been meant."""
     kind = table.kind_of(entry.key)
     if kind is None:
-        return _unknown_key(entry.key, table)
+        return _unknown_key(entry.key, table) if may_guess else f"unknown key {shown(entry.key)}"
     comment = _INLINE_COMMENT.search(entry.value)
     if comment is not None:
         return (

@@ -18,6 +18,9 @@ from rmqnode.config.errors import ConfigError, place, shown
 
 _BLANKS = " \t\f"
 _BLANK_BYTES = _BLANKS.encode()
+_SIZE_BYTES_MAX = 256 * 1024
+"""Every key there is takes a tenth of it; a longer text comes from the network to keep a node busy."""
+
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
 _KEY = re.compile(r"(?:\\.|[^\\=: \t\f])*", re.DOTALL)
 _SEPARATOR = re.compile(r"[ \t\f]*[=:]?[ \t\f]*")
@@ -82,6 +85,9 @@ def parse_properties(data: bytes, source: str = "properties") -> PropertiesText:
 def scan_properties(data: bytes, source: str) -> PropertiesText:
     """Parse a properties text as far as possible; what could not be read is in `problems`. Never raises."""
     text = PropertiesText()
+    if len(data) > _SIZE_BYTES_MAX:
+        text.problems.append(f"{place(source)}: is longer than {_SIZE_BYTES_MAX} bytes")
+        return text
     if data.startswith(_UTF16_BOMS) or b"\0" in data:
         text.problems.append(f"{place(source)}: is not a text file in UTF-8 (it may be UTF-16): save it as UTF-8")
         return text

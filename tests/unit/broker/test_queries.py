@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from rmqnode.broker import indexing
 from rmqnode.protocol.bodies import QueryConsumeQueueResponseBody
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import QueryMessageRequestHeader
@@ -74,6 +75,16 @@ async def test_a_query_waits_for_an_index_that_is_far_behind(
             await trio.testing.wait_all_tasks_blocked(0.001)
     assert [message.body for message in read(rig.connection.replies[0][1])] == [b"first"]
     nursery.cancel_scope.cancel()
+
+
+def test_of_too_many_waiting_queries_the_next_is_told_to_come_again(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "_WAITING_MAX", 1)
+    for _ in range(8):
+        rig.send(body=os.urandom(100_000))
+    assert query(rig, "k") is None
+    answer = query(rig, "k")
+    remark = "the index is being built and 1 queries wait for it, try again later"
+    assert (answer.code, answer.remark) == (ResponseCode.SYSTEM_BUSY, remark)
 
 
 async def test_messages_are_indexed_without_being_asked_for(rig: Any, nursery: trio.Nursery) -> None:

@@ -199,14 +199,25 @@ def test_setting_a_topic_to_what_it_is_changes_no_version(rig: Any) -> None:
     assert rig.broker.topics.data_version == version
 
 
-def test_deleting_a_topic_takes_its_queues_and_leaves_offsets(rig: Any) -> None:
+def test_deleting_a_topic_takes_its_queues_and_offsets(rig: Any) -> None:
     rig.send("t")
     rig.broker.offsets.commit("g", "t", 0, 1)
+    rig.broker.offsets.commit("h", "t", 3, 1)
+    rig.broker.offsets.commit("g", "tt", 0, 1)
     assert rig.ask(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader("t")).code == ResponseCode.SUCCESS
     assert rig.broker.topics.get("t") is None
     assert rig.store.max_offset("t", 0) == 0
-    assert rig.broker.offsets.find("g", "t", 0) == 1
+    assert list(rig.broker.offsets.of_topic("t")) == []
+    assert rig.broker.offsets.find("g", "tt", 0) == 1
     assert not (rig.config.store_path_root_dir / "consumequeue" / "t").exists()
+
+
+def test_deleting_the_topic_of_half_messages_leaves_how_far_they_are_worked_off(rig: Any) -> None:
+    half = "RMQ_SYS_TRANS_HALF_TOPIC"
+    rig.create_topic(half)
+    rig.broker.offsets.commit("CID_RMQ_SYS_TRANS", half, 0, 1)
+    rig.ask(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader(half))
+    assert rig.broker.offsets.find("CID_RMQ_SYS_TRANS", half, 0) == 1
 
 
 def test_deleting_an_unknown_topic_succeeds(rig: Any) -> None:

@@ -68,6 +68,12 @@ def test_every_value_of_a_broker_reaches_its_field() -> None:
     assert config.ha_master_address is None
 
 
+def test_what_unknown_keys_were_meant_to_be_is_guessed_for_the_first_ones_only() -> None:
+    problems = broker_problems({f"brokerNam{number}": "x" for number in range(200)})
+    assert len(problems) == 200
+    assert sum("did you mean 'brokerName'?" in problem for problem in problems) == 50
+
+
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [

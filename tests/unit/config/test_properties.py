@@ -79,6 +79,11 @@ def test_a_file_in_utf_16_is_refused(data: bytes) -> None:
         parse_properties(data, "broker.conf")
 
 
+def test_a_text_that_can_be_no_configuration_is_not_read() -> None:
+    with pytest.raises(ConfigError, match="is longer than 262144 bytes"):
+        parse_properties(b"a=1\n" * 100_000)
+
+
 def test_malformed_escapes_are_reported_all_at_once_with_their_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_properties(b"a=\\u12\nb=1\nc=\\uD83D\nd=\\uZZZZ", "broker.conf")

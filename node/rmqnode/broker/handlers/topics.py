@@ -1,7 +1,8 @@
 """Topics: create, change, delete, list, and how far their queues reach.
 
 Source: `AdminBrokerProcessor` (RocketMQ 4.5.2), with the name checks of 4.9. Differs: UPDATE_AND_CREATE_TOPIC is
-answered after it is done and the nameservers know it; 4.5.2 answers before it begins.
+answered after it is done and the nameservers know it, 4.5.2 answers before it begins; a deleted topic takes the
+offsets of its groups with it, as in 5.3.
 """
 
 from rmqnode.broker.handlers.remarks import topic_not_exist
@@ -25,6 +26,7 @@ from rmqnode.protocol.headers import (
     TopicRequestHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
+from rmqnode.store.queue_table import is_protected
 
 
 def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Reply | AfterRegistration:
@@ -64,9 +66,15 @@ def _problem_of(header: CreateTopicRequestHeader) -> str | None:
 
 
 def delete_topic(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
-    """Remove a topic with its consume queues; committed offsets and the commit log stay."""
-    if broker.topics.delete(request.header.topic):
-        broker.store.delete_topic(request.header.topic)
+    """Remove a topic with its consume queues and committed offsets; the commit log stays.
+
+    With the offsets a group would miss what is sent to a new topic of this name, whose queues begin at 0.
+    """
+    topic = request.header.topic
+    if broker.topics.delete(topic):
+        broker.store.delete_topic(topic)
+        if not is_protected(topic):
+            broker.offsets.forget_topic(topic)
     return Reply()
 
 
