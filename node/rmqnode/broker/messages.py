@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.delay_levels import DelayLevels
+from rmqnode.broker.delayed.levels import DelayLevels
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import Host, StoredMessage, SysFlag

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.statistics import Totals
+from rmqnode.broker.statistics.counting import Totals
 from rmqnode.store.disk import used_ratio
 from rmqnode.store.put_times import SPANS
 

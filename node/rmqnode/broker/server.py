@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from rmqnode.broker.consumer_filters import PERSIST_INTERVAL_MS as FILTER_PERSIST_INTERVAL_MS
+from rmqnode.broker.filters.by_group import PERSIST_INTERVAL_MS as FILTER_PERSIST_INTERVAL_MS
 from rmqnode.broker.handlers.pull import pull_message_again
 from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms

@@ -14,10 +14,10 @@ from rmqnode.broker.cleaning import CleaningService
 from rmqnode.broker.client_calls import ClientCalls
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
 from rmqnode.broker.config_changes import ConfigChanges
-from rmqnode.broker.consumer_filters import ConsumerFilters
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
-from rmqnode.broker.delay_levels import DelayLevels
-from rmqnode.broker.delayed_delivery import DelayedDelivery
+from rmqnode.broker.delayed.delivery import DelayedDelivery
+from rmqnode.broker.delayed.levels import DelayLevels
+from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
@@ -25,10 +25,10 @@ from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterClients, AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
 from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
-from rmqnode.broker.replication import Replication
-from rmqnode.broker.slave_commits import SlaveCommits
-from rmqnode.broker.slave_sync import SlaveSync
-from rmqnode.broker.statistics import BrokerStatistics
+from rmqnode.broker.replication.part import Replication
+from rmqnode.broker.replication.slave_commits import SlaveCommits
+from rmqnode.broker.replication.slave_sync import SlaveSync
+from rmqnode.broker.statistics.counting import BrokerStatistics
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.broker.transactions import CheckBack, TransactionLedger, Transactions

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from rmqnode.broker.consumer_filters import ConsumerFilters
+from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.outcome import Hold
 from rmqnode.filter import FilterError
 from rmqnode.protocol import fastjson

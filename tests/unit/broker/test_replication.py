@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from rmqnode.broker import slave_sync
+from rmqnode.broker.replication import slave_sync
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import BrokerConfig, BrokerRole, FlushDiskType, NameserverConfig
 from rmqnode.ha import master_link

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rmqnode.broker.runtime_info import runtime_info
-from rmqnode.broker.statistics import next_morning_ms
-from rmqnode.broker.stats_items import ITEMS_MAX, StatsTable
-from rmqnode.broker.topic_puts import TopicPuts
+from rmqnode.broker.statistics.counting import next_morning_ms
+from rmqnode.broker.statistics.items import ITEMS_MAX, StatsTable
+from rmqnode.broker.statistics.topic_puts import TopicPuts
 from rmqnode.protocol.bodies import (
     BrokerStatsData,
     BrokerStatsItem,
@@ -209,7 +209,7 @@ def test_a_topic_that_was_deleted_and_comes_again_counts_from_its_new_beginning(
 
 
 def test_sizes_of_very_many_messages_are_estimated(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmqnode.broker.topic_puts._SIZES_READ_MAX", 4)
+    monkeypatch.setattr("rmqnode.broker.statistics.topic_puts._SIZES_READ_MAX", 4)
     puts = TopicPuts(rig.store)
     send(rig, 10, body=b"x" * 50)
     counts, sizes = puts.take()

@@ -13,8 +13,8 @@ from typing import Final
 import trio
 
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
-from rmqnode.broker.delayed_delivery import DelayedDelivery
-from rmqnode.broker.slave_commits import SlaveCommit, SlaveCommits
+from rmqnode.broker.delayed.delivery import DelayedDelivery
+from rmqnode.broker.replication.slave_commits import SlaveCommit, SlaveCommits
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.net.client import RemotingClient

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from rmqnode.broker.compiled_filters import CompiledFilters
+from rmqnode.broker.filters.compiled import CompiledFilters
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.config import BrokerConfig

@@ -14,7 +14,7 @@ from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterReplication
-from rmqnode.broker.slave_sync import SlaveSync
+from rmqnode.broker.replication.slave_sync import SlaveSync
 from rmqnode.config import BrokerConfig
 from rmqnode.ha.confirmation import Confirmation, ConfirmationQueue
 from rmqnode.ha.master_link import MasterLink, MasterUnavailable

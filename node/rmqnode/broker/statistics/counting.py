@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 import trio
 
-from rmqnode.broker.stats_items import StatsTable
-from rmqnode.broker.topic_puts import TopicPuts
+from rmqnode.broker.statistics.items import StatsTable
+from rmqnode.broker.statistics.topic_puts import TopicPuts
 from rmqnode.protocol.bodies import BrokerStatsData
 from rmqnode.store import MessageStore
 

@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.delay_levels import DelayLevels
+from rmqnode.broker.delayed.levels import DelayLevels
 from rmqnode.broker.messages import Message, MessageWriter, message_of_record
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper

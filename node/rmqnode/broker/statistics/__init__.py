@@ -1,0 +1,1 @@
+"""What a broker counts: rates, totals of a day, and items over the last minute, hour and day."""
