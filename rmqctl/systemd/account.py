@@ -4,9 +4,11 @@ import os
 import pwd
 import shutil
 import stat
+import sys
 from pathlib import Path
 
 import rmqctl
+import rmqnode
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import ClusterHome
 from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions
@@ -21,18 +23,30 @@ def check_account(options: UnitOptions, home: ClusterHome) -> None:
                 f"it only has {SYSTEM_HOMES}",
                 "name the account with --run-as, or leave out --home",
             )
-        closed = _closed_to_others(options.python) or _closed_to_others(Path(rmqctl.__file__))
-        if closed is not None:
-            raise RmqctlError(
-                f"{closed} is closed to other accounts",
-                "rmqctl itself is in there, and the units would run it as an account that systemd makes up",
-                "install rmqctl in a place for everybody, /opt for instance, or name an account with --run-as",
-            )
+        for file in options.code:
+            closed = _closed_to_others(file)
+            if closed is not None:
+                raise RmqctlError(
+                    f"{closed} is closed to other accounts",
+                    f"{file} is in there, and the units would need it as an account that systemd makes up",
+                    "install rmqctl and its Python in a place for everybody, /opt for instance,"
+                    " or name an account with --run-as",
+                )
         return
     try:
         pwd.getpwnam(options.run_as)
     except KeyError:
         raise UsageError(f"there is no account {options.run_as}", cure="--run-as with one of this machine") from None
+
+
+def code_of_this_process(python: Path) -> tuple[Path, ...]:
+    """The files without which an interpreter does not run rmqctl.
+
+    Args:
+        python: As it is called; in a virtual environment a link, to an interpreter which may be anywhere.
+    """
+    # The standard library stays with the interpreter that the environment was made from.
+    return (python, python.resolve(), Path(sys.base_prefix), Path(rmqctl.__file__), Path(rmqnode.__file__))
 
 
 def hand_over_home(home: ClusterHome, run_as: str | None) -> None:

@@ -36,12 +36,14 @@ class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         python: The interpreter that has rmqctl.
+        code: Every file without which it does not run, by its last name: where links lead to is another place.
         run_as: System account that the nodes run as; None lets systemd make one up.
     """
 
     scope: Scope
     per_node: bool
     python: Path
+    code: tuple[Path, ...] = ()
     run_as: str | None = None
 
 
@@ -193,8 +195,8 @@ def _account(home: ClusterHome, options: UnitOptions) -> list[Directive]:
     """Whose processes they are, and which folder they may write."""
     if options.scope is Scope.USER:
         return []
-    code = [options.python, home.root]
-    is_below_homes = any(folder in place.parents for folder in _PROTECTED_HOMES for place in code)
+    needed = [options.python, *options.code, home.root]
+    is_below_homes = any(folder in place.parents for folder in _PROTECTED_HOMES for place in needed)
     directives = [("ProtectHome", "read-only" if is_below_homes else "yes")]
     if options.run_as is None:
         return [("DynamicUser", "yes"), ("User", _DYNAMIC_USER), ("StateDirectory", SYSTEM_HOMES.name), *directives]

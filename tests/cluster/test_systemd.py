@@ -14,71 +14,27 @@ import pytest
 
 from tests.interop.toolchains import require_tools
 
-SYSTEMD = Path("/lib/systemd/systemd")
-COMMAND_SECONDS = 120
-BOOT = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec {} --user"
-
-
-class Manager:
-    """A running `systemd --user` and the commands that it is asked with."""
-
-    def __init__(self, process: subprocess.Popen[bytes], environment: dict[str, str]) -> None:
-        self._process = process
-        self._environment = environment
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["nsenter", "--target", str(self._process.pid), "--mount", "--", *command],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-
-    def rmqctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "rmqctl", *arguments)
-
-    def systemctl(self, *arguments: str) -> str:
-        return self.run("systemctl", "--user", *arguments).stdout.strip()
-
-    def show(self, unit: str, name: str) -> str:
-        return self.systemctl("show", "--property", name, "--value", unit)
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder; not below tmp_path, because systemd's sockets want a short path."""
+    made = Path(tempfile.mkdtemp(prefix="rmqctl-systemd-"))
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture
-def manager(cli: Any, wait_until: Callable[..., None]) -> Iterator[Manager]:
-    require_tools("unshare", "nsenter", "systemctl")
-    if os.geteuid() != 0 or not SYSTEMD.exists():
+def manager(cli: Any, place: Path, wait_until: WaitUntil) -> Iterator[UserManager]:
+    if not is_root_with_systemd():
         pytest.skip("needs root, to let a systemd of its own believe that it was booted")
-    # Not below tmp_path: systemd's sockets want a short path.
-    place = Path(tempfile.mkdtemp(prefix="rmqctl-systemd-"))
-    for name in ("run", "config"):
-        (place / name).mkdir(mode=0o700)
-    environment = cli.environment | {"XDG_RUNTIME_DIR": str(place / "run"), "XDG_CONFIG_HOME": str(place / "config")}
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", BOOT.format(SYSTEMD)],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    made = Manager(process, environment)
-    try:
-        wait_until(lambda: made.systemctl("is-system-running") in {"running", "degraded"}, "systemd is there")
+    with user_manager(cli.environment, place, wait_until) as made:
         yield made
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(place)
 
 
 def place_of(cli: Any) -> list[str]:
     return ["--broker-ip", "127.0.0.1", "--port-offset", str(cli.port_offset)]
 
 
-def test_systemd_runs_a_cluster_and_brings_it_back(cli: Any, manager: Manager, wait_until: Callable[..., None]) -> None:
+def test_systemd_runs_a_cluster_and_brings_it_back(cli: Any, manager: UserManager, wait_until: WaitUntil) -> None:
     unit = "rmqctl-rmqctl.service"
     installed = manager.rmqctl("systemd", "install", "--user", "--profile", "1m-1s", *place_of(cli))
     assert installed.returncode == 0, installed.stderr
@@ -115,7 +71,7 @@ def test_systemd_runs_a_cluster_and_brings_it_back(cli: Any, manager: Manager, w
 
 
 def test_units_of_nodes_are_restarted_each_by_itself(
-    cli: Any, manager: Manager, wait_until: Callable[..., None]
+    cli: Any, manager: UserManager, wait_until: WaitUntil
 ) -> None:
     installed = manager.rmqctl("systemd", "install", "--user", "--per-node", "--profile", "1m-1s", *place_of(cli))
     assert installed.returncode == 0, installed.stderr

@@ -18,7 +18,7 @@ from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster
 from rmqctl.profile.stored import save_cluster
 from rmqctl.supervisor.orphans import find_orphans
-from rmqctl.systemd.account import check_account, hand_over_home
+from rmqctl.systemd.account import check_account, code_of_this_process, hand_over_home
 from rmqctl.systemd.installation import install as install_units
 from rmqctl.systemd.installation import uninstall as uninstall_units
 from rmqctl.systemd.installation import units_folder
@@ -164,7 +164,10 @@ def _check_free(home: ClusterHome) -> None:
 
 def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptions:
     # Not resolved: in a virtual environment the link is what knows of the environment.
-    return UnitOptions(scope=scope, per_node=per_node, python=Path(sys.executable), run_as=run_as)
+    python = Path(sys.executable)
+    return UnitOptions(
+        scope=scope, per_node=per_node, python=python, code=code_of_this_process(python), run_as=run_as
+    )
 
 
 def _units(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
