@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from rmqctl.proc_file import read_proc_file
+
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
     """A process that cannot be mistaken for a later one with the same pid."""
@@ -26,7 +28,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
         if not _PROC.is_dir():
             return max(0.0, time.time() - float(self.started))
         ticks = int(self.started.partition(":")[2])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        uptime = float(read_proc_file("uptime").split()[0])
         return max(0.0, uptime - ticks / os.sysconf("SC_CLK_TCK"))
 
 
@@ -48,7 +50,7 @@ _PROC = Path("/proc/self")
 
 def _started_from_proc(pid: int) -> str | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = read_proc_file(f"{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the command in parentheses and may itself hold blanks and parentheses.
@@ -56,8 +58,8 @@ def _started_from_proc(pid: int) -> str | None:
     if fields[0] in (b"Z", b"X"):
         return None
     # Ticks count from the boot, and pids start again with it: without the boot id they could agree by chance.
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().partition("-")[0]
-    return f"{boot_id}:{fields[19].decode()}"
+    boot_id = read_proc_file("sys/kernel/random/boot_id").partition(b"-")[0]
+    return f"{boot_id.decode()}:{fields[19].decode()}"
 
 
 def _started_from_psutil(pid: int) -> str | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from rmqctl.proc_file import read_proc_file
+
 
 class CpuSample(NamedTuple):
     """CPU that a process had taken at some moment, both in seconds."""
@@ -50,7 +52,7 @@ def cpu_seconds_of(pid: int) -> float | None:
     if not _PROC.is_dir():
         return _cpu_seconds_from_psutil(pid)
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = read_proc_file(f"{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()
@@ -60,7 +62,7 @@ def cpu_seconds_of(pid: int) -> float | None:
 def memory_bytes_of(pid: int) -> int | None:
     """Memory of a process: with its share of what forked processes have in common, where the system tells (PSS)."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
+        for line in read_proc_file(f"{pid}/smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     except OSError:

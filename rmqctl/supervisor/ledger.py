@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import io
 import os
 import time
 from pathlib import Path
@@ -111,6 +112,7 @@ def exited(
 def configuration_hash(path: str) -> str | None:
     """Begin of the SHA-256 of a configuration file; None when it cannot be read."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:_HASH_LENGTH]
+        with io.FileIO(path) as file:
+            return hashlib.sha256(file.readall()).hexdigest()[:_HASH_LENGTH]
     except OSError:
         return None

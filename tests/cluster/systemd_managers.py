@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,9 +68,9 @@ exec {systemd} --system --unit=multi-user.target --log-target=console --show-sta
 class Manager:
     """A running systemd and the commands that it is asked with."""
 
-    scope: list[str]
+    scope: Sequence[str] = ()
     """What systemctl and `rmqctl systemd` are told in order to mean this manager."""
-    _namespaces: list[str]
+    _namespaces: Sequence[str] = ()
 
     def __init__(self, pid: int, environment: dict[str, str]) -> None:
         self._pid = pid
@@ -104,15 +104,14 @@ class Manager:
 class UserManager(Manager):
     """`systemd --user`, in a mount namespace in which it believes that systemd booted the machine."""
 
-    scope = ["--user"]
-    _namespaces = ["--mount"]
+    scope = ("--user",)
+    _namespaces = ("--mount",)
 
 
 class SystemManager(Manager):
     """`systemd --system`, process 1 of a PID namespace. Pids that it tells mean something only to its commands."""
 
-    scope: list[str] = []
-    _namespaces = ["--mount", "--pid", "--cgroup", "--uts", "--ipc"]
+    _namespaces = ("--mount", "--pid", "--cgroup", "--uts", "--ipc")
 
     def write(self, path: str, text: str) -> None:
         """Write a file; its folder is made."""

@@ -3,16 +3,16 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.toolchains import require_tools
+from tests.cluster.conftest import WaitUntil
+from tests.cluster.systemd_managers import UserManager, is_root_with_systemd, user_manager
+
 
 @pytest.fixture
 def place() -> Iterator[Path]:
@@ -70,9 +70,7 @@ def test_systemd_runs_a_cluster_and_brings_it_back(cli: Any, manager: UserManage
     assert cli.run("down").returncode == 0
 
 
-def test_units_of_nodes_are_restarted_each_by_itself(
-    cli: Any, manager: UserManager, wait_until: WaitUntil
-) -> None:
+def test_units_of_nodes_are_restarted_each_by_itself(cli: Any, manager: UserManager, wait_until: WaitUntil) -> None:
     installed = manager.rmqctl("systemd", "install", "--user", "--per-node", "--profile", "1m-1s", *place_of(cli))
     assert installed.returncode == 0, installed.stderr
     units = {node: f"rmqctl-rmqctl-{node}.service" for node in ("nameserver-0", "broker-a-0", "broker-a-1")}

@@ -34,7 +34,7 @@ def install(cli: Any, manager: SystemManager, *options: str) -> None:
     place = ["--broker-ip", "127.0.0.1", "--port-offset", str(cli.port_offset)]
     done = manager.rmqctl("systemd", "install", "--no-start", "--profile", "1m-1s", *place, *options)
     assert done.returncode == 0, done.stderr
-    for unit in (UNITS.values() if "--per-node" in options else [UNIT]):
+    for unit in UNITS.values() if "--per-node" in options else [UNIT]:
         manager.write(f"/etc/systemd/system/{unit}.d/watchdog.conf", f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n")
     manager.systemctl("daemon-reload")
     manager.systemctl("start", TARGET if "--per-node" in options else UNIT)
@@ -94,7 +94,9 @@ def test_units_of_nodes_are_kept_each_by_itself_and_stop_with_their_target(
     manager.send_signal(before["broker-a-0"], "KILL")
     manager.send_signal(before["nameserver-0"], "STOP")
     for node in ("broker-a-0", "nameserver-0"):
-        wait_until(lambda node=node: is_active_again(manager, UNITS[node], before[node]), f"{node} is back", RESTART_SECONDS)
+        wait_until(
+            lambda node=node: is_active_again(manager, UNITS[node], before[node]), f"{node} is back", RESTART_SECONDS
+        )
     after = {node: manager.show(unit, "MainPID") for node, unit in UNITS.items()}
     assert after["broker-a-1"] == before["broker-a-1"]
     wait_until(lambda: status(manager)["state"] == "running", "the cluster is whole")

@@ -165,9 +165,7 @@ def _check_free(home: ClusterHome) -> None:
 def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptions:
     # Not resolved: in a virtual environment the link is what knows of the environment.
     python = Path(sys.executable)
-    return UnitOptions(
-        scope=scope, per_node=per_node, python=python, code=code_of_this_process(python), run_as=run_as
-    )
+    return UnitOptions(scope=scope, per_node=per_node, python=python, code=code_of_this_process(python), run_as=run_as)
 
 
 def _units(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
