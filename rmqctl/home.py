@@ -17,7 +17,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from rmqctl.errors import ExitCode, RmqctlError, UsageError
 
 DEFAULT_CLUSTER = "rmqctl"
 """Name of the cluster home when neither the profile nor `--cluster` gives one."""
+
+SYSTEM_HOMES = Path("/var/lib/rmqctl")
+"""The folder of cluster homes for units of the system, systemd's StateDirectory."""
 
 CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a cluster home may be called: it becomes a folder and a word in commands."""
@@ -41,6 +44,14 @@ def homes_root(home: Path | None, environment: Mapping[str, str] = os.environ) -
     import platformdirs
 
     return Path(platformdirs.user_data_dir("rmqctl", appauthor=False))
+
+
+def homes_roots(home: Path | None, environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where clusters are looked for: in `homes_root`, and unless that was named also where units of the system are."""
+    own = homes_root(home, environment)
+    is_named = home is not None or bool(environment.get("RMQCTL_HOME"))
+    # Only root may look there, unless the units run as an account of the machine.
+    return [own] if is_named or not os.access(SYSTEM_HOMES, os.R_OK | os.X_OK) else [own, SYSTEM_HOMES]
 
 
 class ClusterHome:
@@ -133,8 +144,12 @@ class ClusterHome:
             ) from None
 
 
-def all_cluster_homes(root: Path) -> list[ClusterHome]:
-    """The homes below `root` in which a cluster was ever brought up, sorted by name."""
+def all_cluster_homes(roots: Iterable[Path]) -> list[ClusterHome]:
+    """The homes below these folders in which a cluster was ever brought up, each folder's sorted by name."""
+    return [home for root in roots for home in _cluster_homes(root)]
+
+
+def _cluster_homes(root: Path) -> list[ClusterHome]:
     if not root.is_dir():
         return []
     names = sorted(entry.name for entry in root.iterdir() if (entry / "cluster.toml").is_file())

@@ -5,13 +5,13 @@ cluster that runs. Two running clusters and none named is an error that lists th
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
-from rmqctl.home import ClusterHome, all_cluster_homes, homes_root
+from rmqctl.home import ClusterHome, all_cluster_homes, homes_roots
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -48,12 +48,12 @@ def resolve_target(
         raise UsageError("--cluster and --nameserver were both given", "each of them names a cluster", "give one")
     if nameserver:
         return Target(parse_nameservers(nameserver, "--nameserver"), "--nameserver")
-    root = homes_root(home, environment)
+    roots = homes_roots(home, environment)
     if cluster:
-        return _target_of_home(_running_home(root, cluster), "--cluster")
+        return _target_of_home(_running_home(roots, cluster), "--cluster")
     if environment.get("NAMESRV_ADDR"):
         return Target(parse_nameservers(environment["NAMESRV_ADDR"], "NAMESRV_ADDR"), "NAMESRV_ADDR")
-    return _target_of_home(_only_running_home(root), "the only local cluster that runs")
+    return _target_of_home(_only_running_home(roots), "the only local cluster that runs")
 
 
 def choose_local_home(cluster: str | None, home: Path | None, default: str) -> ClusterHome:
@@ -62,13 +62,13 @@ def choose_local_home(cluster: str | None, home: Path | None, default: str) -> C
     Raises:
         UsageError: several clusters run and none was named.
     """
-    root = homes_root(home)
+    roots = homes_roots(home)
     if cluster:
-        return ClusterHome(root, cluster)
-    running = _running_homes(root)
+        return _home_called(cluster, roots)
+    running = _running_homes(roots)
     if len(running) > 1:
         raise _several_run(running)
-    return running[0] if running else ClusterHome(root, default)
+    return running[0] if running else _home_called(default, roots)
 
 
 def parse_nameservers(text: str, source: str) -> tuple[str, ...]:
@@ -86,31 +86,42 @@ def parse_nameservers(text: str, source: str) -> tuple[str, ...]:
         raise UsageError(f"{source}: {error.what}", error.why, error.cure) from None
 
 
-def _running_home(root: Path, cluster: str) -> ClusterHome:
-    chosen = ClusterHome(root, cluster)
+def _home_called(cluster: str, roots: Sequence[Path]) -> ClusterHome:
+    """The home of that name in which a cluster was brought up, of several the one that runs; else where it would be."""
+    homes = [ClusterHome(root, cluster) for root in roots]
+    known = [home for home in homes if home.cluster_file.is_file()] or homes
+    return known[0] if len(known) == 1 else next(filter(_runs, known), known[0])
+
+
+def _running_home(roots: Sequence[Path], cluster: str) -> ClusterHome:
+    chosen = _home_called(cluster, roots)
     if _runs(chosen):
         return chosen
-    names = [known.name for known in all_cluster_homes(root)]
-    why = f"its home is {chosen.folder}" if cluster in names else f"there is no home of that name in {root}"
+    is_known = chosen.cluster_file.is_file()
+    why = f"its home is {chosen.folder}" if is_known else f"there is no home of that name in {_in_words(roots)}"
     raise RmqctlError(f"cluster {cluster} is not running", why, f"rmqctl up --cluster {cluster}", ExitCode.UNREACHABLE)
 
 
-def _only_running_home(root: Path) -> ClusterHome:
-    running = _running_homes(root)
+def _only_running_home(roots: Sequence[Path]) -> ClusterHome:
+    running = _running_homes(roots)
     if len(running) > 1:
         raise _several_run(running)
     if not running:
         raise RmqctlError(
             "no cluster is running and none was named",
-            f"nothing runs of the homes in {root}, and NAMESRV_ADDR is not set",
+            f"nothing runs of the homes in {_in_words(roots)}, and NAMESRV_ADDR is not set",
             "rmqctl up, or name nameservers with --nameserver IP:PORT",
             ExitCode.UNREACHABLE,
         )
     return running[0]
 
 
-def _running_homes(root: Path) -> list[ClusterHome]:
-    return [home for home in all_cluster_homes(root) if _runs(home)]
+def _running_homes(roots: Sequence[Path]) -> list[ClusterHome]:
+    return [home for home in all_cluster_homes(roots) if _runs(home)]
+
+
+def _in_words(roots: Sequence[Path]) -> str:
+    return " and ".join(map(str, roots))
 
 
 def _runs(home: ClusterHome) -> bool:
@@ -132,10 +143,18 @@ def _runs(home: ClusterHome) -> bool:
 
 
 def _several_run(running: list[ClusterHome]) -> UsageError:
-    names = ", ".join(home.name for home in running)
+    names = [home.name for home in running]
+    if len(set(names)) < len(names):
+        # One's own and the system's may be called the same.
+        where = ", ".join(str(home.folder) for home in running)
+        return UsageError(
+            "several clusters are running and none was named",
+            f"these run: {where}",
+            f"say which one: --home {running[0].root} --cluster {running[0].name}",
+        )
     return UsageError(
         "several clusters are running and none was named",
-        f"these run: {names}",
+        f"these run: {', '.join(names)}",
         f"say which one: --cluster {running[0].name}",
     )
 

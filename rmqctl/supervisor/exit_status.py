@@ -43,7 +43,7 @@ def describe_exit(wait_status: int, engine: str = "embedded") -> str:
 def describe_last_exit(last: LastExit, engine: str) -> str:
     """How a node's process ended last, and why if that is known."""
     if last.wait_status is None:
-        ended = "exit code unknown (the process was adopted)"
+        ended = "exit code unknown" if last.cause else "exit code unknown (the process was adopted)"
     else:
         ended = describe_exit(last.wait_status, engine)
     return f"{ended}: it {last.cause}" if last.cause else ended

@@ -19,7 +19,7 @@ import msgspec
 from rmqctl.engine.start import StartSpec
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel, Role
-from rmqctl.supervisor.node_state import NodeStatus
+from rmqctl.supervisor.node_state import NodeHistory, NodeStatus
 
 CONTROL_VERSION = 2
 """Changes when an older command could misunderstand a newer supervisor, or the other way round."""
@@ -45,6 +45,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that run already: they are kept as they are, and whatever is wrong with them ends nothing."""
     kept_down: list[str] = []
     """Nodes that were stopped by hand and stay so."""
+    lost: dict[str, ProcessIdentity] = {}
+    """Nodes that ended when there was no supervisor to see it."""
+    histories: dict[str, NodeHistory] = {}
+    """What nodes went through with another supervisor."""
     is_resumed: bool = False
     """This very supervisor had the cluster before; nobody waits for its start."""
 

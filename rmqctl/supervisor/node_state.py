@@ -40,9 +40,20 @@ class LastExit(msgspec.Struct, frozen=True):
     """How a node's process ended last."""
 
     wait_status: int | None
-    """As `os.waitpid` gives it; None when nobody could know, for an adopted process."""
+    """As `os.waitpid` gives it; None when nobody could know, for a process without a supervisor, or an adopted one."""
     cause: str | None = None
     """Why it was made to end, where the supervisor or a person did it."""
+
+
+UNSEEN_EXIT = LastExit(None, "ended while no supervisor ran")
+
+
+class NodeHistory(msgspec.Struct, frozen=True):
+    """What a node went through since the cluster was brought up; a new supervisor goes on with it."""
+
+    restarts: int = 0
+    """How often it was started again because it ended by itself."""
+    last_exit: LastExit | None = None
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +68,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Failures in a row without a healthy period."""
     restarts: int = 0
-    """How often it was started again because it ended by itself."""
+    """As in its history."""
     retry_at: float | None = None
     kill_at: float | None = None
     last_exit: LastExit | None = None

@@ -5,16 +5,18 @@ The thin loop around `states`: it knows processes and the clock, and decides not
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import msgspec
 import trio
 
 from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_last_exit
 from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
-from rmqctl.supervisor.node_state import KILLED_BY_HAND, NodeState, NodeStatus
+from rmqctl.supervisor.node_state import KILLED_BY_HAND, UNSEEN_EXIT, NodeHistory, NodeState, NodeStatus
 from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.record import SaveNodes
 from rmqctl.supervisor.states import (
     Action,
     Adopt,
@@ -41,8 +43,9 @@ class NodeTable:
         spawn: Asks for the process of a node; an event tells when it is there.
         publish: Hears of every change of a status.
         ledger: Keeps every start and exit.
-        save: Keeps which process each node is and which nodes were stopped by hand, for whoever comes after a
-            killed supervisor.
+        save: Keeps which process each node is, which nodes were stopped by hand and what they went through, for
+            whoever comes after a killed supervisor.
+        histories: What nodes went through before.
     """
 
     def __init__(
@@ -51,14 +54,15 @@ class NodeTable:
         spawn: Callable[[str], None],
         publish: Callable[[Event], None],
         ledger: Ledger,
-        save: Callable[[dict[str, ProcessIdentity], list[str]], None],
+        save: SaveNodes,
+        histories: Mapping[str, NodeHistory],
     ) -> None:
         self._plan = plan
         self._spawn = spawn
         self._publish = publish
         self._ledger = ledger
-        self._save = save
-        self._states = {name: NodeState() for name in plan.specs}
+        self._save_nodes = save
+        self._states = {name: _state_after(histories.get(name, NodeHistory())) for name in plan.specs}
         self.identities: dict[str, ProcessIdentity] = {}
         """Which process each node is, as far as it has one."""
         self.kept_down: set[str] = set()
@@ -104,8 +108,21 @@ class NodeTable:
         del self._states[name]
         self._asked_by.pop(name, None)
         self.kept_down.discard(name)
-        self._save(self.identities, sorted(self.kept_down))
+        self._save()
         self.wake()
+
+    def histories(self) -> dict[str, NodeHistory]:
+        """What each node went through."""
+        return {name: NodeHistory(state.restarts, state.last_exit) for name, state in self._states.items()}
+
+    def note_lost(self, lost: Mapping[str, ProcessIdentity]) -> None:
+        """Know of processes which no supervisor saw end."""
+        for name, process in lost.items():
+            self._states[name] = msgspec.structs.replace(self._states[name], last_exit=UNSEEN_EXIT)
+            engine, cause = self._plan.specs[name].engine, UNSEEN_EXIT.cause
+            self._ledger.write(
+                exited(name, process.pid, None, engine=engine, asked_by=None, cause=cause, uptime_seconds=None)
+            )
 
     def adopt(self, name: str, process: ProcessIdentity, asked_by: str) -> None:
         """Take over a node that runs already."""
@@ -114,7 +131,7 @@ class NodeTable:
     def keep_down(self, name: str) -> None:
         """Remember that a node was stopped by hand, until it is started."""
         self.kept_down.add(name)
-        self._save(self.identities, sorted(self.kept_down))
+        self._save()
 
     def apply(self, name: str, event: NodeEvent, asked_by: str | None = None) -> None:
         """Let an event happen to a node.
@@ -195,7 +212,10 @@ class NodeTable:
             self.identities.pop(name, None)
         else:
             self.identities[name] = identity
-        self._save(self.identities, sorted(self.kept_down))
+        self._save()
+
+    def _save(self) -> None:
+        self._save_nodes(self.identities, sorted(self.kept_down), self.histories())
 
     def _enter_in_ledger(self, name: str, before: NodeState, after: NodeState, now: float, *, is_adopted: bool) -> None:
         spec, asked_by = self._plan.specs[name], self._asked_by.get(name)
@@ -245,3 +265,7 @@ class NodeTable:
             return ended
         wait = state.retry_at - now
         return f"{ended}; " + (f"next try in {wait:.1f} s" if wait > 0 else "next try at once")
+
+
+def _state_after(history: NodeHistory) -> NodeState:
+    return NodeState(restarts=history.restarts, last_exit=history.last_exit)

@@ -16,6 +16,7 @@ from rmqctl.supervisor.control_server import open_control_socket
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
+from rmqctl.supervisor.node_state import NodeHistory
 from rmqctl.supervisor.record import SupervisorRecord, save_record
 from rmqctl.supervisor.resuming import resume, take_resumed_launch
 from rmqctl.supervisor.rotating_log import RotatingLog
@@ -80,15 +81,17 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
     own_identity = identify_self()
 
-    def save(nodes: dict[str, ProcessIdentity], kept_down: list[str]) -> None:
-        record = SupervisorRecord(supervisor=own_identity, socket=str(control_path), nodes=nodes, kept_down=kept_down)
+    def save(nodes: dict[str, ProcessIdentity], kept_down: list[str], histories: dict[str, NodeHistory]) -> None:
+        record = SupervisorRecord(
+            supervisor=own_identity, socket=str(control_path), nodes=nodes, kept_down=kept_down, histories=histories
+        )
         try:
             save_record(home.record_file, record)
         except OSError as error:
             # A full disk must not end the process that keeps nodes running; the next change is written again.
             print(f"{home.record_file} cannot be written: {error}", file=sys.stderr, flush=True)
 
-    save(launch.adopted, launch.kept_down)
+    save(launch.adopted, launch.kept_down, launch.histories)
     service = Supervisor(launch, zygote, launcher, save, Ledger(home.ledger_file), manager)
     try:
         outcome = trio.run(service.run, listener)

@@ -41,6 +41,7 @@ from rmqctl.supervisor.nodes import NodeTable
 from rmqctl.supervisor.operations import Operations
 from rmqctl.supervisor.order import start_order, stop_order
 from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.record import SaveNodes
 from rmqctl.supervisor.report import Phase, status_report
 from rmqctl.supervisor.rotating_log import cut_if_full
 from rmqctl.supervisor.spawner import Zygote, ZygoteLost
@@ -60,7 +61,7 @@ class Supervisor:
         launch: The plan.
         zygote: Forks and reaps.
         launcher: The command that began all this.
-        save: Writes down which process each node is, and which nodes were stopped by hand.
+        save: Writes down which process each node is, which nodes were stopped by hand, what they went through.
         ledger: Keeps what happens.
         manager: Told when the cluster is ready, alive and stopping.
     """
@@ -70,7 +71,7 @@ class Supervisor:
         launch: Launch,
         zygote: Zygote,
         launcher: LauncherPipe,
-        save: Callable[[dict[str, ProcessIdentity], list[str]], None],
+        save: SaveNodes,
         ledger: Ledger,
         manager: ServiceManager,
     ) -> None:
@@ -80,7 +81,7 @@ class Supervisor:
         self._zygote = zygote
         self._launcher = launcher
         self._feed = EventFeed(ledger, launcher, on_unsubscribed=self._wake)
-        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, ledger, save)
+        self._nodes = NodeTable(self._plan, self._spawn, self._feed.publish, ledger, save, launch.histories)
         client = RemotingClient()
         self._client = client
         self._health = HealthWatch(client, self._plan, self._nodes)
@@ -99,6 +100,7 @@ class Supervisor:
             The exit code of the process; or, when nobody forks nodes any more, what a fresh image has to go on with.
         """
         async with self._client, trio.open_nursery() as nursery:
+            self._nodes.note_lost(self._launch.lost)
             for name, process in self._launch.adopted.items():
                 self._nodes.adopt(name, process, self._launch.asked_by)
                 nursery.start_soon(self._follow_adopted, name, process)
@@ -153,6 +155,8 @@ class Supervisor:
             asked_by="the supervisor",
             adopted=self._nodes.identities,
             kept_down=sorted(self._nodes.kept_down),
+            lost={},
+            histories=self._nodes.histories(),
             is_resumed=True,
         )
 

@@ -176,7 +176,9 @@ def _adopt(state: NodeState, pid: int, now: float, age: float, policy: Policy) -
         pid=pid,
         spawned_at=now - age,
         was_ready=True,
+        restarts=state.restarts,
         kill_at=now + policy.start_limit,
+        last_exit=state.last_exit,
     )
 
 

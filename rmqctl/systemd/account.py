@@ -10,8 +10,8 @@ from pathlib import Path
 import rmqctl
 import rmqnode
 from rmqctl.errors import RmqctlError, UsageError
-from rmqctl.home import ClusterHome
-from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions
+from rmqctl.home import SYSTEM_HOMES, ClusterHome
+from rmqctl.systemd.units import UnitOptions
 
 
 def check_account(options: UnitOptions, home: ClusterHome) -> None:

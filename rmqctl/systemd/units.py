@@ -9,14 +9,11 @@ from pathlib import Path
 import msgspec
 
 from rmqctl.engine.start import StartSpec
-from rmqctl.home import ClusterHome
+from rmqctl.home import SYSTEM_HOMES, ClusterHome
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.systemd.hardening import sandbox
 from rmqctl.systemd.record import UNIT_VARIABLE, Scope
 from rmqctl.systemd.unit_file import Directive, UnitFile, command_line, environment, path
-
-SYSTEM_HOMES = Path("/var/lib/rmqctl")
-"""The folder of cluster homes for system units, systemd's StateDirectory."""
 
 _DYNAMIC_USER = "rmqctl"
 _WATCHDOG: Directive = ("WatchdogSec", "30")

@@ -57,6 +57,38 @@ def test_nodes_whose_supervisor_was_killed_go_on_and_up_adopts_them_without_a_re
     assert cli.leftover() == []
 
 
+def test_what_nodes_went_through_is_known_to_the_supervisor_that_adopts_them(cli: Any, wait_until: WaitUntil) -> None:
+    cli.up("--profile", "1m-1s")
+    first = cli.pids()
+    os.kill(first["broker-a-0"], signal.SIGKILL)
+    wait_until(lambda: cli.pids()["broker-a-0"] not in (first["broker-a-0"], None), "the master has another process")
+    wait_until(lambda: cli.status()["state"] == "running", "all serve again")
+    kill_supervisor(cli, wait_until)
+    lost = cli.pids()["broker-a-1"]
+    os.kill(lost, signal.SIGKILL)
+    wait_until(lambda: cli.pids()["broker-a-1"] is None, "the slave is gone too")
+    unseen = "exit code unknown: it ended while no supervisor ran"
+    expected = {"nameserver-0": (0, None), "broker-a-0": (1, "killed by SIGKILL"), "broker-a-1": (0, unseen)}
+
+    def told() -> dict[str, tuple[int, str | None]]:
+        return {node["name"]: (node["restarts"], node["last_exit"]) for node in cli.status()["nodes"]}
+
+    assert told() == expected, "also while there is no supervisor"
+    assert cli.run("up").returncode == 0
+    assert told() == expected
+    zygote, supervisor = zygote_of(cli), supervisor_of(cli)
+    zygote.kill()
+    wait_until(lambda: [each.pid for each in supervisor.children()] not in ([zygote.pid], []), "another one forks")
+    assert told() == expected, "a supervisor that becomes a fresh image keeps it too"
+    exits = [json.loads(line) for line in cli.run("events", "--json", "broker-a-1").stdout.splitlines()]
+    (seen,) = [entry for entry in exits if entry["event"] == "exited"]
+    assert (seen["pid"], seen["exit"], seen["cause"]) == (lost, "exit code unknown", "ended while no supervisor ran")
+    cli.run("down")
+    cli.up()
+    assert {restarts for restarts, _ in told().values()} == {0}, "taken down and up again, a cluster begins anew"
+    cli.run("down")
+
+
 def test_adopted_node_that_dies_comes_back_and_its_exit_code_is_unknown(cli: Any, wait_until: WaitUntil) -> None:
     cli.up("--profile", "1m-1s")
     kill_supervisor(cli, wait_until)

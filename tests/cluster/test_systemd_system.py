@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rmqctl.systemd.units import SYSTEM_HOMES
 from tests.cluster.conftest import WaitUntil
 from tests.cluster.systemd_managers import SystemManager, is_root_with_systemd, system_manager
 
@@ -25,7 +24,9 @@ UNITS = {node: f"rmqctl-rmqctl-{node}.service" for node in NODES}
 def manager(cli: Any, tmp_path: Path, wait_until: WaitUntil) -> Iterator[SystemManager]:
     if not is_root_with_systemd():
         pytest.skip("needs root, to boot a systemd of its own")
-    environment = cli.environment | {"RMQCTL_HOME": str(SYSTEM_HOMES)}
+    # A home of its own beside which the system's is found.
+    del cli.environment["RMQCTL_HOME"]
+    environment = cli.environment | {"XDG_DATA_HOME": str(tmp_path)}
     with system_manager(environment, tmp_path, wait_until) as made:
         yield made
 

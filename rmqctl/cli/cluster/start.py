@@ -27,6 +27,7 @@ from rmqctl.supervisor.messages import (
 )
 from rmqctl.supervisor.orphans import find_orphans, stop_orphans
 from rmqctl.supervisor.ports_in_use import check_ports_free
+from rmqctl.supervisor.record import SupervisorRecord
 
 _LOG_LINES_READ = 400
 """A cause may stand before a long stack trace."""
@@ -34,9 +35,24 @@ _LOG_LINES_SHOWN = 8
 
 
 class ClusterStart:
-    """One start of a cluster: preparation, the events of the supervisor, and what they mean for the user."""
+    """One start of a cluster: preparation, the events of the supervisor, and what they mean for the user.
 
-    def __init__(self, launcher: SupervisorLauncher, plan: ClusterPlan, foreground: bool, timeout: float) -> None:
+    Args:
+        launcher: The supervisor's process.
+        plan: The cluster.
+        foreground: Whether the cluster ends with this command.
+        timeout: How long the start may take, in seconds.
+        record: What a supervisor that ended without taking the cluster down left, if one did.
+    """
+
+    def __init__(
+        self,
+        launcher: SupervisorLauncher,
+        plan: ClusterPlan,
+        foreground: bool,
+        timeout: float,
+        record: SupervisorRecord | None,
+    ) -> None:
         self._launcher = launcher
         self._plan = plan
         self._foreground = foreground
@@ -44,6 +60,8 @@ class ClusterStart:
         self._log_sizes: dict[str, int] = {}
         self._adopted: dict[str, ProcessIdentity] = {}
         self._kept_down: list[str] = []
+        self._lost = {} if record is None else {name: it for name, it in record.nodes.items() if plan.model.node(name)}
+        self._histories = {} if record is None else record.histories
         self.changes: dict[str, NodeChanged] = {}
         """The last state of every node."""
 
@@ -53,6 +71,7 @@ class ClusterStart:
         unknown = {name: process for name, process in orphans.items() if name not in self._adopted}
         if unknown:
             stop_orphans(self._plan.model, unknown, narrate)
+        self._lost = {name: process for name, process in self._lost.items() if name not in self._adopted}
         self._kept_down = [name for name in kept_down if name not in self._adopted]
         self.run()
 
@@ -112,6 +131,8 @@ class ClusterStart:
                 asked_by=asked_by(),
                 adopted=self._adopted,
                 kept_down=self._kept_down,
+                lost=self._lost,
+                histories=self._histories,
             )
         )
 

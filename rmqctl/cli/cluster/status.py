@@ -27,9 +27,10 @@ from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
 from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.exit_status import describe_last_exit
 from rmqctl.supervisor.messages import NodeReport, StatusReport
-from rmqctl.supervisor.node_state import NodeStatus
-from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.supervisor.node_state import NodeHistory, NodeStatus
+from rmqctl.supervisor.record import load_record
 from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
 
@@ -156,10 +157,13 @@ def _replication(model: ClusterModel) -> list[ReplicaStatus]:
 
 
 def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
-    pids = {name: process.pid for name, process in find_orphans(home).items()}
+    record = load_record(home.record_file)
+    living = {} if record is None else record.living_nodes
 
     def report(node: Node) -> NodeReport:
-        pid = pids.get(node.name)
+        process = living.get(node.name)
+        pid = None if process is None else process.pid
+        history = NodeHistory() if record is None else record.history_of(node.name)
         return NodeReport(
             name=node.name,
             role=node.role,
@@ -168,11 +172,14 @@ def _unsupervised(home: ClusterHome, model: ClusterModel) -> StatusReport:
             pid=pid,
             address=model.advertised_address(node),
             ports=node.ports,
+            uptime_seconds=None if process is None else round(process.age_seconds(), 3),
+            restarts=history.restarts,
+            last_exit=None if history.last_exit is None else describe_last_exit(history.last_exit, node.engine),
             memory_bytes=None if pid is None else memory_bytes_of(pid),
         )
 
     nodes = [report(node) for node in model.nodes]
-    if not pids:
+    if not living:
         return StatusReport(state="stopped", nodes=nodes)
     return StatusReport(state=NodeStatus.UNSUPERVISED, problems=["the supervisor is gone"], nodes=nodes)
 

@@ -13,7 +13,7 @@ from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
-from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.home import DEFAULT_CLUSTER, SYSTEM_HOMES, ClusterHome
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster
 from rmqctl.profile.stored import save_cluster
@@ -25,7 +25,7 @@ from rmqctl.systemd.installation import units_folder
 from rmqctl.systemd.record import Scope, load_installation
 from rmqctl.systemd.systemctl import check_systemd
 from rmqctl.systemd.unit_file import UnitFile
-from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions, cluster_units
+from rmqctl.systemd.units import UnitOptions, cluster_units
 from rmqctl.target import choose_local_home
 
 ProfileOption = Annotated[

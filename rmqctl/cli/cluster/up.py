@@ -99,7 +99,7 @@ def up(
             record = load_record(chosen.record_file)
             if record is not None and record.living_nodes and plan.previous is not None:
                 return _adopt(launcher, plan, record, options, handling, foreground)
-            start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model))
+            start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model), record)
             start.run()
         drift = find_drift(plan.model, chosen)
         _print_up(plan.model, start.changes, drift, time.monotonic() - early.begun, json_output)
@@ -119,7 +119,8 @@ def _adopt(
     as_it_is = ClusterPlan(home=plan.home, stored=plan.previous, previous=plan.previous)
     names = ", ".join(f"{name} (pid {process.pid})" for name, process in record.living_nodes.items())
     narrate(f"the supervisor of cluster {plan.home.name} is gone, but its nodes run: adopting {names}")
-    start = ClusterStart(launcher, as_it_is, foreground, handling.timeout or _start_seconds(plan.previous.model))
+    timeout = handling.timeout or _start_seconds(plan.previous.model)
+    start = ClusterStart(launcher, as_it_is, foreground, timeout, record)
     start.adopt(record.living_nodes, record.kept_down)
     code = run_change(plan.home, options, handling, adopted=list(record.living_nodes))
     return start.stay() if foreground else code

@@ -55,9 +55,9 @@ def names_of(kind: NameKind, words: Sequence[str]) -> list[str]:
 
 
 def _clusters(words: Sequence[str]) -> list[str]:
-    from rmqctl.home import all_cluster_homes, homes_root
+    from rmqctl.home import all_cluster_homes, homes_roots
 
-    return [home.name for home in all_cluster_homes(homes_root(_home(words)))]
+    return [home.name for home in all_cluster_homes(homes_roots(_home(words)))]
 
 
 def _profiles(words: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from rmqctl.cli.options import HomeOption, JsonOption
 from rmqctl.cli.output import narrate, print_json, print_result, print_table
 from rmqctl.engine.apache.cache import EngineCache, Manifest
 from rmqctl.errors import RmqctlError, UsageError
-from rmqctl.home import ClusterHome, all_cluster_homes, homes_root
+from rmqctl.home import ClusterHome, all_cluster_homes, homes_roots
 from rmqctl.profile.java_settings import check_version
 from rmqctl.profile.schema import DEFAULT_APACHE_VERSION, ENGINES
 from rmqctl.profile.stored import load_cluster
@@ -85,7 +85,7 @@ def remove(
     """Delete the jars of a version. Stores, and clusters that are down, stay as they are."""
     _check(engine, version)
     cache = EngineCache.of_user()
-    for cluster in all_cluster_homes(homes_root(home)):
+    for cluster in all_cluster_homes(homes_roots(home)):
         if cluster.is_supervised():
             _check_unused(version, cluster)
     existed = cache.version_folder(version).exists()

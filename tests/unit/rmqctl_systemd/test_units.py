@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from rmqctl.address import Candidate
 from rmqctl.cli.profile import resolve_named
 from rmqctl.engine.start import StartSpec
-from rmqctl.home import ClusterHome
+from rmqctl.home import SYSTEM_HOMES, ClusterHome
 from rmqctl.profile.library import profile_names
 from rmqctl.profile.model import ClusterModel, JavaSettings, Node
 from rmqctl.systemd.record import Scope
 from rmqctl.systemd.unit_file import UnitFile
-from rmqctl.systemd.units import SYSTEM_HOMES, UnitOptions, cluster_units
+from rmqctl.systemd.units import UnitOptions, cluster_units
 from tests.interop.toolchains import require_tools
 
 PYTHON = Path("/usr/bin/python3")
