@@ -6,12 +6,23 @@ import sys
 
 def main() -> int:
     """Run one command; returns its exit status."""
+    _open_closed_streams()
     try:
         return _run(sys.argv[1:])
     except KeyboardInterrupt:
         # While modules were still being imported; from then on `rmqctl.cli.app` knows more to say.
         print("rmqctl: interrupted", file=sys.stderr)
         return 130
+
+
+def _open_closed_streams() -> None:
+    """Read from and write to nowhere where the caller closed a standard stream (`2>&-`).
+
+    Otherwise the next file or socket would get its number, and be read or written for it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _run(arguments: list[str]) -> int:

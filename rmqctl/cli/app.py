@@ -149,15 +149,11 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
         supervisor: For `up`: the `EarlySupervisor` that waits for its plan.
     """
     try:
-        outcome = _build_root().main(
-            list(arguments) or ["--help"], prog_name="rmqctl", standalone_mode=False, obj=supervisor
-        )
+        outcome = _invoke(list(arguments) or ["--help"], supervisor)
         sys.stdout.flush()
-        return int(outcome or ExitCode.DONE)
+        return outcome
     except RmqctlError as error:
         return _report(error, arguments)
-    except typer.TyperException as error:
-        return _report(_usage_error(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
         narrate("rmqctl: interrupted")
         return ExitCode.INTERRUPTED
@@ -165,22 +161,41 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
         forget_stdout()
         return ExitCode.DONE
     except Exception as error:
-        if os.environ.get("RMQCTL_DEBUG"):
-            raise
-        defect = RmqctlError(
-            f"{type(error).__name__}: {error}",
-            "this is a defect of rmqctl, not of your input",
-            "run it again with RMQCTL_DEBUG=1 and report what it prints",
-        )
-        return _report(defect, arguments)
+        return _report(_explain(error), arguments)
+
+
+def _invoke(arguments: list[str], supervisor: object) -> int:
+    # Not `main` of the command: it gives Ctrl-C and closed pipes exit codes of its own.
+    root = _build_root()
+    try:
+        with root.make_context("rmqctl", arguments, obj=supervisor) as context:
+            return int(root.invoke(context) or ExitCode.DONE)
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+
+
+def _explain(error: Exception) -> RmqctlError:
+    from rmqctl.cli.failures import defect, system_error, usage_error
+
+    if isinstance(error, typer.TyperException):
+        return usage_error(error)
+    if os.environ.get("RMQCTL_DEBUG"):
+        raise error
+    told = system_error(error) if isinstance(error, OSError) else None
+    return told or defect(error)
 
 
 def _report(error: RmqctlError, arguments: Sequence[str]) -> int:
     """Tell the error to the person, and to the program that asked for JSON; returns the exit status."""
     print_error(error)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--json" in options:
-        print_json_error(error)
+    try:
+        if "--json" in options:
+            print_json_error(error)
+        sys.stdout.flush()
+    except OSError:
+        # It can't be written, and that may be the very error that was told above.
+        forget_stdout()
     return error.exit_code
 
 
@@ -222,9 +237,3 @@ def load_function(entry: CommandEntry) -> Callable[..., Any]:
     module, _, function = entry.target.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(f"rmqctl.cli.{module}"), function)
     return found
-
-
-def _usage_error(error: typer.TyperException) -> RmqctlError:
-    context = getattr(error, "ctx", None)
-    command_path = context.command_path if context is not None else "rmqctl"
-    return RmqctlError(error.format_message().rstrip("."), cure=f"{command_path} --help", exit_code=ExitCode.USAGE)

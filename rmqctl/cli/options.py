@@ -10,22 +10,45 @@ from typing import Annotated
 
 import typer
 
+
+def _said(text: str) -> str:
+    """Refuse an empty value: it is nearly always an unset variable of a script, and must not mean another cluster."""
+    if not text:
+        raise typer.BadParameter("it is empty")
+    return text
+
+
+def _folder(text: str) -> Path:
+    return Path(_said(text))
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 ClusterOption = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="NAME", help="The local cluster that is meant, by the name of its home."),
+    typer.Option(
+        "--cluster", metavar="NAME", parser=_said, help="The local cluster that is meant, by the name of its home."
+    ),
 ]
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", metavar="FOLDER", envvar="RMQCTL_HOME", help="Folder that holds the homes of all clusters."),
+    typer.Option(
+        "--home",
+        metavar="FOLDER",
+        envvar="RMQCTL_HOME",
+        parser=_folder,
+        help="Folder that holds the homes of all clusters.",
+    ),
 ]
 
 NameserverOption = Annotated[
     str | None,
     typer.Option(
-        "--nameserver", metavar="IP:PORT[;IP:PORT]", help="Nameservers of any RocketMQ cluster, local or not."
+        "--nameserver",
+        metavar="IP:PORT[;IP:PORT]",
+        parser=_said,
+        help="Nameservers of any RocketMQ cluster, local or not.",
     ),
 ]
 
