@@ -5,8 +5,8 @@ table goes to a terminal.
 """
 
 import os
+import select
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TextIO
 
@@ -112,12 +112,12 @@ def show_again_and_again(draw: Callable[[], Screen], interval_seconds: float) ->
             for line in screen.notes:
                 print(line)
             print(flush=True)
-            time.sleep(interval_seconds)
+            pause(interval_seconds)
     from rich.live import Live
 
     with Live(_drawn(draw()), auto_refresh=False, screen=True) as live:
         while True:
-            time.sleep(interval_seconds)
+            pause(interval_seconds)
             live.update(_drawn(draw()), refresh=True)
 
 
@@ -155,6 +155,15 @@ def confirm_or_refuse(question: str, *, yes: bool, refused: str, kept: str) -> N
     """
     if not confirm(question, yes=yes, refused=refused):
         raise RmqctlError(kept, "the question was not answered with yes")
+
+
+def pause(seconds: float) -> None:
+    """Wait; raises BrokenPipeError as soon as whoever reads stdout has gone, even if there is nothing to write."""
+    poll = select.poll()
+    # No event is asked for: only a reader that went away is told (POLLERR, POLLHUP).
+    poll.register(sys.stdout.fileno(), 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(seconds * 1000)):
+        raise BrokenPipeError
 
 
 def forget_stdout() -> None:

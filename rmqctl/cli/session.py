@@ -3,6 +3,7 @@
 This is where the synchronous command line meets the trio client.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,9 @@ from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
 from rmqctl.target import Target, resolve_target
 
 T = TypeVar("T")
+
+# Why a connection broke is part of the command's error; nobody needs the line of a server's log beside it.
+logging.getLogger("rmqnode.net").setLevel(logging.CRITICAL)
 
 
 def choose_target(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         BadReply,
         BrokerUnreachable,
         ClientError,
+        GroupNotFound,
         InvalidArgument,
         NameserverUnreachable,
         NoMaster,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rmqctl.client.replies import NoReply
     from rmqctl.client.routes import BrokerRoute, RouteTable, TopicRoute
     from rmqctl.client.start_position import Earliest, Latest, Since, StartPosition, parse_start
+    from rmqnode.protocol.bodies import MessageQueue
 
 _HOMES: Final = {
     "Admin": "admin.admin",
@@ -53,10 +55,12 @@ _HOMES: Final = {
     "Destination": "names",
     "Earliest": "start_position",
     "Follower": "follower.follower",
+    "GroupNotFound": "errors",
     "HalfMessageNotSafe": "producer",
     "InvalidArgument": "errors",
     "Latest": "start_position",
     "Message": "message",
+    "MessageQueue": "routes",
     "NameserverUnreachable": "errors",
     "NoMaster": "errors",
     "NoQueue": "errors",
@@ -104,10 +108,12 @@ __all__ = [
     "Destination",
     "Earliest",
     "Follower",
+    "GroupNotFound",
     "HalfMessageNotSafe",
     "InvalidArgument",
     "Latest",
     "Message",
+    "MessageQueue",
     "NameserverUnreachable",
     "NoMaster",
     "NoQueue",

@@ -154,6 +154,18 @@ class TopicNotFound(ClientError):
         )
 
 
+class GroupNotFound(ClientError):
+    """No broker has the consumer group."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__(
+            f"no broker has a group {group}",
+            "it was never created, and no consumer of it has connected yet",
+            f"see which there are: rmqctl group list; or create it: rmqctl group create {group}",
+        )
+
+
 class NoQueue(ClientError):
     """A topic is routed, but it has no queue for what is asked."""
 
@@ -223,7 +235,7 @@ _LIKELY: Final[dict[int, tuple[str | None, str]]] = {
         "the group is unknown and the broker creates none by itself",
         "create the group, or set autoCreateSubscriptionGroup=true",
     ),
-    ResponseCode.SUBSCRIPTION_PARSE_FAILED: (None, "write tags as TOPIC:a||b"),
+    ResponseCode.SUBSCRIPTION_PARSE_FAILED: (None, "correct the SQL92 expression, or write tags as a||b"),
     ResponseCode.SUBSCRIPTION_NOT_EXIST: (
         "no member of the group subscribes the topic, as far as this broker has heard",
         "a broker that was just started hears of members by their next heartbeat; members must subscribe alike",

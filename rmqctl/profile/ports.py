@@ -24,7 +24,7 @@ def check_offset(port_offset: int) -> None:
     """Refuse an offset that would make plans of several clusters overlap; raises UsageError."""
     if port_offset % 100 or port_offset < 0:
         raise UsageError(
-            f"--port-offset {port_offset} is not a multiple of 100",
+            f"--port-offset {port_offset} is not 0, 100, 200 …",
             "clusters side by side need whole blocks of ports",
             f"--port-offset {max(100, round(port_offset / 100) * 100)}",
         )

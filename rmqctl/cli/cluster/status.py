@@ -1,6 +1,5 @@
 """`rmqctl status`: the nodes of a cluster and whether they serve; `--watch` goes on showing it."""
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -13,6 +12,7 @@ from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import (
     Screen,
     narrate,
+    pause,
     print_json,
     print_json_line,
     print_result,
@@ -125,7 +125,7 @@ def _watch_as_json(home: ClusterHome) -> None:
             print_json_line(_unknown(home))
         else:
             print_json_line(_document(home, stored, *_look(home, stored)))
-        time.sleep(_WATCH_SECONDS)
+        pause(_WATCH_SECONDS)
 
 
 def _unknown(home: ClusterHome) -> ClusterStatus:

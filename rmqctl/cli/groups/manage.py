@@ -66,7 +66,7 @@ def list_groups(
 def create(
     group: GroupArgument,
     retries: Annotated[
-        int, typer.Option("--retries", metavar="N", min=-1, help="Redeliveries before the dead-letter queue.")
+        int, typer.Option("--retries", metavar="N", min=0, help="Redeliveries before the dead-letter queue.")
     ] = 16,
     retry_queues: Annotated[
         int, typer.Option("--retry-queues", metavar="N", min=0, help="Queues of its retry topic on each master.")
@@ -136,7 +136,8 @@ def delete(
 
 def describe_config(config: SubscriptionGroupConfig) -> str:
     """Return a configuration in words."""
-    parts = [f"{config.retry_max_times} redeliveries", f"{config.retry_queue_nums} retry queues"]
+    queues = "1 retry queue" if config.retry_queue_nums == 1 else f"{config.retry_queue_nums} retry queues"
+    parts = [f"{config.retry_max_times} redeliveries", queues]
     if not config.consume_enable:
         parts.append("consuming disabled")
     if not config.consume_broadcast_enable:

@@ -18,9 +18,10 @@ from rmqctl.cli.options import (
 from rmqctl.cli.output import confirm_or_refuse, narrate, print_json, print_result, print_table
 from rmqctl.cli.queue_option import parse_queue
 from rmqctl.cli.session import choose_target, run_session
-from rmqctl.client.admin.groups import Gaps, GroupAdmin, unknown_group
+from rmqctl.client.admin.groups import Gaps, GroupAdmin
 from rmqctl.client.admin.offset_reset import OffsetReset, QueueReset, ResetTarget, Step
 from rmqctl.client.connection import ClusterConnection
+from rmqctl.client.errors import GroupNotFound
 from rmqctl.client.names import check_group, check_topic
 from rmqctl.client.routes import RouteTable
 from rmqctl.client.start_position import parse_start
@@ -68,7 +69,7 @@ def reset_offset(
         admin = GroupAdmin(connection)
         members = (await admin.members(group, gaps)).members
         if not members and group not in await admin.configs(gaps):
-            raise unknown_group(group)
+            raise GroupNotFound(group)
         if gaps.reasons:
             raise RmqctlError(
                 f"group {group} may have members that nobody knows of", "; ".join(gaps.reasons.values()),
@@ -81,10 +82,11 @@ def reset_offset(
         raise _only_in_time(group, member_count)
     if not json_output:
         _print_plan(plan)
+    _narrate_effect(plan)
     if dry_run:
         _finish(plan, json_output=json_output, changed=False, sentence="nothing was changed (--dry-run)")
         return
-    _ask(plan, group, topic, target, cluster_target, yes=yes)
+    _ask(group, topic, target, cluster_target, yes=yes)
 
     async def work(connection: ClusterConnection) -> None:
         reset = OffsetReset(connection, RouteTable(connection), group, topic)
@@ -119,10 +121,13 @@ def _only_in_time(group: str, member_count: int) -> RmqctlError:
     )
 
 
-def _ask(plan: list[QueueReset], group: str, topic: str, target: ResetTarget, cluster: Target, *, yes: bool) -> None:
+def _narrate_effect(plan: list[QueueReset]) -> None:
     skipped = sum(max(0, reset.skipped or 0) for reset in plan)
     again = sum(max(0, -(reset.skipped or 0)) for reset in plan)
-    narrate(f"{skipped} messages will be skipped, {again} consumed again")
+    narrate(f"messages that will be skipped: {skipped}, consumed again: {again}")
+
+
+def _ask(group: str, topic: str, target: ResetTarget, cluster: Target, *, yes: bool) -> None:
     question = f"move group {group} on topic {topic} of {cluster} to {target}?"
     refused, kept = f"group {group} is not moved without a confirmation", f"group {group} is not moved"
     confirm_or_refuse(question, yes=yes, refused=refused, kept=kept)

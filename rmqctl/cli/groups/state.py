@@ -12,8 +12,9 @@ from rmqctl.cli.groups.manage import describe_config, narrate_gaps
 from rmqctl.cli.options import ClusterOption, GroupArgument, HomeOption, JsonOption, NameserverOption, RemapOption
 from rmqctl.cli.output import print_json, print_result, print_table
 from rmqctl.cli.session import choose_target, run_session
-from rmqctl.client.admin.groups import SYSTEM_GROUPS, Gaps, GroupAdmin, GroupMembers, Lag, QueueLag, unknown_group
+from rmqctl.client.admin.groups import SYSTEM_GROUPS, Gaps, GroupAdmin, GroupMembers, Lag, QueueLag
 from rmqctl.client.connection import ClusterConnection
+from rmqctl.client.errors import GroupNotFound
 from rmqctl.client.names import RETRY_PREFIX, check_group, check_topic
 from rmqctl.client.parallel import in_parallel
 from rmqctl.client.start_position import format_time
@@ -55,7 +56,7 @@ def describe(
 
     configs, online, lag = run_session(choose_target(cluster, nameserver, home, remap), work)
     if not configs and not online.members and not lag.queues:
-        raise unknown_group(group)
+        raise GroupNotFound(group)
     if json_output:
         document = {
             "group": group,

@@ -1,6 +1,5 @@
 """`rmqctl events`: the ledger of a cluster: every start, exit and change of a node, and who asked for it."""
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from rmqctl.cli.nodes.conf import find_node
 from rmqctl.cli.nodes.log_records import LogFollower, read_backwards
 from rmqctl.cli.nodes.logs import SinceOption, parse_since
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
-from rmqctl.cli.output import narrate, print_json_line, print_result
+from rmqctl.cli.output import narrate, pause, print_json_line, print_result
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.stored import load_cluster
 from rmqctl.supervisor.ledger import timestamp
@@ -83,7 +82,7 @@ def _follow(follower: LogFollower, nodes: set[str], json_output: bool) -> None:
                 for entry in _parse(record.text):
                     if _is_meant(entry, nodes):
                         _show(entry, json_output)
-            time.sleep(_FOLLOW_SECONDS)
+            pause(_FOLLOW_SECONDS)
     except KeyboardInterrupt:
         # Ending is what a follower is asked to do: not an error.
         return

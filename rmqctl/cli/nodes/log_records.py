@@ -42,6 +42,13 @@ def stamp_of(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S,") + f"{moment.microsecond // 1000:03}"
 
 
+def moment_of(stamp: str) -> str | None:
+    """`LogRecord.time` for programs: `2026-11-23T10:00:00.123+08:00`; None for lines without a time."""
+    if not stamp:
+        return None
+    return datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").astimezone().isoformat(timespec="milliseconds")
+
+
 def read_backwards(node: str, path: Path) -> Iterator[LogRecord]:
     """The records of a log and of its renamed files, the last one first."""
     below: list[str] = []

@@ -2,8 +2,8 @@
 
 import heapq
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice, takewhile
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.nodes.conf import find_node
-from rmqctl.cli.nodes.log_records import LEVELS, LogFollower, LogRecord, read_backwards, stamp_of
+from rmqctl.cli.nodes.log_records import LEVELS, LogFollower, LogRecord, moment_of, read_backwards, stamp_of
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
-from rmqctl.cli.output import is_terminal, narrate, print_json_line
+from rmqctl.cli.output import is_terminal, narrate, pause, print_json_line
+from rmqctl.client.errors import InvalidArgument
 from rmqctl.client.start_position import Since, parse_start
 from rmqctl.errors import UsageError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
@@ -68,12 +69,14 @@ def logs(
 def parse_since(text: str) -> datetime:
     """A moment of the past, in local time; raises UsageError."""
     now = datetime.now().astimezone()
-    start = parse_start(text, now)
-    if not isinstance(start, Since):
-        raise UsageError(
-            f"--since {text}: not a time", "an age such as 10m, 2h or 1d, or a time such as 2026-11-23T10:00"
-        )
-    return datetime.fromtimestamp(start.timestamp_ms / 1000)
+    with suppress(InvalidArgument):
+        start = parse_start(text, now)
+        if isinstance(start, Since):
+            return datetime.fromtimestamp(start.timestamp_ms / 1000)
+    raise UsageError(
+        f"--since {text!r} is no time of the past",
+        cure="an age such as 10m, 2h or 1d, or a time such as 2026-11-23T10:00",
+    )
 
 
 def _parse_level(text: str | None) -> str | None:
@@ -138,7 +141,7 @@ def _follow(followers: Sequence[_Follower], printer: "_Printer") -> None:
         while True:
             for record in heapq.merge(*(each.read_new() for each in followers), key=lambda record: record.time):
                 printer.show(record)
-            time.sleep(_FOLLOW_SECONDS)
+            pause(_FOLLOW_SECONDS)
     except KeyboardInterrupt:
         # Ending is what a follower is asked to do: not an error.
         return
@@ -161,7 +164,7 @@ class _Printer:
     def show(self, record: LogRecord) -> None:
         """Print one record."""
         if self._as_json:
-            print_json_line(record._asdict())
+            print_json_line(record._asdict() | {"time": moment_of(record.time)})
             return
         for line in record.text.split("\n"):
             text = _coloured(line, _LEVEL_COLOURS[record.level], self._is_terminal) if self._is_loud(record) else line

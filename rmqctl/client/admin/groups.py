@@ -14,7 +14,7 @@ import msgspec
 from rmqctl.client.admin.topics import TopicAdmin
 from rmqctl.client.admin.topology import ALL_BROKERS, BrokerGroup
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import ClientError, InvalidArgument, NoMaster
+from rmqctl.client.errors import ClientError, GroupNotFound, InvalidArgument, NoMaster
 from rmqctl.client.names import RETRY_PREFIX, check_group
 from rmqctl.client.parallel import in_parallel
 from rmqctl.client.routes import MASTER_ID
@@ -186,8 +186,11 @@ class GroupAdmin:
 
         Returns:
             Address by broker name of the masters that have the group now.
+
+        Raises:
+            InvalidArgument: It belongs to the system.
         """
-        check_group(config.group_name)
+        _check_own_group(check_group(config.group_name))
         masters = (await self._admin.topology()).masters_of(broker)
         for name, address in masters.items():
             code = RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP
@@ -201,13 +204,13 @@ class GroupAdmin:
             Names of the brokers that had it.
 
         Raises:
-            InvalidArgument: It belongs to the system, or no broker has it.
+            InvalidArgument: It belongs to the system.
+            GroupNotFound: No broker has it.
         """
-        if group in SYSTEM_GROUPS:
-            raise InvalidArgument(f"{group} is a group of the system", "brokers need it themselves")
+        _check_own_group(group)
         holders = list((await self.configs(Gaps())).get(group, {}))
         if not holders:
-            raise unknown_group(group)
+            raise GroupNotFound(group)
         masters = (await self._admin.topology()).masters_of(ALL_BROKERS)
         header = DeleteSubscriptionGroupRequestHeader(group_name=group, remove_offset=True, clean_offset=True)
         for broker in holders:
@@ -242,13 +245,9 @@ def _note(gaps: Gaps | None, broker: str, error: ClientError) -> None:
     gaps.reasons[broker] = error.what
 
 
-def unknown_group(group: str) -> InvalidArgument:
-    """Return the error for a group that no broker has."""
-    return InvalidArgument(
-        f"no broker has a group {group}",
-        "it was never created, and no consumer of it has connected yet",
-        f"see which there are: rmqctl group list; or create it: rmqctl group create {group}",
-    )
+def _check_own_group(group: str) -> None:
+    if group in SYSTEM_GROUPS:
+        raise InvalidArgument(f"{group} is a group of the system", "brokers need it themselves", "choose another one")
 
 
 def member_of(connection: Connection) -> GroupMember:

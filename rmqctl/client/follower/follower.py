@@ -17,7 +17,7 @@ from typing import Final, Self
 import trio
 
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import ClientError, NameserverUnreachable, NoQueue, TopicNotFound
+from rmqctl.client.errors import ClientError, InvalidArgument, NameserverUnreachable, NoQueue, TopicNotFound
 from rmqctl.client.follower.merge import QueueMerge
 from rmqctl.client.follower.queue_reader import QueueReader
 from rmqctl.client.names import Subscription
@@ -60,7 +60,8 @@ class Follower:
         end: Where reading ends; None goes on for ever.
         wants: Which queues are read; by default all.
 
-    Entering raises TopicNotFound, NoQueue (no broker lets the topic be read), or what a broker or nameserver says.
+    Entering raises TopicNotFound, NoQueue (no broker lets the topic be read), InvalidArgument (no queue is wanted), or
+    what a broker or nameserver says.
     """
 
     def __init__(
@@ -286,6 +287,6 @@ def _readable_queues(route: TopicRoute) -> list[MessageQueue]:
     return queues
 
 
-def _no_such_queue(route: TopicRoute) -> NoQueue:
+def _no_such_queue(route: TopicRoute) -> InvalidArgument:
     known = ", ".join(f"{part.broker} 0 to {part.read_queues - 1}" for part in route.brokers if part.is_readable)
-    return NoQueue(f"topic {route.topic} has no such queue", f"queues are: {known}", "choose one of them")
+    return InvalidArgument(f"topic {route.topic} has no such queue", f"queues are: {known}", "choose one of them")

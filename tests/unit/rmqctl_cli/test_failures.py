@@ -79,3 +79,18 @@ def test_an_empty_option_means_no_other_cluster(option: str, capsys: pytest.Capt
     said = capsys.readouterr().err
     assert option in said
     assert "it is empty" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["send", "orders", "x", "-v", "-q"], "--verbose and --quiet were both given"),
+        (["tail", "orders", "--from", "-5m", "--until", "-10m"], "--until lies before --from"),
+        (["profile", "show", "single", "--port-offset", "-100"], "--port-offset -100 is not 0, 100, 200 …"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    arguments: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--home", str(tmp_path)]) == ExitCode.USAGE
+    assert f"rmqctl: error: {what}" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import typer
 from rmqctl.cli.messages.lookup.search import Found, Search, search
 from rmqctl.cli.messages.lookup.trace import print_trace
 from rmqctl.cli.messages.rendering.format import OutputFormat, choose_rendering
+from rmqctl.cli.messages.tail.options import TemplateOption
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption
 from rmqctl.cli.output import narrate, print_bytes_line, print_json, print_result
 from rmqctl.cli.queue_option import parse_queue
@@ -49,9 +50,10 @@ def get(
         str | None, typer.Option("--from", metavar="TIME", help="With --key: only those stored since, as -2h.")
     ] = None,
     count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="With --key: at most N of each broker.")] = 32,
-    output_format: Annotated[OutputFormat, typer.Option("--format", help="How messages are printed.")] = (
-        OutputFormat.PRETTY
-    ),
+    output_format: Annotated[
+        OutputFormat | None, typer.Option("--format", help="How messages are printed; default pretty.")
+    ] = None,
+    template: TemplateOption = None,
     cluster: ClusterOption = None,
     nameserver: NameserverOption = None,
     home: HomeOption = None,
@@ -80,7 +82,8 @@ def get(
         since_ms=_since_ms(since),
         count=count,
     )
-    render = choose_rendering(OutputFormat.JSONL if json_output else output_format, None)
+    default = OutputFormat.TEMPLATE if template is not None else OutputFormat.PRETTY
+    render = choose_rendering(OutputFormat.JSONL if json_output else output_format or default, template)
 
     async def work(connection: ClusterConnection) -> list[Found]:
         return await search(connection, wanted)

@@ -1,5 +1,7 @@
 """Which messages a command means, and how they are found. Prints nothing but where it looks."""
 
+import re
+
 import msgspec
 
 from rmqctl.cli.output import narrate
@@ -12,6 +14,8 @@ from rmqctl.client.routes import RouteTable
 from rmqctl.errors import RmqctlError
 
 __all__ = ["Found", "Search", "search"]
+
+_HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,9 @@ async def search(connection: ClusterConnection, wanted: Search) -> list[Found]:
 async def _by_id(
     connection: ClusterConnection, lookup: MessageLookup, message_id: str, topic: str | None
 ) -> list[Found]:
-    message_id = message_id.upper()
+    if _HEXADECIMAL.fullmatch(message_id):
+        # As clients and brokers write ids. Some producers give ids of their own: these stay as they are.
+        message_id = message_id.upper()
     at_its_place = await lookup.by_offset_id(message_id, await TopicAdmin(connection).topology())
     if at_its_place is not None:
         return [at_its_place]

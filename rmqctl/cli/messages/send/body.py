@@ -89,7 +89,8 @@ def decode_body(data: bytes, body_format: BodyFormat, source: str) -> bytes:
                 return base64.b64decode(b"".join(data.split()), validate=True)
     except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
         what = {BodyFormat.JSON: "JSON in UTF-8", BodyFormat.HEX: "hexadecimal"}.get(body_format, "base64")
-        raise UsageError(f"{source} is not {what}", str(error), "correct it, or send it with --format text") from None
+        why = "bytes are pairs of hexadecimal digits" if body_format is BodyFormat.HEX else str(error)
+        raise UsageError(f"{source} is not {what}", why, "correct it, or send it with --format text") from None
     return data
 
 

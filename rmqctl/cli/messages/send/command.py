@@ -120,6 +120,8 @@ def send(
     template = _template_of(destination, tag, key, prop, delay_level)
     if queue is not None and order_key is not None:
         raise UsageError("--queue and --order-key were both given", "each of them says which queue", "give one")
+    if quiet and verbose:
+        raise UsageError("--verbose and --quiet were both given", cure="give one")
     chosen_queue = None if queue is None else parse_queue(queue)
     mode = _mode_of(transaction, asynchronous=asynchronous, oneway=oneway)
     target = choose_target(cluster, nameserver, home, remap)
@@ -215,6 +217,8 @@ async def _create_if_unknown(admin: TopicAdmin, topic: str, timeout_seconds: flo
 
 
 def _tell_summary(plan: SendPlan, report: SendReport) -> None:
+    if plan.is_single and plan.mode is SendMode.ONEWAY and report.sent_count and not plan.quiet:
+        narrate(f"it left for topic {plan.topic}; nobody tells whether it arrived (--oneway)")
     if plan.is_single or not report.sent_count + report.failed_count:
         return
     report.end()

@@ -33,7 +33,9 @@ from rmqctl.client.start_position import (
     EndPosition,
     LastMessages,
     Latest,
+    Since,
     StartPosition,
+    UntilTime,
     parse_end,
     parse_start,
 )
@@ -105,6 +107,7 @@ def tail(
         keys=frozenset(key or ()),
         count=count,
     )
+    _check_span(selection)
     render = choose_rendering(OutputFormat.JSONL if json_output else output_format, template)
     if group is not None:
         _check_group_options(selection, last)
@@ -202,6 +205,12 @@ def _start_of(start_text: str | None, last: int | None, now: datetime) -> StartP
     if start_text is not None:
         raise UsageError("--from and --last were both given", "each of them says where to start", "give one")
     return LastMessages(last)
+
+
+def _check_span(selection: Selection) -> None:
+    start, end = selection.start, selection.end
+    if isinstance(start, Since) and isinstance(end, UntilTime) and end.timestamp_ms < start.timestamp_ms:
+        raise UsageError(f"--until lies before --from: {end} is earlier than {start}", cure="exchange them")
 
 
 def _say_what_is_followed(selection: Selection, queues: list[MessageQueue]) -> None:

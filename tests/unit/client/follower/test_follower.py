@@ -9,7 +9,15 @@ import pytest
 import trio
 import trio.testing
 
-from rmqctl.client import ClusterConnection, Follower, NoQueue, RequestRefused, RouteTable, TopicNotFound
+from rmqctl.client import (
+    ClusterConnection,
+    Follower,
+    InvalidArgument,
+    NoQueue,
+    RequestRefused,
+    RouteTable,
+    TopicNotFound,
+)
 from rmqctl.client.follower.follower import Delivered
 from rmqctl.client.names import parse_subscription
 from rmqctl.client.start_position import AsOfNow, Earliest, LastMessages, Latest, Since, StartPosition, UntilTime
@@ -379,7 +387,7 @@ async def test_only_wanted_queues_are_read_and_one_that_is_not_there_is_named(to
         wanted = follow(connection, Earliest(), end=AsOfNow(), wants=lambda queue: queue.queue_id == 1)
         async with wanted as follower:
             assert bodies(await take_all(follower)) == [b"2"]
-        with pytest.raises(NoQueue, match="no such queue"):
+        with pytest.raises(InvalidArgument, match="no such queue"):
             await follow(connection, Earliest(), wants=lambda queue: False).__aenter__()
     assert {pull.queue_id for pull in broker.pulls} == {1}
 
