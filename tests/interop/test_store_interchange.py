@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rmqnode.store.discovery import discover_options
-from rmqnode.store.verify import StoreCheck
+from rmqnode.store.maintenance.discovery import discover_options
+from rmqnode.store.maintenance.verify import StoreCheck
 from tests.cluster.java import require_apache
 from tests.interop.store_brokers import Sent, StoreBroker, StoreClient, with_client
 from tests.ports import free_port

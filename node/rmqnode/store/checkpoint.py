@@ -17,7 +17,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from rmqnode.store.index_files import IndexState
+from rmqnode.store.index.files import IndexState
 from rmqnode.store.sync import sync_data
 
 CHECKPOINT_SIZE: Final = 4096

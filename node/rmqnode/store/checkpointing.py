@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rmqnode.store.checkpoint import Coverage, StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.message_index import MessageIndex
+from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.queue_table import QueueTable
 
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.disk import used_ratio
-from rmqnode.store.message_index import MessageIndex
+from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueTable
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from rmqnode.store.commit_log import CommitLog, Window
 from rmqnode.store.consume_queue import ConsumeQueue
-from rmqnode.store.message_index import MessageIndex
+from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD, UNIT, UNIT_SIZE
 from rmqnode.store.record import record_properties

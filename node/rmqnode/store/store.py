@@ -19,9 +19,9 @@ from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
+from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
-from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable

@@ -15,8 +15,8 @@ from rmqctl.errors import RmqctlError, UsageError
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import decode_record
 from rmqnode.store.errors import StoreError
+from rmqnode.store.maintenance.view import StoreView
 from rmqnode.store.options import StoreOptions
-from rmqnode.store.view import StoreView
 
 
 class QueueDocument(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from rmqctl.errors import RmqctlError, UsageError
-from rmqnode.store.discovery import discover_options
 from rmqnode.store.errors import StoreError
+from rmqnode.store.maintenance.discovery import discover_options
 from rmqnode.store.options import StoreOptions
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The store's folder.", show_default=False)]

@@ -14,10 +14,10 @@ from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqnode.config import ConfigError, read_delay_levels
 from rmqnode.store.errors import StoreError, StoreLocked
 from rmqnode.store.lock import lock_holder
+from rmqnode.store.maintenance.repair import repair as repair_store
+from rmqnode.store.maintenance.verify import StoreCheck, Verification
 from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
-from rmqnode.store.repair import repair as repair_store
 from rmqnode.store.tags_code import SCHEDULE_TOPIC
-from rmqnode.store.verify import StoreCheck, Verification
 
 BrokerConfOption = Annotated[
     Path | None,

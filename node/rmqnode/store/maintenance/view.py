@@ -7,7 +7,7 @@ from types import MappingProxyType
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
-from rmqnode.store.index_file import IndexFile
+from rmqnode.store.index.file import IndexFile
 from rmqnode.store.lock import lock_holder
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions

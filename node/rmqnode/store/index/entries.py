@@ -1,13 +1,13 @@
 """Which entries of the index the messages of the log make: the unique key, then each key of `KEYS`.
 
-Reads the records of one mapped file of the log; where the entries go is `index_files`'s.
+Reads the records of one mapped file of the log; where the entries go is `files`'s.
 """
 
 from mmap import mmap
 from typing import Final
 
-from rmqnode.store.index_file import NewEntry
-from rmqnode.store.key_hash import KeyHasher
+from rmqnode.store.index.file import NewEntry
+from rmqnode.store.index.key_hash import KeyHasher
 from rmqnode.store.record import (
     KEYS_HEAD,
     MESSAGE_MAGIC,

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Lock
 
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.index_entries import scan_entries
-from rmqnode.store.index_files import IndexFiles, IndexState
-from rmqnode.store.key_hash import KeyHasher, key_hash
+from rmqnode.store.index.entries import scan_entries
+from rmqnode.store.index.files import IndexFiles, IndexState
+from rmqnode.store.index.key_hash import KeyHasher, key_hash
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
 

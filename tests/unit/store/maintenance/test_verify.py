@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rmqnode.store.discovery import NotAStore, discover_options
-from rmqnode.store.repair import repair
-from rmqnode.store.verify import StoreCheck, Verification
+from rmqnode.store.maintenance.discovery import NotAStore, discover_options
+from rmqnode.store.maintenance.repair import repair
+from rmqnode.store.maintenance.verify import StoreCheck, Verification
 
 KIT = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 

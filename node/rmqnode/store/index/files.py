@@ -1,6 +1,6 @@
 """The index files of one store, oldest first: finding, filling, cutting, syncing and letting go of them.
 
-What the index covers, and what is on disk of it, is `message_index`'s; the layout of a file is `index_file`'s.
+What the index covers, and what is on disk of it, is `message_index`'s; the layout of a file is `file`'s.
 
 Source: IndexService (RocketMQ 4.5.2). Differs: a file is created for its first entry, not for the first message.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rmqnode.store.commit_log import CommitLog
-from rmqnode.store.index_file import NAME_DIGITS, IndexFile, NewEntry
+from rmqnode.store.index.file import NAME_DIGITS, IndexFile, NewEntry
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
 

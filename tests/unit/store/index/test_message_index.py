@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rmqnode.protocol.java_text import string_hash
 from rmqnode.protocol.properties import find_property
-from rmqnode.store.index_file import file_size
-from rmqnode.store.key_hash import KeyHasher, key_hash
+from rmqnode.store.index.file import file_size
+from rmqnode.store.index.key_hash import KeyHasher, key_hash
 
 SLOTS, ENTRIES = 50, 100
 KIT = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.errors import StoreFileMismatch
-from rmqnode.store.index_check import IndexCheck
+from rmqnode.store.maintenance.index_check import IndexCheck
+from rmqnode.store.maintenance.queue_check import Problem, QueueCheck
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
-from rmqnode.store.queue_check import Problem, QueueCheck
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.record import (
     SYS_FLAG_ROLLBACK,

@@ -6,14 +6,14 @@ The log itself is never touched, apart from a torn tail when that is asked for: 
 import time
 
 from rmqnode.store.commit_log import CommitLog
+from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
+from rmqnode.store.maintenance.verify import Verification, records_of
 from rmqnode.store.mapped_file import MappingBudget
-from rmqnode.store.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
 from rmqnode.store.tags_code import tags_code_of
-from rmqnode.store.verify import Verification, records_of
 
 _MAPPED_FILES_MAX = 256
 _RECORDS_PER_SLICE = 4096

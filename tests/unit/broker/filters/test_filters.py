@@ -30,7 +30,7 @@ from rmqnode.store.config_file import ConfigFile
 Read = Callable[[Any], Any]
 INLINE = {"sys_flag": 4, "expression_type": "SQL92"}
 FROM_HEARTBEAT = {"sys_flag": 0, "sub_version": 1}
-GOLDEN_FILE = Path(__file__).parents[2] / "golden" / "sql_filter" / "consumerFilter.json"
+GOLDEN_FILE = Path(__file__).parents[3] / "golden" / "sql_filter" / "consumerFilter.json"
 DAY_MS = 24 * 3600 * 1000
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from rmqnode.store.errors import StoreError
-from rmqnode.store.index_file import ENTRY_SIZE, HEAD, HEAD_SIZE, SLOT_SIZE, file_size
-from rmqnode.store.key_hash import KeyHasher
+from rmqnode.store.index.file import ENTRY_SIZE, HEAD, HEAD_SIZE, SLOT_SIZE, file_size
+from rmqnode.store.index.key_hash import KeyHasher
 from rmqnode.store.options import MIB, StoreOptions
 from rmqnode.store.record import BLANK_SIZE_MIN, RECORD_HEAD, RECORD_HEAD_SIZE
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from rmqnode.store.index_file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile, seconds_since
-from rmqnode.store.key_hash import KeyHasher
+from rmqnode.store.index.file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile, seconds_since
+from rmqnode.store.index.key_hash import KeyHasher
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.record import ScannedRecord
 
