@@ -89,6 +89,30 @@ async def test_a_message_with_another_tag_leaves_a_pull_held(held: Any, read: Re
     assert [message.body for message in read(reply)] == [b"yes"]
 
 
+async def test_a_pull_goes_on_behind_messages_that_it_does_not_want(
+    held: Any, autojump_clock: trio.testing.MockClock
+) -> None:
+    held.pull(sys_flag=HOLD, subscription="wanted", suspend_timeout_millis=15_000)
+    await trio.sleep(1)
+    held.send(properties={"TAGS": "other"})
+    await trio.sleep(3)
+    held.send(properties={"TAGS": "other"})
+    assert answers(held) == []
+    await trio.sleep(2.5)
+    ((_, reply),) = held.connection.replies
+    assert (reply.code, reply.header.next_begin_offset) == (ResponseCode.PULL_RETRY_IMMEDIATELY, 2)
+
+
+async def test_a_message_that_is_not_wanted_gives_a_pull_no_more_time(
+    held: Any, autojump_clock: trio.testing.MockClock
+) -> None:
+    held.pull(sys_flag=HOLD, subscription="wanted", suspend_timeout_millis=2_000)
+    await trio.sleep(1)
+    held.send(properties={"TAGS": "other"})
+    await trio.sleep(1.5)
+    assert len(answers(held)) == 1
+
+
 async def test_a_pull_is_not_held_without_its_flag(held: Any) -> None:
     reply = held.pull(sys_flag=4)
     assert (reply.code, reply.remark) == (ResponseCode.PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE")
