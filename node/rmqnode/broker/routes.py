@@ -33,6 +33,7 @@ from rmqnode.broker.handlers.groups import (
     get_all_subscription_group_config,
     query_topic_consume_by_who,
     update_and_create_subscription_group,
+    update_and_create_subscription_group_list,
 )
 from rmqnode.broker.handlers.offsets import (
     clone_group_offset,
@@ -70,6 +71,7 @@ from rmqnode.broker.handlers.topics import (
     get_topic_config,
     get_topic_stats_info,
     update_and_create_topic,
+    update_and_create_topic_list,
 )
 from rmqnode.broker.handlers.transactions import end_transaction, resume_check_half_message
 from rmqnode.protocol.codes import RequestCode
@@ -157,6 +159,7 @@ ROUTES: Final = (
     Route(RequestCode.QUERY_CONSUME_QUEUE, QueryConsumeQueueRequestHeader, None, query_consume_queue),
     # Topics.
     Route(RequestCode.UPDATE_AND_CREATE_TOPIC, CreateTopicRequestHeader, None, update_and_create_topic),
+    Route(RequestCode.UPDATE_AND_CREATE_TOPIC_LIST, NoHeader, None, update_and_create_topic_list),
     Route(RequestCode.DELETE_TOPIC_IN_BROKER, TopicRequestHeader, None, delete_topic),
     Route(RequestCode.GET_ALL_TOPIC_CONFIG, NoHeader, GetAllTopicConfigResponseHeader, get_all_topic_config),
     Route(RequestCode.GET_TOPIC_CONFIG, TopicRequestHeader, None, get_topic_config),
@@ -168,6 +171,7 @@ ROUTES: Final = (
     Route(RequestCode.DELETE_EXPIRED_COMMITLOG, NoHeader, None, delete_expired_commit_log),
     # Groups.
     Route(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, NoHeader, None, update_and_create_subscription_group),
+    Route(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST, NoHeader, None, update_and_create_subscription_group_list),
     Route(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, NoHeader, None, get_all_subscription_group_config),
     Route(RequestCode.DELETE_SUBSCRIPTIONGROUP, DeleteSubscriptionGroupRequestHeader, None, delete_subscription_group),
     Route(RequestCode.GET_CONSUMER_CONNECTION_LIST, GetConsumerListByGroupRequestHeader, None, get_consumer_connection_list),

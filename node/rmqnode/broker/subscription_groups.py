@@ -3,7 +3,7 @@
 Source: `SubscriptionGroupManager` (RocketMQ 4.5.2). Differs: the data version survives a restart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.names import is_legal_group
@@ -42,8 +42,13 @@ class SubscriptionGroups:
 
     def put(self, group: SubscriptionGroupConfig) -> None:
         """Create or replace a group."""
-        if self._groups.get(group.group_name) != group:
-            self._groups[group.group_name] = group
+        self.put_all([group])
+
+    def put_all(self, groups: Iterable[SubscriptionGroupConfig]) -> None:
+        """Create or replace groups, with one change of the version."""
+        changed = {group.group_name: group for group in groups if self._groups.get(group.group_name) != group}
+        if changed:
+            self._groups.update(changed)
             self._changed()
 
     def delete(self, group: str) -> None:

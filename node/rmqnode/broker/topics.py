@@ -61,8 +61,13 @@ class TopicTable:
 
     def put(self, topic: TopicConfig) -> None:
         """Create or replace a topic."""
-        if self._topics.get(topic.topic_name) != topic:
-            self._topics[topic.topic_name] = topic
+        self.put_all([topic])
+
+    def put_all(self, topics: Iterable[TopicConfig]) -> None:
+        """Create or replace topics, with one change of the version."""
+        changed = {topic.topic_name: topic for topic in topics if self._topics.get(topic.topic_name) != topic}
+        if changed:
+            self._topics.update(changed)
             self._changed()
 
     def delete(self, topic: str) -> bool:

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from rmqnode.protocol.bodies import ConsumeStats, GroupList, SubscriptionGroupConfig, SubscriptionGroupWrapper
+from rmqnode.protocol.bodies import (
+    ConsumeStats,
+    GroupList,
+    SubscriptionGroupConfig,
+    SubscriptionGroupList,
+    SubscriptionGroupWrapper,
+)
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import (
     DeleteSubscriptionGroupRequestHeader,
@@ -27,6 +33,19 @@ BUILT_IN = {
 
 def test_the_built_in_groups_are_apaches(rig: Any) -> None:
     assert rig.broker.groups.wrapper().subscription_group_table.keys() == BUILT_IN
+
+
+def test_several_groups_are_created_at_once_or_none(rig: Any) -> None:
+    code = RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST
+    g, h = SubscriptionGroupConfig(group_name="g", retry_max_times=3), SubscriptionGroupConfig(group_name="h")
+    illegal = SubscriptionGroupConfig(group_name="../x")
+    refused = rig.ask(code, body=SubscriptionGroupList(group_config_list=[g, illegal]).encode())
+    assert refused.code == ResponseCode.SYSTEM_ERROR
+    assert rig.broker.groups.get("g") is None
+    counter = rig.broker.groups.data_version.counter
+    assert rig.ask(code, body=SubscriptionGroupList(group_config_list=[g, h]).encode()).code == ResponseCode.SUCCESS
+    assert (rig.broker.groups.get("g"), rig.broker.groups.get("h")) == (g, h)
+    assert rig.broker.groups.data_version.counter == counter + 1
 
 
 def test_an_unknown_group_is_created_with_javas_defaults(rig: Any) -> None:

@@ -160,6 +160,23 @@ def test_numbers_beyond_reason_are_refused(rig: Any, fields: dict[str, Any]) -> 
     assert rig.broker.topics.get("t") is None
 
 
+def test_several_topics_are_created_at_once_or_none(rig: Any) -> None:
+    # As mqadmin 5.3.3 (updateTopicList) writes it.
+    member = (
+        b'{"attributes":{},"order":false,"perm":%d,"readQueueNums":3,"topicFilterType":"SINGLE_TAG","topicName":"%s",'
+        b'"topicSysFlag":0,"writeQueueNums":2}'
+    )
+    code = RequestCode.UPDATE_AND_CREATE_TOPIC_LIST
+    refused = rig.ask(code, body=b'{"topicConfigList":[%s,%s]}' % (member % (6, b"one"), member % (99, b"two")))
+    assert refused.code == ResponseCode.SYSTEM_ERROR
+    assert rig.broker.topics.get("one") is None
+    counter = rig.broker.topics.data_version.counter
+    outcome = rig.ask(code, body=b'{"topicConfigList":[%s,%s]}' % (member % (6, b"one"), member % (4, b"two")))
+    assert outcome.reply.code == ResponseCode.SUCCESS
+    assert [shape(rig.broker.topics.get(topic)) for topic in ("one", "two")] == [(3, 2, 6), (3, 2, 4)]
+    assert rig.broker.topics.data_version.counter == counter + 1
+
+
 def test_a_slave_changes_no_topics(make_rig: Callable[..., Any]) -> None:
     reply = make_rig(broker_role=BrokerRole.SLAVE, broker_id=1).ask(CREATE, create())
     remark = "Can't modify topic or subscription group from slave broker, please execute it from master broker."

@@ -9,6 +9,7 @@ from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
     GroupList,
     SubscriptionGroupConfig,
+    SubscriptionGroupList,
 )
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -22,6 +23,21 @@ from rmqnode.protocol.routes import Reply, Request
 def update_and_create_subscription_group(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Create or replace a group."""
     group = SubscriptionGroupConfig.decode(request.body)
+    _check_group(group)
+    broker.groups.put(group)
+    return Reply()
+
+
+def update_and_create_subscription_group_list(broker: Broker, request: Request[NoHeader]) -> Reply:
+    """Create or replace several groups, all or none (since 5.3)."""
+    groups = SubscriptionGroupList.decode(request.body).group_config_list
+    for group in groups:
+        _check_group(group)
+    broker.groups.put_all(groups)
+    return Reply()
+
+
+def _check_group(group: SubscriptionGroupConfig) -> None:
     if not is_legal_group(group.group_name):
         raise RequestError(ResponseCode.SYSTEM_ERROR, f"illegal name of a consumer group: {group.group_name!r}")
     if group.retry_queue_nums > QUEUE_NUMS_MAX:
@@ -29,8 +45,6 @@ def update_and_create_subscription_group(broker: Broker, request: Request[NoHead
             f"retryQueueNums of group[{group.group_name}] must be up to {QUEUE_NUMS_MAX}, got {group.retry_queue_nums}"
         )
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    broker.groups.put(group)
-    return Reply()
 
 
 def get_all_subscription_group_config(broker: Broker, request: Request[NoHeader]) -> Reply:

@@ -11,6 +11,7 @@ from rmqnode.broker.outcome import AfterRegistration
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
+    CreateTopicListRequestBody,
     MessageQueue,
     TopicConfig,
     TopicFilterType,
@@ -32,36 +33,47 @@ from rmqnode.store.queue_table import is_protected
 def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Reply | AfterRegistration:
     """Create or replace a topic."""
     header = request.header
-    if header.topic == broker.config.broker_cluster_name:
-        remark = f"the topic[{header.topic}] is conflict with system reserved words."
+    if header.topic_filter_type not in (None, *TopicFilterType):
+        remark = f"topicFilterType = [{header.topic_filter_type}] value invalid"
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    problem = topic_problem(header.topic) or _problem_of(header)
-    if problem is not None:
-        raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
-    if broker.config.is_slave:
-        remark = "Can't modify topic or subscription group from slave broker, please execute it from master broker."
-        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
-    broker.topics.put(
-        TopicConfig(
-            topic_name=header.topic,
-            read_queue_nums=header.read_queue_nums,
-            write_queue_nums=header.write_queue_nums,
-            perm=header.perm,
-            topic_filter_type=TopicFilterType(header.topic_filter_type or TopicFilterType.SINGLE_TAG),
-            topic_sys_flag=header.topic_sys_flag or 0,
-        )
+    topic = TopicConfig(
+        topic_name=header.topic,
+        read_queue_nums=header.read_queue_nums,
+        write_queue_nums=header.write_queue_nums,
+        perm=header.perm,
+        topic_filter_type=TopicFilterType(header.topic_filter_type or TopicFilterType.SINGLE_TAG),
+        topic_sys_flag=header.topic_sys_flag or 0,
     )
+    _check_topic(broker, topic)
+    broker.topics.put(topic)
     return AfterRegistration(Reply())
 
 
-def _problem_of(header: CreateTopicRequestHeader) -> str | None:
-    if header.topic_filter_type not in (None, *TopicFilterType):
-        return f"topicFilterType = [{header.topic_filter_type}] value invalid"
-    for name, queue_nums in (("read", header.read_queue_nums), ("write", header.write_queue_nums)):
+def update_and_create_topic_list(broker: Broker, request: Request[NoHeader]) -> AfterRegistration:
+    """Create or replace several topics, all or none (since 5.3)."""
+    topics = CreateTopicListRequestBody.decode(request.body).topic_config_list
+    for topic in topics:
+        _check_topic(broker, topic)
+    broker.topics.put_all(topics)
+    return AfterRegistration(Reply())
+
+
+def _check_topic(broker: Broker, topic: TopicConfig) -> None:
+    problem = topic_problem(topic.topic_name) or _problem_of(topic)
+    if topic.topic_name == broker.config.broker_cluster_name:
+        problem = f"the topic[{topic.topic_name}] is conflict with system reserved words."
+    elif problem is None and broker.config.is_slave:
+        problem = "Can't modify topic or subscription group from slave broker, please execute it from master broker."
+    if problem is not None:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
+
+
+def _problem_of(topic: TopicConfig) -> str | None:
+    for name, queue_nums in (("read", topic.read_queue_nums), ("write", topic.write_queue_nums)):
         if not 0 <= queue_nums <= QUEUE_NUMS_MAX:
-            return f"{name}QueueNums of topic[{header.topic}] must be 0..{QUEUE_NUMS_MAX}, got {queue_nums}"
-    if not 0 <= header.perm <= 15:
-        return f"perm of topic[{header.topic}] must be 0..15, got {header.perm}"
+            return f"{name}QueueNums of topic[{topic.topic_name}] must be 0..{QUEUE_NUMS_MAX}, got {queue_nums}"
+    if not 0 <= topic.perm <= 15:
+        return f"perm of topic[{topic.topic_name}] must be 0..15, got {topic.perm}"
     return None
 
 

@@ -46,6 +46,7 @@ from rmqnode.protocol.bodies.groups import (
     OffsetMovedEvent,
     OffsetWrapper,
     SubscriptionGroupConfig,
+    SubscriptionGroupList,
     SubscriptionGroupWrapper,
 )
 from rmqnode.protocol.bodies.offsets import (
@@ -78,6 +79,7 @@ from rmqnode.protocol.bodies.statistics import (
     QueueTimeSpan,
 )
 from rmqnode.protocol.bodies.topics import (
+    CreateTopicListRequestBody,
     Permission,
     TopicConfig,
     TopicConfigSerializeWrapper,
@@ -109,6 +111,7 @@ __all__ = [
     "ConsumerFilterWrapper",
     "ConsumerOffsetSerializeWrapper",
     "ConsumerRunningInfo",
+    "CreateTopicListRequestBody",
     "DataVersion",
     "DelayOffsetSerializeWrapper",
     "DirectConsumption",
@@ -143,6 +146,7 @@ __all__ = [
     "ResetOffsetBodyForC",
     "SubscriptionData",
     "SubscriptionGroupConfig",
+    "SubscriptionGroupList",
     "SubscriptionGroupWrapper",
     "TopicConfig",
     "TopicConfigSerializeWrapper",

@@ -27,6 +27,12 @@ class SubscriptionGroupWrapper(Body, frozen=True):
     data_version: DataVersion = DataVersion()
 
 
+class SubscriptionGroupList(Body, frozen=True):
+    """Body of UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST (since 5.3)."""
+
+    group_config_list: list[SubscriptionGroupConfig] = field(default_factory=list)
+
+
 class ConsumerOffsetSerializeWrapper(Body, frozen=True):
     """All consumer offsets of a broker: reply of GET_ALL_CONSUMER_OFFSET, `config/consumerOffset.json`."""
 

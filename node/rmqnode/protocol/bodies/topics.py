@@ -47,6 +47,12 @@ class TopicConfigSerializeWrapper(Body, frozen=True):
     data_version: DataVersion = DataVersion()
 
 
+class CreateTopicListRequestBody(Body, frozen=True):
+    """Body of UPDATE_AND_CREATE_TOPIC_LIST (since 5.3)."""
+
+    topic_config_list: list[TopicConfig] = field(default_factory=list)
+
+
 class TopicList(Body, frozen=True):
     """Names of topics."""
 
