@@ -87,7 +87,7 @@ class HeldPulls:
     def message_arrived(
         self, topic: str, queue_id: int, next_queue_offset: int, tags_code: int, properties: bytes
     ) -> None:
-        """Make those pulls of a queue due that wait for such a message. Called for every stored message."""
+        """Make those pulls of a queue due that wait for such a message; while none is held, nobody needs to call it."""
         waiting = self._by_queue.get((topic, queue_id))
         if waiting:
             self._release(

@@ -17,6 +17,7 @@ from rmqnode.protocol.message import Host, StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
 from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
+from rmqnode.store.tags_code import TAGS_START
 
 WITHOUT_HOST_FLAGS: Final = ~int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6)
 """Mask against the bits that say how long a record's hosts are: the broker's to set, and it stores IPv4 hosts. With
@@ -70,11 +71,13 @@ class MessageWriter:
         Differs from 4.5.2: a level that is no number counts as none; there the send fails with a Java exception.
         """
         properties = message.properties
-        if may_be_delayed and _DELAY_NAME in properties:
+        has_delay = _DELAY_NAME in properties
+        if has_delay and may_be_delayed:
             level = parse_int((find_property(properties, PropertyName.DELAY) or b"0").decode("utf-8", "replace"))
             if level is not None and level > 0:
                 return self._put_delayed(message, min(level, self._delay_levels.level_max))
-        tags_code = tags_code_of(message.topic, properties, 0, ())
+        # Most messages have neither.
+        tags_code = tags_code_of(message.topic, properties, 0, ()) if has_delay or TAGS_START in properties else 0
         result = self._store.put(
             message.topic,
             message.queue_id,
@@ -91,8 +94,9 @@ class MessageWriter:
         )
         if result.queue_offset >= 0:
             self.on_written()
-            next_offset = result.queue_offset + 1
-            self._held_pulls.message_arrived(message.topic, message.queue_id, next_offset, tags_code, properties)
+            if self._held_pulls.has_any:
+                next_offset = result.queue_offset + 1
+                self._held_pulls.message_arrived(message.topic, message.queue_id, next_offset, tags_code, properties)
         return result
 
     def put_batch(self, message: Message, parts: list[BatchPart]) -> PutResult:

@@ -28,6 +28,7 @@ from rmqnode.broker.registration import Registration
 from rmqnode.broker.replication.part import Replication
 from rmqnode.broker.replication.slave_commits import SlaveCommits
 from rmqnode.broker.replication.slave_sync import SlaveSync
+from rmqnode.broker.send_replies import SendReplies
 from rmqnode.broker.statistics.counting import BrokerStatistics
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
@@ -80,6 +81,7 @@ class Broker:
         self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)
         self.message_id_prefix = self.store_host.hex().upper()
+        self.send_replies = SendReplies(config)
         self.registration = Registration(config, self._registered_order_config, self._master_found)
         self.topics = TopicTable(config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed)
         self.registration.topics = self.topics
@@ -129,6 +131,7 @@ class Broker:
         before = self.config
         config = self.config = self._changes.apply(before, changes)
         self.config_version = self.config_version.next_version(self.clock_ms())
+        self.send_replies = SendReplies(config)
         self.registration.config = config
         self.check_back.config = config
         if config.auto_create_topic_enable != before.auto_create_topic_enable:

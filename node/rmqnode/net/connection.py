@@ -17,10 +17,9 @@ from typing import Any, Final, Protocol
 import trio
 
 from rmqnode.net.errors import ConnectionLost, RequestTimeout
-from rmqnode.protocol.command import FLAG_ONEWAY, FLAG_RESPONSE, Command, encode_command, encode_header
+from rmqnode.protocol.command import FLAG_ONEWAY, Command, encode_command
 from rmqnode.protocol.errors import ProtocolError
-from rmqnode.protocol.frame import Frame, FrameDecoder, encode_frame
-from rmqnode.protocol.header_fields import header_to_ext_fields
+from rmqnode.protocol.frame import Frame, FrameDecoder
 from rmqnode.protocol.routes import Reply, Request
 
 logger = logging.getLogger(__name__)
@@ -218,24 +217,8 @@ class Connection:
 
     def reply(self, request: Request[Any], reply: Reply) -> None:
         """Answer a request that came over this connection, in its serialization; oneways stay unanswered."""
-        if request.flag & FLAG_ONEWAY:
-            return
-        header = reply.header
-        body = reply.body
-        self._write(
-            encode_frame(
-                request.serialization,
-                encode_header(
-                    request.serialization,
-                    reply.code,
-                    request.opaque,
-                    FLAG_RESPONSE,
-                    reply.remark,
-                    None if header is None else header_to_ext_fields(header),
-                ),
-                body if isinstance(body, bytes) else b"".join(body),
-            )
-        )
+        if not request.flag & FLAG_ONEWAY:
+            self._write(reply.frame(request.serialization, request.opaque))
 
     def hold_writes(self) -> None:
         """Let answers gather until `release_writes`: one write for all of them."""

@@ -15,8 +15,8 @@ from rmqnode.protocol.errors import FrameTooLarge, MalformedFrame
 FRAME_SIZE_BYTES_MAX: Final = 16_777_216
 """Java's `com.rocketmq.remoting.frameMaxLength`, the four bytes of the length field included."""
 
-_HEAD: Final = struct.Struct(">iI")
-assert _HEAD.size == 8
+FRAME_HEAD: Final = struct.Struct(">iI")
+assert FRAME_HEAD.size == 8
 
 
 class Serialization(IntEnum):
@@ -63,7 +63,7 @@ class FrameDecoder:
         frames: list[Frame] = []
         position = 0
         end = len(data)
-        unpack = _HEAD.unpack_from
+        unpack = FRAME_HEAD.unpack_from
         while end - position >= 8:
             length, head = unpack(data, position)
             header_end = position + 8 + (head & 0xFFFFFF)
@@ -113,5 +113,5 @@ def encode_frame(serialization: int, header: bytes, body: bytes | memoryview = b
     if header_size > 0xFFFFFF:
         raise FrameTooLarge(header_size, 0xFFFFFF)
     return b"".join(
-        (_HEAD.pack(4 + header_size + len(body), serialization << 24 | header_size), header, body),
+        (FRAME_HEAD.pack(4 + header_size + len(body), serialization << 24 | header_size), header, body),
     )

@@ -9,6 +9,7 @@ import pytest
 from rmqnode.config import config_properties, load_broker_config, overlay_path, parse_properties, read_overlay
 from rmqnode.protocol.bodies import DataVersion, TopicConfig
 from rmqnode.protocol.codes import RequestCode, ResponseCode
+from rmqnode.protocol.frame import Serialization
 
 UPDATE = RequestCode.UPDATE_BROKER_CONFIG
 
@@ -47,6 +48,12 @@ def test_a_broker_shows_its_configuration_with_a_version(rig: Any, conf: Path) -
     update(rig, "traceOn=false")
     reply = rig.ask(RequestCode.GET_BROKER_CONFIG)
     assert DataVersion.decode(reply.header.version) == DataVersion(timestamp=rig.clock.now_ms, counter=1)
+
+
+def test_the_next_answer_to_a_send_follows_the_change(rig: Any) -> None:
+    assert b'"MSG_REGION":"DefaultRegion","TRACE_ON":"true"' in rig.send().frame(Serialization.JSON, 1)
+    update(rig, "traceOn=false\nregionId=Mars")
+    assert b'"MSG_REGION":"Mars","TRACE_ON":"false"' in rig.send().frame(Serialization.JSON, 2)
 
 
 def test_a_change_counts_at_once_and_survives_in_a_file_of_its_own(rig: Any, conf: Path) -> None:

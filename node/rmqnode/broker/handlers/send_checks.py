@@ -11,6 +11,7 @@ from rmqnode.broker.handlers.remarks import FAQ, put_error, sending_forbidden
 from rmqnode.broker.messages import Message
 from rmqnode.broker.names import topic_problem
 from rmqnode.broker.state import Broker
+from rmqnode.config import BrokerRole
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import Permission, TopicConfig
 from rmqnode.protocol.codes import ResponseCode
@@ -23,6 +24,7 @@ SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
 
 _WRITE: Final = int(Permission.WRITE)
 """As a plain int: `&` with an IntFlag costs a microsecond."""
+_SLAVE: Final = BrokerRole.SLAVE
 
 TIMER_NAMES: Final = b"TIMER_DEL"
 DELIVERY_TIME_NAME: Final = b"__STARTDELIVERTIME"
@@ -45,7 +47,7 @@ def check_send(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
     config = broker.config
     if config.start_accept_send_request_timestamp_ms:
         _check_accepting(broker, config.start_accept_send_request_timestamp_ms)
-    if config.is_slave:
+    if config.broker_role is _SLAVE:
         raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE)
     topic = header.topic
     if topic in system_topics.CLOSED_TO_PRODUCERS:
@@ -58,9 +60,9 @@ def check_send(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     if topic_config is None:
         topic_config = _create_topic(broker, header)
-    queue_nums = max(topic_config.write_queue_nums, topic_config.read_queue_nums)
-    if header.queue_id >= queue_nums:
-        remark = f"request queueId[{header.queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
+    queue_id = header.queue_id
+    if queue_id >= topic_config.write_queue_nums and queue_id >= topic_config.read_queue_nums:
+        remark = f"request queueId[{queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     return topic_config
 
