@@ -10,7 +10,9 @@ Source: HAService.HAClient (RocketMQ 4.5.2). Differs: REFUSED, where Apache's sl
 bytes that belong elsewhere; a mute master is noticed, as since 5.x.
 """
 
+import contextlib
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final
@@ -20,6 +22,8 @@ import trio
 from rmqnode.ha.options import StreamOptions
 from rmqnode.ha.slave_stream import CopiedLog, FileSizesDiffer, LogEnds, LogsDiffer, SlaveStream, overlap_start
 from rmqnode.ha.stream import StreamBroken
+from rmqnode.net.client import connect_socket
+from rmqnode.net.errors import ConnectError
 from rmqnode.store import ReplicaMismatch
 
 logger = logging.getLogger(__name__)
@@ -29,7 +33,8 @@ _RETRY_SECONDS: Final = 1.0
 _RETRY_REFUSED_SECONDS: Final = 10.0
 """A log that does not fit is looked at again now and then: the master may have been exchanged."""
 
-_READ_SIZE_BYTES: Final = 256 * 1024
+_READ_SIZE_BYTES: Final = 64 * 1024
+"""One buffer for the life of a connection; a read full of small messages takes a millisecond."""
 
 
 class LinkState(StrEnum):
@@ -125,21 +130,23 @@ class MasterLink:
         if self.state is not LinkState.REFUSED:
             self.state = LinkState.CONNECTING
         start = choose_start(self._log, await self._ask_log_ends(self.master_address))
-        host, _, port = self.ha_address.rpartition(":")
         try:
             with trio.fail_after(CONNECT_TIMEOUT_SECONDS):
-                tcp = await trio.open_tcp_stream(host.strip("[]"), int(port))
+                sock = await connect_socket(self.ha_address)
         except trio.TooSlowError:
             raise MasterUnavailable(
                 f"no connection to {self.ha_address} within {CONNECT_TIMEOUT_SECONDS:g} s"
             ) from None
-        async with tcp:
-            await self._copy(tcp, SlaveStream(self._log, start))
+        except ConnectError as error:
+            raise MasterUnavailable(str(error)) from None
+        with sock:
+            await self._copy(sock, SlaveStream(self._log, start))
 
-    async def _copy(self, tcp: trio.SocketStream, stream: SlaveStream) -> None:
+    async def _copy(self, sock: socket.socket, stream: SlaveStream) -> None:
         """Copy until the stream breaks."""
         self.state = LinkState.COMPARING
         options = self._options
+        buffer = memoryview(bytearray(_READ_SIZE_BYTES))
         now = trio.current_time()
         silent_at = now + options.silence_seconds_max
         report_at = now + options.heartbeat_seconds
@@ -147,18 +154,16 @@ class MasterLink:
         while True:
             if report is not None:
                 with trio.fail_after(options.silence_seconds_max):
-                    await tcp.send_all(report)
+                    await _send_all(sock, report)
                 report_at = trio.current_time() + options.heartbeat_seconds
             if self.state is LinkState.COMPARING and stream.is_compared:
                 self._following(stream)
-            data = None
-            with trio.move_on_at(min(report_at, silent_at)):
-                data = await tcp.receive_some(_READ_SIZE_BYTES)
-            if data:
-                stream.receive(data)
+            size = await _receive_into(sock, buffer, min(report_at, silent_at))
+            if size:
+                stream.receive(buffer[:size])
                 silent_at = trio.current_time() + options.silence_seconds_max
                 report = stream.report_of_progress()
-            elif data is not None:
+            elif size is not None:
                 raise StreamBroken("the master closed the connection")
             elif trio.current_time() >= silent_at:
                 raise StreamBroken(f"no byte from the master for {options.silence_seconds_max:g} s")
@@ -170,6 +175,24 @@ class MasterLink:
         self.problem = self._reported_problem = None
         logger.info("replication follows master=%s physical_offset=%d", self.master_address, self._log.wrote_offset)
         self._on_followed()
+
+
+async def _send_all(sock: socket.socket, data: bytes) -> None:
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+
+
+async def _receive_into(sock: socket.socket, buffer: memoryview, deadline: float) -> int | None:
+    """Wait for bytes and read them; return how many, 0 when the peer has closed, None when nothing came in time."""
+    with trio.move_on_at(deadline):
+        # Waiting first, though something may be there: others get their turn, and most often nothing is.
+        await trio.lowlevel.wait_readable(sock)
+        with contextlib.suppress(BlockingIOError):
+            return sock.recv_into(buffer)
+    return None
 
 
 def choose_start(log: CopiedLog, master: LogEnds) -> int:

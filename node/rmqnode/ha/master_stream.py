@@ -67,6 +67,11 @@ class MasterStream:
         """Whether the slave asked for what this log no longer has."""
         return self.has_asked and self.next_offset < self._log.log_min_offset
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the log goes on behind what was sent."""
+        return self.has_asked and self.next_offset < self._log.wrote_offset
+
     def receive(self, data: bytes) -> None:
         """Take what the slave sent."""
         report = self._reports.feed(data)

@@ -12,3 +12,6 @@ class StreamOptions(NamedTuple):
     """After so long without a write each end says that it is there (`haSendHeartbeatInterval`)."""
     silence_seconds_max: float
     """After so long without a byte from the other end the stream is closed (`haHousekeepingInterval`)."""
+    pause_seconds: float = 0.0
+    """How long a master lets messages gather after a write, so that slave and master have fewer turns under load; 0
+    where sends wait for the slave."""

@@ -92,7 +92,7 @@ class SlaveStream:
         """Whether everything we have is known to be in the master's log too."""
         return self.next_offset is None or self.next_offset >= self._log.wrote_offset
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         """Take what the master sent.
 
         Raises:

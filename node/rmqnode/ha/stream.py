@@ -57,7 +57,7 @@ class BlockDecoder:
         self._physical_offset = 0
         self._bytes_left = 0
 
-    def feed(self, data: bytes) -> Iterator[BlockHead | BlockPiece]:
+    def feed(self, data: bytes | memoryview) -> Iterator[BlockHead | BlockPiece]:
         """Yield what these bytes bring, in order. Each part is looked at before the next one is cut.
 
         Raises:

@@ -142,7 +142,7 @@ class MessageStore:
         Args:
             physical_offset: Where this log ends; of an empty log, any start of a file.
             content: Cut anywhere, but not across the end of a file; may be empty.
-            on_arrived: Called for each message that is readable now.
+            on_arrived: Called for each message that is readable now; None when nobody waits for one.
 
         Raises:
             ReplicaMismatch: The bytes do not belong there; nothing was written.

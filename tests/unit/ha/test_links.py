@@ -110,6 +110,27 @@ async def test_a_quiet_pair_stays_connected(make_pair: Callable[..., Pair]) -> N
     assert (pair.counts, pair.link.state) == ([1], LinkState.FOLLOWING)
 
 
+async def test_what_comes_shortly_after_a_write_leaves_with_the_next_one(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(options=QUICK._replace(heartbeat_seconds=20, silence_seconds_max=20, pause_seconds=0.5))
+    async with await trio.open_tcp_stream("127.0.0.1", pair.port) as slave:
+        await slave.send_all(REPORT.pack(0))
+        await until(lambda: any(link.stream.has_asked for link in pair.links.links))
+        pair.write(b"first")
+        with trio.fail_after(0.4):
+            assert await slave.receive_some(100) == BLOCK_HEAD.pack(0, 5) + b"first"
+        for _ in range(10):
+            pair.write(b"later")
+            await trio.lowlevel.checkpoint()
+        with trio.fail_after(10):
+            assert await slave.receive_some(100) == BLOCK_HEAD.pack(5, 50) + b"later" * 10
+
+
+async def test_a_slave_that_is_far_behind_is_not_held_up_by_pauses(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(bytes(50_000), options=QUICK._replace(silence_seconds_max=30, pause_seconds=30))
+    pair.follow()
+    await until(pair.is_equal)
+
+
 async def test_two_slaves_get_everything(make_pair: Callable[..., Pair], make_log: Any, nursery: trio.Nursery) -> None:
     pair = make_pair(b"x" * 3000)
     other = MasterLink(make_log(), QUICK, pair.ask, lambda: None)

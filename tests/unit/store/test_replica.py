@@ -79,6 +79,30 @@ def test_a_message_is_readable_once_its_last_byte_is_there(kit: Any) -> None:
     assert told == [("t", 2, 1, 2598919, properties)]
 
 
+@pytest.mark.parametrize("piece_size", [100, 5_000, 60_000])
+def test_records_of_every_kind_get_the_units_that_they_have_on_the_master(kit: Any, piece_size: int) -> None:
+    master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
+    for number in range(120):
+        kit.put(master, "plain", number % 3, b"x" * number)
+        kit.put(master, "tagged", 0, b"", tags_code=97, properties=b"TAGS\x01a\x02")
+        kit.put(master, "half", 0, b"prepared", sys_flag=4)
+        kit.put(master, "half", 0, b"committed", sys_flag=8)
+        kit.put(master, "half", 0, b"rolled back", sys_flag=12)
+        kit.put(master, "SCHEDULE_TOPIC_XXXX", 1, b"later", properties=b"DELAY\x012\x02", delay_ms=5_000)
+        kit.put(master, "größer", 0, b"name of more bytes than letters", properties=b"a\x01b\x02" * (number * 3))
+        kit.now += 1
+    told: list[Any] = []
+    for offset, piece in stream(master, 0, iter(lambda: piece_size, 0)):
+        slave.append_replicated(offset, piece, lambda *what: told.append(what))
+    assert queues(slave) == queues(master)
+    assert slave.dispatched_offset == master.wrote_offset
+    assert slave.last_store_timestamp == master.last_store_timestamp
+    assert len(told) == sum(len(units) for units in queues(master).values())
+    assert {(topic, queue_id): end for topic, queue_id, end, *_ in told} == {
+        key: queue.max_queue_offset for key, queue in master.queues().items()
+    }
+
+
 def test_zeros_at_the_end_of_properties_do_not_hold_a_message_back(kit: Any) -> None:
     master, slave = kit.open(kit.folder / "master"), kit.open(kit.folder / "slave")
     kit.put(master, "t", 0, b"hello", properties=b"a\x01b\0")

@@ -15,7 +15,7 @@ from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterReplication
 from rmqnode.broker.replication.slave_sync import SlaveSync
-from rmqnode.config import BrokerConfig
+from rmqnode.config import BrokerConfig, BrokerRole
 from rmqnode.ha.confirmation import Confirmation, ConfirmationQueue
 from rmqnode.ha.master_link import MasterLink, MasterUnavailable
 from rmqnode.ha.options import StreamOptions
@@ -32,6 +32,9 @@ from rmqnode.protocol.headers import RegisterBrokerResponseHeader
 from rmqnode.protocol.java_text import parse_long
 from rmqnode.protocol.routes import Request
 from rmqnode.store import MessageStore
+
+_PAUSE_SECONDS: Final = 0.001
+"""Between two writes of an asynchronous master to a slave: how much later it may have a message."""
 
 _CODES: Final = {
     Confirmation.TIMEOUT: ResponseCode.FLUSH_SLAVE_TIMEOUT,
@@ -66,6 +69,7 @@ class Replication:
             config.ha_transfer_batch_size_bytes,
             config.ha_send_heartbeat_interval_ms / 1000,
             config.ha_housekeeping_interval_ms / 1000,
+            0.0 if config.broker_role is BrokerRole.SYNC_MASTER else _PAUSE_SECONDS,
         )
         self._config = config
         self._store = store
@@ -137,7 +141,8 @@ class Replication:
 
     def append(self, physical_offset: int, content: memoryview) -> None:
         """Append what the master sent; pulls that wait for it become due."""
-        self._store.append_replicated(physical_offset, content, self._held_pulls.message_arrived)
+        on_arrived = self._held_pulls.message_arrived if self._held_pulls.has_any else None
+        self._store.append_replicated(physical_offset, content, on_arrived)
         self._flusher.message_written()
         self.slaves.log_grew()
 
