@@ -4,6 +4,7 @@ It decides nothing itself. Services that wait (flush, long polling, registration
 it, so that an outcome of a handler finds the one that finishes it.
 """
 
+import logging
 import socket
 import struct
 import time
@@ -43,6 +44,8 @@ from rmqnode.protocol.headers import NotifyConsumerIdsChangedRequestHeader, Regi
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import MessageStore
 from rmqnode.store.config_file import ConfigFile
+
+logger = logging.getLogger(__name__)
 
 _PORT: Final = struct.Struct(">i")
 
@@ -191,7 +194,10 @@ class Broker:
         self.replication.master_found(found)
 
     def _registered_order_config(self, ordered_topics: list[str]) -> None:
-        self.topics.apply_order_config(ordered_topics)
+        try:
+            self.topics.apply_order_config(ordered_topics)
+        except OSError as error:
+            logger.error("order flags of topics not written, tried again reason=%s", error)
 
     def _members_changed(self, group: ConsumerGroup) -> None:
         if not group.members:

@@ -3,6 +3,7 @@
 Source: `SubscriptionGroupManager` (RocketMQ 4.5.2). Differs: the data version survives a restart.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 
 from rmqnode.broker import system_topics
@@ -10,6 +11,8 @@ from rmqnode.broker.names import is_legal_group
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper
 from rmqnode.store.config_file import ConfigFile
+
+logger = logging.getLogger(__name__)
 
 
 class SubscriptionGroups:
@@ -37,7 +40,11 @@ class SubscriptionGroups:
         may_create = self.may_auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
         if found is None and may_create and is_legal_group(group):
             found = SubscriptionGroupConfig(group_name=group)
-            self.put(found)
+            try:
+                self.put(found)
+            except OSError as error:
+                # It has nothing but defaults, and consumers can go on; the next time tries again.
+                logger.error("group not written group=%s reason=%s", group, error)
         return found
 
     def put(self, group: SubscriptionGroupConfig) -> None:
@@ -48,27 +55,26 @@ class SubscriptionGroups:
         """Create or replace groups, with one change of the version."""
         changed = {group.group_name: group for group in groups if self._groups.get(group.group_name) != group}
         if changed:
-            self._groups.update(changed)
-            self._changed()
+            self._change({**self._groups, **changed})
 
     def delete(self, group: str) -> None:
         """Remove a group's configuration; offsets and retry topic stay."""
-        if self._groups.pop(group, None) is not None:
-            self._changed()
+        if group in self._groups:
+            self._change({name: each for name, each in self._groups.items() if name != group})
 
     def replace_all(self, wrapper: SubscriptionGroupWrapper) -> None:
         """Take over a master's table and its version."""
-        self._groups = dict(wrapper.subscription_group_table)
-        self.data_version = wrapper.data_version
-        self._save()
+        self._replace(dict(wrapper.subscription_group_table), wrapper.data_version)
 
     def wrapper(self) -> SubscriptionGroupWrapper:
         """Return the table as GET_ALL_SUBSCRIPTIONGROUP_CONFIG answers it."""
         return SubscriptionGroupWrapper(subscription_group_table=self._groups, data_version=self.data_version)
 
-    def _changed(self) -> None:
-        self.data_version = self.data_version.next_version(self._clock_ms())
-        self._save()
+    def _change(self, groups: dict[str, SubscriptionGroupConfig]) -> None:
+        self._replace(groups, self.data_version.next_version(self._clock_ms()))
 
-    def _save(self) -> None:
-        self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
+    def _replace(self, groups: dict[str, SubscriptionGroupConfig], data_version: DataVersion) -> None:
+        """Write another table, then let it count."""
+        wrapper = SubscriptionGroupWrapper(subscription_group_table=groups, data_version=data_version)
+        self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
+        self._groups, self.data_version = groups, data_version

@@ -1,7 +1,7 @@
 """The topics of a broker: built-in ones, created ones, and those that come into being by a send.
 
 Source: `TopicConfigManager` (RocketMQ 4.5.2). Every change is written to `config/topics.json` before anybody is
-told of it.
+told of it; one that can't be written (an OSError) leaves the table as it was.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -67,14 +67,13 @@ class TopicTable:
         """Create or replace topics, with one change of the version."""
         changed = {topic.topic_name: topic for topic in topics if self._topics.get(topic.topic_name) != topic}
         if changed:
-            self._topics.update(changed)
-            self._changed()
+            self._change({**self._topics, **changed})
 
     def delete(self, topic: str) -> bool:
         """Remove a topic; False when there was none."""
-        if self._topics.pop(topic, None) is None:
+        if topic not in self._topics:
             return False
-        self._changed()
+        self._change({name: each for name, each in self._topics.items() if name != topic})
         return True
 
     def create_by_send(
@@ -122,7 +121,7 @@ class TopicTable:
 
     def touch(self) -> None:
         """Let the nameservers be told everything again, under a new version."""
-        self._changed()
+        self._change(self._topics)
 
     def create_if_absent(self, topic: str, queue_nums: int, *, unit_mode: bool = False) -> TopicConfig:
         """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""
@@ -147,26 +146,25 @@ class TopicTable:
             if topic.order != (topic.topic_name in ordered)
         ]
         if changed:
-            self._topics.update((topic.topic_name, topic) for topic in changed)
-            self._changed()
+            self._change({**self._topics, **{topic.topic_name: topic for topic in changed}})
 
     def replace_all(self, wrapper: TopicConfigSerializeWrapper) -> None:
         """Take over a master's table and its version."""
-        self._topics = dict(wrapper.topic_config_table)
-        self.data_version = wrapper.data_version
-        self._save()
+        self._replace(dict(wrapper.topic_config_table), wrapper.data_version)
 
     def wrapper(self) -> TopicConfigSerializeWrapper:
         """Return the table as registrations and GET_ALL_TOPIC_CONFIG carry it."""
         return TopicConfigSerializeWrapper(topic_config_table=self._topics, data_version=self.data_version)
 
-    def _changed(self) -> None:
-        self.data_version = self.data_version.next_version(self._clock_ms())
-        self._save()
+    def _change(self, topics: dict[str, TopicConfig]) -> None:
+        self._replace(topics, self.data_version.next_version(self._clock_ms()))
         self._on_change()
 
-    def _save(self) -> None:
-        self._file.save(fastjson.dumps(self.wrapper(), pretty=True).decode())
+    def _replace(self, topics: dict[str, TopicConfig], data_version: DataVersion) -> None:
+        """Write another table, then let it count: messages are never taken for a topic that a restart forgets."""
+        wrapper = TopicConfigSerializeWrapper(topic_config_table=topics, data_version=data_version)
+        self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
+        self._topics, self.data_version = topics, data_version
 
 
 def _unit_flag(topic: str, unit_mode: bool) -> int:

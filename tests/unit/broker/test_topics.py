@@ -1,5 +1,6 @@
 """Topics of a broker: built in, created by a send, created, changed and deleted by tools."""
 
+import errno
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from rmqnode.config import BrokerRole
 from rmqnode.protocol.bodies import TopicConfig, TopicConfigSerializeWrapper, TopicList, TopicStatsTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import CreateTopicRequestHeader, TopicRequestHeader
+from rmqnode.store.config_file import ConfigFile
 
 CREATE = RequestCode.UPDATE_AND_CREATE_TOPIC
 FAQ = "\nSee http://rocketmq.apache.org/docs/faq/ for further details."
@@ -189,6 +191,49 @@ def test_a_topic_is_on_disk_before_anybody_is_told(rig: Any) -> None:
     rig.broker.topics._on_change = lambda: seen.append("mine" in json.loads(path.read_text())["topicConfigTable"])
     rig.create_topic("mine")
     assert seen == [True]
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table can be written."""
+
+    def save(file: ConfigFile, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ConfigFile, "save", save)
+
+
+def test_a_send_to_a_new_topic_is_refused_while_the_topic_cannot_be_kept(
+    rig: Any, full_disk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = rig.broker.topics.data_version
+    for _ in range(2):
+        assert rig.send("new").code == ResponseCode.SERVICE_NOT_AVAILABLE
+    assert (rig.broker.topics.get("new"), rig.broker.topics.data_version) == (None, version)
+    monkeypatch.undo()
+    assert rig.send("new").code == ResponseCode.SUCCESS
+
+
+async def test_a_full_disk_stops_neither_consumers_nor_services(
+    make_rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    rig = make_rig(transaction_check_max=0)
+    rig.create_topic()
+    rig.send(properties={"TRAN_MSG": "true", "PGROUP": "pg"}, born_timestamp=rig.clock.now_ms)
+    request.getfixturevalue("full_disk")
+    assert rig.heartbeat("g").code == ResponseCode.SUCCESS
+    assert rig.pull().remark == "NO_MESSAGE_IN_QUEUE"
+    rig.broker._registered_order_config(["t"])
+    assert not rig.broker.topics.get("t").order
+    rig.clock.now_ms += 60_000
+    await rig.broker.check_back.check_once()
+    assert rig.broker.topics.get("RMQ_SYS_TRANS_HALF_TOPIC") is None
+    monkeypatch.undo()
+    await rig.broker.check_back.check_once()
+    assert rig.broker.topics.get("RMQ_SYS_TRANS_HALF_TOPIC") is not None
+    rig.heartbeat("g")
+    assert rig.broker.topics.get("%RETRY%g") is not None
+    assert rig.broker.groups.get("g") is not None
 
 
 def test_topics_survive_a_restart_with_their_version(rig: Any) -> None:

@@ -3,6 +3,8 @@
 Source: `ClientManageProcessor`, `ConsumerManageProcessor`, `AdminBrokerProcessor` (RocketMQ 4.5.2).
 """
 
+import logging
+
 from rmqnode.broker.clients import Member
 from rmqnode.broker.handlers.remarks import NO_SUCH_FILTER
 from rmqnode.broker.state import Broker
@@ -14,6 +16,7 @@ from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
     Connection,
     ConsumerConnection,
+    ConsumerData,
     GetConsumerListByGroupResponseBody,
     HeartbeatData,
     LockBatchRequestBody,
@@ -34,6 +37,8 @@ from rmqnode.protocol.headers import (
 )
 from rmqnode.protocol.routes import Reply, Request
 
+logger = logging.getLogger(__name__)
+
 
 def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Register the client's producers and consumers; a consumer's group and retry topic are created."""
@@ -42,8 +47,7 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     for consumer in heartbeat.consumer_data_set:
         group = broker.groups.find(consumer.group_name)
         if group is not None:
-            topic = retry_topic(consumer.group_name)
-            broker.topics.create_if_absent(topic, group.retry_queue_nums, unit_mode=consumer.unit_mode)
+            _create_retry_topic(broker, consumer, group.retry_queue_nums)
         known = broker.clients.consumer_group(consumer.group_name)
         if known is not None and known.would_change(consumer):
             broker.held_pulls.wake_group(consumer.group_name)
@@ -53,6 +57,14 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     for producer in heartbeat.producer_data_set:
         broker.clients.register_producer(producer.group_name, request.connection, member)
     return Reply()
+
+
+def _create_retry_topic(broker: Broker, consumer: ConsumerData, queue_nums: int) -> None:
+    try:
+        broker.topics.create_if_absent(retry_topic(consumer.group_name), queue_nums, unit_mode=consumer.unit_mode)
+    except OSError as error:
+        # The consumer can go on without; the next heartbeat tries again.
+        logger.error("retry topic not written group=%s reason=%s", consumer.group_name, error)
 
 
 def unregister_client(broker: Broker, request: Request[UnregisterClientRequestHeader]) -> Reply:

@@ -3,6 +3,7 @@
 Source: `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is Java's.
 """
 
+import logging
 import time
 from typing import Final
 
@@ -19,6 +20,8 @@ from rmqnode.protocol.headers import SendMessageRequestHeader, SendMessageReques
 from rmqnode.protocol.java_text import parse_boolean
 from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.store import PutStatus
+
+logger = logging.getLogger(__name__)
 
 SendHeader = SendMessageRequestHeader | SendMessageRequestHeaderV2
 
@@ -78,9 +81,13 @@ def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
     problem = topic_problem(topic)
     if problem is not None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
-    created = broker.topics.create_by_send(
-        topic, header.default_topic, header.default_topic_queue_nums, unit_mode=header.unit_mode
-    )
+    try:
+        created = broker.topics.create_by_send(
+            topic, header.default_topic, header.default_topic_queue_nums, unit_mode=header.unit_mode
+        )
+    except OSError as error:
+        logger.error("topic not created by a send topic=%s reason=%s", topic, error)
+        raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE) from None
     if created is None:
         remark = f"topic[{topic}] not exist, apply first please!{FAQ}"
         raise RequestError(ResponseCode.TOPIC_NOT_EXIST, remark)

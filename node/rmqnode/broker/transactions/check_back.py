@@ -80,7 +80,7 @@ class CheckBack:
         end = ledger.half_end
         if end:
             # So that tools can look into it; as in 4.5.2, where the first round of checks makes it.
-            self._topics.create_if_absent(system_topics.TRANS_HALF_TOPIC, 1)
+            self._has_topic(system_topics.TRANS_HALF_TOPIC)
         deadline = monotonic() + _ROUND_SECONDS_MAX
         looked_at = 0
         while ledger.half_offset < end and monotonic() < deadline:
@@ -128,7 +128,8 @@ class CheckBack:
         return result
 
     def _give_up(self, half: StoredMessage) -> bool:
-        self._topics.create_if_absent(system_topics.TRANS_CHECK_MAX_TIME_TOPIC, 1)
+        if not self._has_topic(system_topics.TRANS_CHECK_MAX_TIME_TOPIC):
+            return False
         status = self._writer.put(half_messages.given_up(half), may_be_delayed=False).status
         if status is not PutStatus.OK and status not in _NEVER_STORABLE:
             return False
@@ -141,6 +142,14 @@ class CheckBack:
             status.name,
         )
         self._ledger.forget(half)
+        return True
+
+    def _has_topic(self, topic: str) -> bool:
+        try:
+            self._topics.create_if_absent(topic, 1)
+        except OSError as error:
+            logger.error("topic not created, tried again topic=%s reason=%s", topic, error)
+            return False
         return True
 
     def _ask(self, half: StoredMessage, copy: Message, result: PutResult) -> None:
