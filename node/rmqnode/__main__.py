@@ -19,6 +19,9 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     # Imported here: --help and wrong arguments need none of it.
+    from rmqnode.late_modules import load_late
+
+    load_late()
     from rmqnode.run import run_node
 
     return run_node(arguments.kind, arguments.config)

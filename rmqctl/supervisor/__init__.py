@@ -15,6 +15,7 @@
     rotating_log  log files that do not grow for ever
     zygote      the single-threaded process that forks nodes and reaps them; never runs trio
     warm_up     what is run once before all forks, for less memory in each
+    code_layout what all nodes run lies together, for the same reason
     spawner     the supervisor's end of the zygote
     policy      how patient the supervisor is with a node
     states      what happens to a node: (state, event, now) -> (state, actions), pure

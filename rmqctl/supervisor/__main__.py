@@ -8,6 +8,9 @@ import sys
 
 def main() -> int:
     """Preload and run."""
+    from rmqnode.late_modules import load_late
+
+    load_late()
     from rmqctl.supervisor.process import run_supervisor
     from rmqnode.run import run_node
 

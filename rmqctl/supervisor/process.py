@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import CodeType
 
 import msgspec
 import trio
 
 from rmqctl.home import ClusterHome
 from rmqctl.process_identity import ProcessIdentity, identify_self
+from rmqctl.supervisor.code_layout import gather_code
 from rmqctl.supervisor.control_server import open_control_socket
 from rmqctl.supervisor.launcher_pipe import LauncherPipe
 from rmqctl.supervisor.ledger import Ledger
@@ -40,7 +42,8 @@ def run_supervisor(run_node: RunNode) -> int:
         run_node: What a forked node does.
     """
     manager = ServiceManager.take_from(os.environ)
-    warm_up()
+    # Held for as long as this process and those forked from it live.
+    _left_behind = _lay_out_image()
     launch = take_resumed_launch(os.environ)
     if launch is None:
         line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
@@ -63,6 +66,19 @@ def run_supervisor(run_node: RunNode) -> int:
         manager.give_back(os.environ)
         resume(outcome)
     return outcome
+
+
+def _lay_out_image() -> list[CodeType]:
+    """Order what was imported so that forked processes copy little of it; returns what is to be held."""
+    left_behind = gather_code(warm_up)
+    # The interpreter's cache of attribute lookups refers to names. Those that only imports looked up would give way in
+    # every process, each with a write to its page; now all that are in it come from the warm-up.
+    if sys.version_info >= (3, 13):
+        sys._clear_internal_caches()
+    else:
+        sys._clear_type_cache()
+    warm_up()
+    return left_behind
 
 
 def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: ServiceManager) -> int | Launch:

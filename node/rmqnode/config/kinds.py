@@ -26,6 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.|%-]{1,127}")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _IPV4_LIKE = re.compile(r"[0-9.]+")
 _IPV6 = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_HOUR = re.compile(r"[0-9]{1,2}")
+_SEPARATOR = re.compile(r"[;,]")
 _DELAY_LEVELS = re.compile(r"[0-9]{1,9}[smhd]( [0-9]{1,9}[smhd])*")
 
 _DELAY_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -206,7 +209,7 @@ def hours() -> Kind[tuple[int, ...]]:
     """Hours of the day, `04` or `04;16`."""
 
     def parse(value: str) -> tuple[int, ...]:
-        found = tuple(int(each) for each in value.split(";") if re.fullmatch(r"[0-9]{1,2}", each))
+        found = tuple(int(each) for each in value.split(";") if _HOUR.fullmatch(each))
         if not found or len(found) != value.count(";") + 1 or max(found) > 23:
             raise ValueError
         return found
@@ -231,7 +234,7 @@ def delays_ms(levels: str) -> tuple[int, ...]:
 
 
 def _split_list(value: str) -> list[str]:
-    stripped = (each.strip() for each in re.split("[;,]", value))
+    stripped = (each.strip() for each in _SEPARATOR.split(value))
     return [each for each in stripped if each]
 
 
@@ -241,7 +244,7 @@ def _checked_address(value: str) -> str:
         raise ValueError(f"'{value}' has no port")
     if not _is_host(host_part):
         raise ValueError(f"'{host_part}' is neither an IP address nor a host name")
-    if re.fullmatch(r"[0-9]{1,5}", port) is None or not 1 <= int(port) <= 65535:
+    if _PORT.fullmatch(port) is None or not 1 <= int(port) <= 65535:
         raise ValueError(f"port '{port}' is not 1..65535")
     return value
 

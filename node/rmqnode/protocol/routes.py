@@ -102,20 +102,21 @@ class RejectedRequest(Exception):
 
 
 class _Entry:
-    """What is known of one route; its decoder is made at first use, for most nodes see a fraction of their table."""
+    """What is known of one route; most of it is made at first use, for most nodes see a fraction of their table."""
 
     __slots__ = ("booleans", "code", "decode", "route")
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.code = int(route.code)
-        names = boolean_fields(route.request_header)
-        self.booleans = attrgetter(*names, names[0]) if names else None
+        self.booleans: Callable[[Header], tuple[Any, ...]] | None = None
         """Gets the booleans of a header, one of them twice, which makes it a tuple whatever their number."""
         self.decode: Callable[[bytes], Request[Any]] = self._decode_first
 
     def _decode_first(self, header: bytes) -> Request[Any]:
         header_type: Any = self.route.request_header
+        names = boolean_fields(header_type)
+        self.booleans = attrgetter(*names, names[0]) if names else None
         self.decode = msgspec.json.Decoder(Request[header_type], strict=False).decode
         return self.decode(header)
 

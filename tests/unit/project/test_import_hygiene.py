@@ -28,6 +28,13 @@ def test_a_node_loads_no_heavy_standard_module_that_trio_does_not_load_anyway():
     assert not loaded_by("import rmqnode.run").difference(unavoidable).intersection(HEAVY_STANDARD_LIBRARY)
 
 
+def test_processes_that_preload_a_node_load_neither_openssl_nor_what_trio_seldom_uses():
+    loaded = loaded_by(
+        "from rmqnode.late_modules import load_late; load_late(); import rmqnode.run, rmqctl.supervisor.process"
+    )
+    assert not loaded.intersection({"_ssl", "_hashlib", "_bz2", "_lzma", "base64"})
+
+
 @pytest.mark.parametrize("statement", ["import rmqnode.run", "import rmqnode.broker.server, rmqnode.filter"])
 def test_a_broker_without_sql_subscriptions_loads_no_parser(statement):
     assert "lark" not in loaded_by(statement)
