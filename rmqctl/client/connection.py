@@ -25,6 +25,7 @@ from rmqctl.client.errors import (
     RequestRefused,
     RequestTimedOut,
 )
+from rmqctl.client.limits import SECONDS_MIN, check_at_least
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.connection import Connection
 from rmqnode.net.errors import ConnectError, RemotingError, RequestTimeout
@@ -67,6 +68,7 @@ class ClusterConnection:
     ) -> None:
         assert nameservers, "a cluster is known by at least one nameserver"
         self.nameservers = tuple(dict.fromkeys(nameservers))
+        check_at_least(SECONDS_MIN, timeout_seconds=timeout_seconds)
         self.timeout_seconds = timeout_seconds
         self._remoting = RemotingClient(
             on_request,

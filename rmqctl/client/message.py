@@ -102,8 +102,10 @@ def make_message(destination: str, content: object, options: MessageOptions) -> 
         InvalidArgument: The destination is none, or the content is not JSON.
     """
     topic, tag = parse_destination(destination)
-    key = options.get("key")
-    keys = tuple(options.get("keys", ()))
+    key, several = options.get("key"), options.get("keys", ())
+    if isinstance(several, str):
+        raise InvalidArgument(f"keys={several!r} is one text", "each of its letters would be a key", "key=…, or a list")
+    keys = tuple(several)
     return Message(
         topic=topic,
         body=encode_content(content),
@@ -148,6 +150,7 @@ def check_message(message: Message, body_size_bytes_max: int = BODY_SIZE_BYTES_M
     if not 0 < size <= body_size_bytes_max:
         raise _wrong_size(size, body_size_bytes_max)
     for key in message.keys:
+        _check_is_text("message key", key)
         if not key or any(character.isspace() for character in key):
             raise InvalidArgument(
                 f"message key {key!r} is empty or has a blank",
@@ -209,6 +212,8 @@ def _wrong_size(size: int, limit: int) -> InvalidArgument:
 
 
 def _check_property(name: str, value: str) -> None:
+    _check_is_text("the name of property", name)
+    _check_is_text(f"the value of property {name}", value)
     if name in RESERVED_PROPERTIES:
         raise InvalidArgument(
             f"property {name} is reserved",
@@ -223,6 +228,11 @@ def _check_property(name: str, value: str) -> None:
         )
     _check_text("property", name)
     _check_text(f"the value of property {name}", value)
+
+
+def _check_is_text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{what} {value!r} is no text", "keys and properties are text", f"str({value!r})")
 
 
 def _check_text(what: str, text: str) -> None:

@@ -43,6 +43,11 @@ class BrokerRoute(msgspec.Struct, frozen=True):
         return self.addresses.get(MASTER_ID)
 
     @property
+    def queue_count(self) -> int:
+        """How many queues the broker takes messages for when one is named: consumers may read more than are written."""
+        return max(self.read_queues, self.write_queues)
+
+    @property
     def is_readable(self) -> bool:
         """Whether consumers may pull from it."""
         return bool(self.permission & Permission.READ)
@@ -82,8 +87,13 @@ class TopicRoute(msgspec.Struct, frozen=True):
         return address
 
     def publish_queues(self) -> list[MessageQueue]:
-        """Return the queues that producers send to, by broker name and queue id."""
-        return [
+        """Return the queues that producers send to, by broker name and queue id.
+
+        Of an ordered topic these are the queues of its order configuration, in that order, whether or not their
+        masters are there: else the messages of a key would go elsewhere when a broker goes away.
+        """
+        ordered = _ordered_queues(self.topic, self.order_conf) if self.order_conf else []
+        return ordered or [
             MessageQueue(topic=self.topic, broker_name=part.broker, queue_id=queue_id)
             for part in self.brokers
             if part.is_writable
@@ -98,6 +108,20 @@ class TopicRoute(msgspec.Struct, frozen=True):
             if part.is_readable
             for queue_id in range(part.read_queues)
         ]
+
+
+def _ordered_queues(topic: str, order_conf: str) -> list[MessageQueue]:
+    """The queues of `broker-a:4;broker-b:4`; none when it is not such a list."""
+    pairs = [part.rpartition(":") for part in order_conf.split(";") if part]
+    if not all(broker and count.isascii() and count.isdigit() for broker, _, count in pairs):
+        return []
+    if sum(int(count) for _, _, count in pairs) > QUEUE_COUNT_MAX:
+        return []
+    return [
+        MessageQueue(topic=topic, broker_name=broker, queue_id=queue_id)
+        for broker, _, count in pairs
+        for queue_id in range(int(count))
+    ]
 
 
 class RouteTable:

@@ -9,6 +9,7 @@ from rmqctl.client.consumer.offset_store import OffsetStore
 from rmqctl.client.consumer.process_queue import QueueLimits
 from rmqctl.client.consumer.statistics import ConsumerStatistics
 from rmqctl.client.consumer.topics import Topics
+from rmqctl.client.limits import check_at_least
 from rmqctl.client.start_position import StartPosition
 
 
@@ -51,6 +52,7 @@ class GroupMember:
         self.offsets = offsets
         self.beat = beat
         self.start = start
+        check_at_least(1, messages=limits.messages, size_bytes=limits.size_bytes, span=limits.span)
         self.limits = limits
         self.is_orderly = is_orderly
         self.is_broadcasting = is_broadcasting

@@ -86,12 +86,18 @@ class HandlerCalls:
         return None
 
     async def attempt(self, message: ReceivedMessage) -> Retry | Exception | None:
-        """Call the handler; returns what it returned or raised."""
+        """Call the handler; returns what it returned or raised, and an error for what no handler may return."""
         try:
-            return await self._handler(message)
+            call = self._handler(message)
+            if not hasattr(call, "__await__"):
+                return TypeError("the handler is no async function: async def handle(message): …")
+            outcome = await call
         except Exception as error:
             # An edge like the dispatch of requests: whatever the application raises is its way to say "again".
             return error
+        if outcome is None or isinstance(outcome, Retry):
+            return outcome
+        return TypeError(f"the handler returned {outcome!r}, and not None or Retry(…)")
 
     def _judge(self, message: ReceivedMessage, outcome: Retry | Exception | None, started_at: float) -> Retry | None:
         if isinstance(outcome, Exception):

@@ -34,6 +34,7 @@ from rmqctl.client.consumer.selector import Selector, selector
 from rmqctl.client.consumer.shares import GroupShares
 from rmqctl.client.consumer.topics import Topics
 from rmqctl.client.errors import InvalidArgument
+from rmqctl.client.limits import SECONDS_MIN, check_at_least
 from rmqctl.client.names import check_group
 from rmqctl.client.participant import Participant
 from rmqctl.client.start_position import Latest, StartPosition
@@ -94,6 +95,9 @@ class PushConsumer(Participant):
             options.setdefault("instance", _SHARED_INSTANCE)
         super().__init__(client, options)
         self.group = check_group(group)
+        check_at_least(1, concurrency=concurrency)
+        check_at_least(0, max_reconsume_times=max_reconsume_times, close_seconds=close_seconds)
+        check_at_least(SECONDS_MIN, suspend_seconds=suspend_seconds, consume_timeout_seconds=consume_timeout_seconds)
         self._orderly = orderly
         self._concurrency = concurrency
         self._max_reconsume_times = max_reconsume_times

@@ -11,6 +11,7 @@ handler has ended and its offset is persisted, so that no message comes twice; q
 """
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
@@ -24,12 +25,14 @@ from rmqctl.client.consumer.queue_locks import QueueLocks
 from rmqctl.client.consumer.queue_start import starting_offset
 from rmqctl.client.consumer.shares import Shares
 from rmqctl.client.errors import ClientError
+from rmqctl.client.names import RETRY_PREFIX
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 
 logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS: Final = 20.0
+_TROUBLES_UNTIL_WARNED: Final = 2
 _RETRY_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 0.1
 """Time for the member that loses a queue to persist how far it is, before its offset is asked for."""
@@ -74,6 +77,7 @@ class Rebalancer:
         self._locks = QueueLocks(member)
         self._held: dict[MessageQueue, _HeldQueue] = {}
         self._leaving: set[MessageQueue] = set()
+        self._troubled: Counter[str] = Counter()
         self._wanted = trio.Event()
         self._nursery: trio.Nursery | None = None
 
@@ -145,12 +149,23 @@ class Rebalancer:
                 absent = await self._absent(topic)
                 queues = await self._shares.of_topic(topic)
             except ClientError as error:
-                logger.info("not rebalanced group=%s topic=%s reason=%s", self._member.group, topic, error)
+                self._tell_trouble(topic, str(error))
                 is_settled = False
             else:
+                if queues is None:
+                    self._tell_trouble(topic, "no nameserver routes it, or no broker knows the group yet")
+                else:
+                    del self._troubled[topic]
                 is_taken = queues is not None and await self._apply(topic, {*queues, *absent})
                 is_settled &= is_taken and not absent
         return is_settled
+
+    def _tell_trouble(self, topic: str, reason: str) -> None:
+        """Warn when a topic can't be consumed, once, and not of a moment; retry topics are made by our heartbeat."""
+        self._troubled[topic] += 1
+        is_news = self._troubled[topic] == _TROUBLES_UNTIL_WARNED and not topic.startswith(RETRY_PREFIX)
+        level = logging.WARNING if is_news else logging.INFO
+        logger.log(level, "not rebalanced group=%s topic=%s reason=%s", self._member.group, topic, reason)
 
     async def _absent(self, topic: str) -> list[MessageQueue]:
         """Return the queues that are held of brokers which the route lacks now.

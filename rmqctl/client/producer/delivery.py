@@ -8,7 +8,7 @@ time-out is never repeated, and what a busy broker shed (SYSTEM_BUSY, as since 5
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,10 +16,19 @@ import trio
 
 from rmqctl.client.answers import Answer, Submission
 from rmqctl.client.client import Client
-from rmqctl.client.errors import BrokerUnreachable, ClientError, RequestRefused, RequestTimedOut, TopicNotFound
+from rmqctl.client.errors import (
+    BrokerUnreachable,
+    ClientError,
+    InvalidArgument,
+    NoMaster,
+    NoQueue,
+    RequestRefused,
+    RequestTimedOut,
+    TopicNotFound,
+)
 from rmqctl.client.names import AUTO_CREATE_TOPIC
 from rmqctl.client.producer.fault_avoidance import FaultAvoidance
-from rmqctl.client.producer.queue_choice import Placement, TopicTargets
+from rmqctl.client.producer.queue_choice import Placement, SendTarget, TopicTargets
 from rmqctl.client.producer.send_request import DEFAULT_QUEUE_COUNT, STORED, SendRequest
 from rmqctl.client.routes import TopicRoute
 from rmqnode.protocol.bodies import MessageQueue
@@ -45,6 +54,7 @@ _BUSY_PAUSE_SECONDS: Final = 0.1
 """Before a message is sent again that a broker shed because its queue was long: half of what makes it shed."""
 
 Delivered = tuple[Answer, MessageQueue]
+Choice = tuple[TopicRoute, SendTarget]
 
 
 class FailedAttempt(NamedTuple):
@@ -115,12 +125,11 @@ class Delivery:
                     raise failure.error
                 if _is_busy(failure.error):
                     await trio.sleep(_BUSY_PAUSE_SECONDS)
-            targets = await self._targets_of(request.topic)
-            queue, address = targets.choose(placement, tried, self._faults)
+            route, (queue, address) = await self._choose(request.topic, placement, tried)
             try:
                 return await self._attempt(request, queue, address, deadline), queue
             except (BrokerUnreachable, RequestRefused, RequestTimedOut) as error:
-                self._note_failure(targets.route, queue.broker_name, error)
+                self._note_failure(route, queue.broker_name, error)
                 failure = FailedAttempt(queue.broker_name, error)
 
     def submit(
@@ -129,13 +138,19 @@ class Delivery:
         placement: Placement,
         take_outcome: Callable[[Answer | ClientError, MessageQueue], None],
     ) -> Submission | None:
-        """Send a request without waiting; None when route or connection are not there yet: `deliver` makes them."""
+        """Send a request without waiting; None when route or connection are not there yet: `deliver` makes them.
+
+        So it is when the route lacks what is wanted: `deliver` looks it up again.
+        """
         topic = request.topic
         route = self._client.routes.current(topic)
         targets = self._targets.get(topic)
         if route is None or targets is None or targets.route is not route:
             return None
-        queue, address = targets.choose(placement, (), self._faults)
+        try:
+            queue, address = targets.choose(placement, (), self._faults)
+        except (InvalidArgument, NoMaster):
+            return None
         broker = queue.broker_name
         start = time.monotonic()
 
@@ -157,15 +172,14 @@ class Delivery:
         Raises:
             ClientError: No broker can be found or connected to.
         """
-        targets = await self._targets_of(request.topic)
-        queue, address = targets.choose(placement, (), self._faults)
+        route, (queue, address) = await self._choose(request.topic, placement, ())
         header = request.header(self._group, queue.queue_id)
         try:
             await self._client.connection.tell_broker(
                 queue.broker_name, address, request.code, header, body=request.body, topic=request.topic
             )
         except BrokerUnreachable as error:
-            self._note_failure(targets.route, queue.broker_name, error)
+            self._note_failure(route, queue.broker_name, error)
             raise
 
     def note_time_out(self, broker: str) -> None:
@@ -202,6 +216,21 @@ class Delivery:
         if self._faults is not None:
             self._faults.note_latency(queue.broker_name, trio.current_time() - start)
         return answer
+
+    async def _choose(self, topic: str, placement: Placement, tried: Collection[str]) -> Choice:
+        try:
+            return await self._choose_of_known(topic, placement, tried)
+        except (InvalidArgument, NoMaster, NoQueue):
+            route = self._client.routes.current(topic)
+            if route is None:
+                raise
+            # A broker may have come, or come back, since the route was looked up.
+            self._client.routes.doubt(route)
+            return await self._choose_of_known(topic, placement, tried)
+
+    async def _choose_of_known(self, topic: str, placement: Placement, tried: Collection[str]) -> Choice:
+        targets = await self._targets_of(topic)
+        return targets.route, targets.choose(placement, tried, self._faults)
 
     async def _targets_of(self, topic: str) -> TopicTargets:
         try:

@@ -109,18 +109,25 @@ class PendingSends:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
-            while True:
-                await self._filled.wait()
-                planned = trio.current_time() + _SWEEP_SECONDS
-                await trio.sleep_until(planned)
-                now = trio.current_time()
-                if now - planned > _SWEEP_SECONDS:
-                    # Something held the event loop up: answers may be there that nobody had the time to read.
-                    continue
-                for pending in [pending for pending in self._pending if pending.timer_end <= now]:
-                    self._time_out(pending)
-                if not self._pending:
-                    self._filled = trio.Event()
+            try:
+                await self._watch_time_outs()
+            finally:
+                # Connections are closed next: what comes back from them is not sent again.
+                self._nursery = None
+
+    async def _watch_time_outs(self) -> None:
+        while True:
+            await self._filled.wait()
+            planned = trio.current_time() + _SWEEP_SECONDS
+            await trio.sleep_until(planned)
+            now = trio.current_time()
+            if now - planned > _SWEEP_SECONDS:
+                # Something held the event loop up: answers may be there that nobody had the time to read.
+                continue
+            for pending in [pending for pending in self._pending if pending.timer_end <= now]:
+                self._time_out(pending)
+            if not self._pending:
+                self._filled = trio.Event()
 
     async def start(self, pending: PendingSend) -> None:
         """Wait for room and send a message."""
@@ -174,8 +181,10 @@ class PendingSends:
             self._finish(pending, outcome)
 
     def _deliver_soon(self, pending: PendingSend, failure: FailedAttempt | None) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(self._deliver, pending, failure)
+        if self._nursery is None:
+            self._finish(pending, closed_too_early())
+        else:
+            self._nursery.start_soon(self._deliver, pending, failure)
 
     async def _deliver(self, pending: PendingSend, failure: FailedAttempt | None) -> None:
         seconds_left = pending.timer_end - trio.current_time()

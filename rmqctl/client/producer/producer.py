@@ -15,6 +15,7 @@ import trio
 
 from rmqctl.client.client import Client, ClientOptions
 from rmqctl.client.compression import COMPRESS_OVER_BYTES
+from rmqctl.client.limits import check_at_least
 from rmqctl.client.message import Message, SendResult, check_message, encode_content, make_message
 from rmqctl.client.names import check_group
 from rmqctl.client.participant import Participant
@@ -86,6 +87,8 @@ class Producer(Participant):
     ) -> None:
         super().__init__(client, options)
         self.group = check_group(group)
+        check_at_least(0, retries=retries, compress_over_bytes=compress_over_bytes)
+        check_at_least(1, pending_max=pending_max, message_size_bytes_max=message_size_bytes_max)
         policy = DeliveryPolicy(retries, may_duplicate, auto_create_topic)
         self._delivery = Delivery(self.client, group, policy, avoid_slow_brokers=avoid_slow_brokers)
         self._transactions = Transactions(self.client, group, check_transaction)

@@ -55,7 +55,12 @@ class TopicTargets:
 
     def __init__(self, route: TopicRoute, previous: "TopicTargets | None" = None) -> None:
         self.route = route
-        self.targets = [SendTarget(queue, route.master_address(queue.broker_name)) for queue in route.publish_queues()]
+        self.queues = route.publish_queues()
+        masters = {part.broker: part.master_address for part in route.brokers if part.is_writable}
+        self.targets = [
+            SendTarget(queue, address) for queue in self.queues if (address := masters.get(queue.broker_name))
+        ]
+        """Those that take messages now: all, but for an ordered topic."""
         if not self.targets:
             raise no_queue(route)
         self.brokers = tuple(dict.fromkeys(target.queue.broker_name for target in self.targets))
@@ -78,9 +83,9 @@ class TopicTargets:
         if placement.queue is not None:
             return self._target_of(placement.queue)
         if placement.select is not None:
-            return self._target_of(placement.select([target.queue for target in self.targets]))
+            return self._target_of(placement.select(self.queues))
         assert placement.order_key is not None
-        return self.targets[order_hash(placement.order_key) % len(self.targets)]
+        return self._target_of(self.queues[order_hash(placement.order_key) % len(self.queues)])
 
     def _next(self, tried: Collection[str], faults: FaultAvoidance | None) -> SendTarget:
         count = len(self.targets)
@@ -97,10 +102,14 @@ class TopicTargets:
         return usable[self._turn % len(usable)]
 
     def _target_of(self, queue: MessageQueue) -> SendTarget:
-        if queue.topic != self.route.topic or self.route.broker(queue.broker_name) is None:
+        part = self.route.broker(queue.broker_name)
+        # A broker that is away still has the queues that the order configuration of a topic says.
+        is_there = queue in self.queues if part is None else 0 <= queue.queue_id < part.queue_count
+        if queue.topic != self.route.topic or not is_there:
+            counts = ", ".join(f"{part.broker} ({part.queue_count})" for part in self.route.brokers)
             raise InvalidArgument(
                 f"queue {queue.queue_id} of {queue.broker_name} and topic {queue.topic} can't be sent to",
-                f"topic {self.route.topic} is on {', '.join(self.brokers)}",
+                f"topic {self.route.topic} has queues on {counts}",
             )
         return SendTarget(queue, self.route.master_address(queue.broker_name))
 

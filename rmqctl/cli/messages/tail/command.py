@@ -139,9 +139,11 @@ def _tail_as_member(target: Target, group: str, selection: Selection, render: Re
 
     subscription = selection.subscription
     hint = " (Ctrl-C ends it)" if selection.is_endless else ""
-    narrate(f"consuming {subscription.topic}{_chosen(selection)} as a member of group {group}{hint}")
 
     async def work(client: Client) -> None:
+        # A consumer would wait for a topic that is not there; who types its name wants to be told.
+        await client.routes.get(subscription.topic)
+        narrate(f"consuming {subscription.topic}{_chosen(selection)} as a member of group {group}{hint}")
         await print_as_member(
             client, group, subscription, selection.start, selection.count, lambda found: print_messages(found, render)
         )

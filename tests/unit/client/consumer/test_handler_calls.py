@@ -1,6 +1,7 @@
 """Calling a handler: outcomes, the limit of its time, and what closing leaves it."""
 
 import logging
+from typing import Any
 
 import pytest
 import trio
@@ -103,3 +104,19 @@ async def test_closing_does_not_give_a_handler_more_time_than_it_had(autojump_cl
     # It is cancelled after 60 s, as without closing, and the rest of the time for closing is for settling.
     assert await run_cancelled(calls(handle), settled, 55) == pytest.approx(61)
     assert settled.outcomes == [Retry(delay_level=3)]
+
+
+async def test_a_handler_that_is_no_async_function_is_told_as_that() -> None:
+    handler: Any = lambda message: None  # noqa: E731 - as an application might write it
+    outcome = await calls(handler).attempt(MESSAGE)
+    assert isinstance(outcome, TypeError)
+    assert "no async function" in str(outcome)
+
+
+async def test_only_none_and_retry_mean_something_when_they_are_returned() -> None:
+    async def handle(message: ReceivedMessage) -> Any:
+        return "consumed"
+
+    outcome = await calls(handle).attempt(MESSAGE)
+    assert isinstance(outcome, TypeError)
+    assert "returned 'consumed', and not None or Retry" in str(outcome)
