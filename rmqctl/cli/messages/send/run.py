@@ -176,6 +176,8 @@ class Sending:
         else:
             self._stored(outcome, begun)
 
+    # Ctrl-C waits meanwhile: what is counted is told, too.
+    @trio.lowlevel.enable_ki_protection
     def _stored(self, result: SendResult, begun: float) -> None:
         self._report.sent(result.status, perf_counter() - begun)
         self._tell(result)
