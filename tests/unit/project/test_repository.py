@@ -16,6 +16,7 @@ from rmqctl.cli.app import COMMANDS, GroupEntry
 HOME_FOLDER = re.compile(rb"(?<![\w.$}])/(?:home|Users|root)/[\w.-]+")
 CODE_BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+MODULE_OR_FOLDER = re.compile(r"`(\w[\w./-]*(?:\.py|/))`")
 DOCUMENTS = ("README.md", "docs/architecture.md", "docs/development.md")
 
 
@@ -103,6 +104,14 @@ def test_files_that_the_documents_link_to_exist(checkout, document):
 def test_scripts_that_the_documents_mention_exist(checkout, document):
     mentioned = set(re.findall(r"\bscripts/[\w.]*\w", (checkout / document).read_text(encoding="utf-8")))
     assert [name for name in sorted(mentioned) if not (checkout / name).is_file()] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md"])
+def test_modules_and_folders_that_the_documents_name_exist(checkout, repository_files, document):
+    files = [path.relative_to(checkout) for path in repository_files]
+    there = {f"/{path}" for path in files} | {f"/{folder}/" for path in files for folder in path.parents}
+    named = MODULE_OR_FOLDER.findall((checkout / document).read_text(encoding="utf-8"))
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in there)] == []
 
 
 def test_readme_names_rocketmq_in_its_first_sentence_and_every_profile(checkout):
