@@ -12,8 +12,8 @@ import trio
 
 from rmqctl.client.addresses import AddressMap
 from rmqnode.net.client import connect_socket
-from rmqnode.net.connection import StreamSocket
 from rmqnode.net.errors import ConnectError
+from rmqnode.net.stream_socket import StreamSocket
 
 
 class Dialer:

@@ -13,8 +13,9 @@ from typing import Any, Final, Self
 
 import trio
 
-from rmqnode.net.connection import Connection, StreamSocket
+from rmqnode.net.connection import Connection
 from rmqnode.net.errors import ConnectError, ConnectionLost
+from rmqnode.net.stream_socket import StreamSocket
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, decode_command
 from rmqnode.protocol.frame import Frame
 

@@ -9,14 +9,14 @@ answer of a long poll and a copy to each read.
 """
 
 import logging
-import socket
 from collections.abc import Callable
 from time import perf_counter, thread_time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
 from rmqnode.net.errors import ConnectionLost, RequestTimeout
+from rmqnode.net.stream_socket import StreamSocket, address_text, host_bytes
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, encode_command
 from rmqnode.protocol.errors import ProtocolError
 from rmqnode.protocol.frame import Frame, FrameDecoder
@@ -46,32 +46,6 @@ _PENDING_REQUESTS_MAX: Final = 65_535
 """As many requests in flight as Java's client permits itself."""
 
 
-class StreamSocket(Protocol):
-    """What a connection needs of its socket; a socket of the standard library, or one that encrypts."""
-
-    @property
-    def family(self) -> int:
-        """Address family: IPv4 peers have an address that messages can store."""
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on, -1 once closed."""
-
-    def getpeername(self) -> Any:
-        """Return the address of the other end."""
-
-    def getsockname(self) -> Any:
-        """Return the address of this end."""
-
-    def recv(self, size_bytes: int, /) -> bytes:
-        """Return what is there; BlockingIOError when nothing is, no bytes when the peer closed it."""
-
-    def send(self, data: bytes | memoryview, /) -> int:
-        """Return how many bytes were taken; BlockingIOError when none can be taken now."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
 class _Pending:
     __slots__ = ("done", "response")
 
@@ -97,8 +71,8 @@ class Connection:
         self._sock = sock
         self._on_frame = on_frame
         peer_address = sock.getpeername()
-        self.peer = _address_text(peer_address)
-        self.peer_host_bytes = _host_bytes(sock, peer_address)
+        self.peer = address_text(peer_address)
+        self.peer_host_bytes = host_bytes(sock, peer_address)
         """Address and port as messages store them: 4 bytes each; zeros for an IPv6 peer, which 4.5.2 can't store."""
         self.local_host, self.local_port = sock.getsockname()[:2]
         self.last_activity = trio.current_time()
@@ -365,13 +339,3 @@ class Connection:
                 self._backlog_bytes -= sent
                 self.last_activity = trio.current_time()
         self._drained.set()
-
-
-def _host_bytes(sock: StreamSocket, address: tuple[str, int]) -> bytes:
-    ip = socket.inet_aton(address[0]) if sock.family == socket.AF_INET else bytes(4)
-    return ip + address[1].to_bytes(4, "big")
-
-
-def _address_text(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
