@@ -232,6 +232,8 @@ async def test_no_request_of_the_table_brings_the_broker_down(config: BrokerConf
         for code, fields, body, serialization in requests:
             if code in (RequestCode.PULL_MESSAGE, RequestCode.LITE_PULL_MESSAGE):
                 fields |= {"sysFlag": "5"}
+            if code == RequestCode.END_TRANSACTION:
+                fields |= {"commitOrRollback": "8"}  # "I don't know" is what no broker answers
             answer = await ask(code, fields, body, serialization=serialization)
             assert answer.is_response
         pulled = await ask(RequestCode.PULL_MESSAGE, untouched)
