@@ -88,18 +88,30 @@ class Indexer:
             self._woken = trio.Event()
             self._is_hurried = trio.Event()
             try:
-                while self._store.index.is_behind:
-                    self._store.index.build(_RECORDS_PER_SLICE)
-                    self._unsynced.set()
-                    await trio.lowlevel.checkpoint()
+                await self._build_stretch()
             except OSError as error:
                 logger.error("index not built offset=%d reason=%s", self._store.index.offset, error)
                 self._woken.set()
                 self.answer_all()
                 await trio.sleep(_RETRY_SECONDS)
                 continue
-            self._expect_write()
+            if self._store.index.is_behind:
+                self._woken.set()
+            else:
+                self._expect_write()
             self.answer_all()
+
+    async def _build_stretch(self) -> None:
+        """Build up to where the log ends now, and further only while queries wait.
+
+        What is sent meanwhile waits for the next stretch: to follow the log to its very end, while producers send, is
+        to take a turn of the event loop, and the fixed part of a slice, for the few messages of each read.
+        """
+        end = self._store.dispatched_offset
+        while self._store.index.is_behind and (self._store.index.offset < end or self._waiting):
+            self._store.index.build(_RECORDS_PER_SLICE)
+            self._unsynced.set()
+            await trio.lowlevel.checkpoint()
 
     def answer_all(self) -> None:
         """Answer what waits from the index as it is."""

@@ -97,6 +97,31 @@ async def test_messages_are_indexed_without_being_asked_for(rig: Any, nursery: t
     nursery.cancel_scope.cancel()
 
 
+async def test_what_is_sent_while_the_index_is_built_waits_for_the_next_stretch(
+    rig: Any, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = rig.store.index
+    build, builds = index.build, []
+
+    def build_while_another_message_comes(records_max: int) -> None:
+        builds.append(records_max)
+        build(records_max)
+        rig.send(properties={"KEYS": "k"})
+
+    monkeypatch.setattr(index, "build", build_while_another_message_comes)
+    rig.send(properties={"KEYS": "k"})
+    nursery.start_soon(rig.broker.indexer.build)
+    with trio.fail_after(10):
+        while not builds:
+            await trio.testing.wait_all_tasks_blocked(0.001)
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        assert index.is_behind
+        monkeypatch.undo()
+        while index.is_behind:
+            await trio.testing.wait_all_tasks_blocked(0.001)
+    nursery.cancel_scope.cancel()
+
+
 # --- units of a queue ---
 
 
