@@ -15,7 +15,7 @@ import msgspec
 from rmqctl.errors import RmqctlError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 _LAST_COLUMN_WIDTH_MIN: Final = 24
@@ -113,12 +113,14 @@ def show_again_and_again(draw: Callable[[], Screen], interval_seconds: float) ->
                 print(line)
             print(flush=True)
             pause(interval_seconds)
+    from rich.console import Console
     from rich.live import Live
 
-    with Live(_drawn(draw()), auto_refresh=False, screen=True) as live:
+    console = Console()
+    with Live(_drawn(draw(), console), console=console, auto_refresh=False, screen=True) as live:
         while True:
             pause(interval_seconds)
-            live.update(_drawn(draw()), refresh=True)
+            live.update(_drawn(draw(), console), refresh=True)
 
 
 def confirm(question: str, *, yes: bool, refused: str) -> bool:
@@ -137,7 +139,11 @@ def confirm(question: str, *, yes: bool, refused: str) -> bool:
     if not is_terminal(sys.stdin):
         raise UsageError(refused, "stdin is not a terminal, so nobody can answer", "add --yes")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise
 
 
 def confirm_or_refuse(question: str, *, yes: bool, refused: str, kept: str) -> None:
@@ -183,13 +189,17 @@ def _write_bytes(document: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _drawn(screen: Screen) -> "RenderableType":
+def _drawn(screen: Screen, console: "Console") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(line, "bold") for line in screen.heading]
     for table in screen.tables:
-        parts += ["", _rich_table(table.columns, table.rows)]
+        drawn, width = _rich_table(table.columns, table.rows), _width_min(table.columns, table.rows)
+        if width > console.width:
+            # Cut off at the right: squeezed columns would say nothing at all.
+            drawn.width = width
+        parts += ["", drawn]
     if screen.notes:
         parts += ["", *(Text(line, "yellow") for line in screen.notes)]
     return Group(*parts, "", Text("Ctrl-C ends", "dim"))
@@ -214,7 +224,11 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     table = _rich_table(columns, rows)
     console = Console()
     # Better a line that the terminal breaks than an address broken inside its column: it could not be copied.
-    widths = [max(len(row[i]) for row in [columns, *rows]) + len("  ") for i in range(len(columns))]
-    last_width_min = min(widths[-1], _LAST_COLUMN_WIDTH_MIN)
-    console.width = max(console.width, sum(widths[:-1]) + last_width_min)
+    console.width = max(console.width, _width_min(columns, rows))
     console.print(table)
+
+
+def _width_min(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """What a table needs so that only its last column is folded, and that not too much."""
+    widths = [max(len(row[i]) for row in [columns, *rows]) + len("  ") for i in range(len(columns))]
+    return sum(widths[:-1]) + min(widths[-1], _LAST_COLUMN_WIDTH_MIN)

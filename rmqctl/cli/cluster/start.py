@@ -88,10 +88,10 @@ class ClusterStart:
                     raise self._supervisor_lost()
             except KeyboardInterrupt:
                 if self._adopted and not self._foreground:
-                    narrate("rmqctl: interrupted; the supervisor goes on with what runs")
+                    narrate("the supervisor goes on with what runs")
                     self._launcher.release()
                     raise
-                narrate("rmqctl: interrupted, taking the cluster down")
+                narrate("taking the cluster down")
                 self._launcher.request_stop()
                 self._narrate_events()
                 raise

@@ -1,5 +1,6 @@
 """The countdown of a broker that is being drained: one line that changes on a terminal, few lines elsewhere."""
 
+import shutil
 import sys
 from types import TracebackType
 
@@ -28,7 +29,9 @@ class DrainLine:
         text = f"{progress.node}: draining, waiting for {progress.waits_for}"
         seconds = f"{max(1, round(progress.seconds_left))} s"
         if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text}: {seconds} left (Ctrl-C: leave it running)")
+            line = f"{text}: {seconds} left (Ctrl-C: leave it running)"
+            # A line that the terminal breaks could not be written over.
+            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()
         elif said != self._shown:
             narrate(f"{text}: at most {seconds}")

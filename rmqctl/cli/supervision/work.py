@@ -31,7 +31,7 @@ def follow_work(messages: Iterable[OrderMessage]) -> None:
                     case Done():
                         done = message
     except KeyboardInterrupt:
-        narrate("rmqctl: interrupted: a drain is taken back; what had begun to start or stop goes on")
+        narrate("a drain is taken back; what had begun to start or stop goes on")
         raise
     if done.problem is not None:
         raise RmqctlError(
