@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -39,10 +40,19 @@ _PERIOD_SECONDS_MIN: Final = 10.0
 _PERIOD_SECONDS_MAX: Final = 60.0
 """Java keeps `registerNameServerPeriod` within these."""
 
+_ANSWER_SECONDS: Final = 3.0
+"""How long a tool that made a topic waits at most: with a nameserver that hangs, and tools give up after 5 s."""
+
 _RETRY_SECONDS: Final = 1.0
 _AWAIT_MASTER_SECONDS: Final = 0.05
 """A slave that starts together with its master asks for it again so soon, then twice as late each time."""
 _UNREGISTER_TIMEOUT_SECONDS: Final = 3.0
+
+
+class _Waiting(msgspec.Struct, eq=False):
+    outcome: AfterRegistration
+    request: Request[Any]
+    deadline: float
 
 
 class Registration:
@@ -77,7 +87,8 @@ class Registration:
         self._failed: set[str] = set()
         self._reported: set[str] = set()
         """Nameservers whose failure is in the log."""
-        self._waiting: list[tuple[AfterRegistration, Request[Any]]] = []
+        self._unanswered: list[_Waiting] = []
+        self._something_waits = trio.Event()
         self.client = RemotingClient(on_closed=self._nameserver_gone)
 
     def topics_changed(self) -> None:
@@ -85,8 +96,9 @@ class Registration:
         self._changed.set()
 
     def answer_after_registration(self, outcome: AfterRegistration, request: Request[Any]) -> None:
-        """Answer a request once the next registration has reached or missed all nameservers."""
-        self._waiting.append((outcome, request))
+        """Answer a request once the next registration has reached or missed all nameservers, or takes too long."""
+        self._unanswered.append(_Waiting(outcome, request, trio.current_time() + _ANSWER_SECONDS))
+        self._something_waits.set()
         self._changed.set()
 
     async def register(self) -> None:
@@ -100,8 +112,10 @@ class Registration:
 
     async def keep_registered(self) -> None:
         """Service: register again each period, after each change, and where it failed."""
-        while True:
-            await self._wait_for_next()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._answer_late_ones)
+            while True:
+                await self._wait_for_next()
 
     async def _wait_for_next(self) -> None:
         """Wait for a change or the time of the next registration, then register where it is due."""
@@ -119,10 +133,25 @@ class Registration:
             await self._register_with(self.config.namesrv_addr if self._awaits_master else tuple(self._failed))
             return
         self._changed = trio.Event()
-        waiting, self._waiting = self._waiting, []
+        waiting = list(self._unanswered)
         await self.register()
-        for outcome, request in waiting:
-            request.connection.reply(request, outcome.reply)
+        self._answer(waiting)
+
+    async def _answer_late_ones(self) -> None:
+        """Answer who has waited long enough for a nameserver that does not answer."""
+        while True:
+            await self._something_waits.wait()
+            self._something_waits = trio.Event()
+            while self._unanswered:
+                await trio.sleep_until(self._unanswered[0].deadline)
+                self._answer([each for each in self._unanswered if each.deadline <= trio.current_time()])
+
+    def _answer(self, waiting: list["_Waiting"]) -> None:
+        """Answer those of them that have no answer yet."""
+        for each in waiting:
+            if each in self._unanswered:
+                self._unanswered.remove(each)
+                each.request.connection.reply(each.request, each.outcome.reply)
 
     async def _register_with(self, addresses: tuple[str, ...]) -> dict[str, list[str]]:
         """Register with some nameservers; return what those that know of ordered topics answered."""

@@ -155,6 +155,23 @@ async def test_creating_a_topic_is_answered_when_every_nameserver_knows_it(
             assert await observer.has_route(nameserver, "mine")
 
 
+async def test_a_nameserver_that_hangs_does_not_keep_a_tool_waiting(
+    make_rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration_module, "_ANSWER_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, and nothing else
+        rig = make_rig(namesrv_addr=(f"127.0.0.1:{mute.getsockname()[1]}",), register_broker_timeout_ms=60_000)
+        registration = rig.broker.registration
+        async with trio.open_nursery() as services, registration.client:
+            services.start_soon(registration.keep_registered)
+            for count, topic in enumerate(("one", "two"), 1):
+                header = CreateTopicRequestHeader(topic=topic, read_queue_nums=1, write_queue_nums=1, perm=6)
+                rig.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, header)
+                await until(lambda count=count: len(rig.connection.replies) == count)
+            services.cancel_scope.cancel()
+    assert [reply.code for _, reply in rig.connection.replies] == [ResponseCode.SUCCESS] * 2
+
+
 async def test_a_restarted_nameserver_learns_of_the_broker_again_soon(
     make_rig: Callable[..., Any],
     nameservers: list[Nameserver],
