@@ -28,6 +28,16 @@ def test_names_can_be_imported_from_a_late_module():
     assert output_of(code) == "e3b0c442 True"
 
 
+def test_msgspec_does_without_typing_extensions_and_others_get_it():
+    code = (
+        "import msgspec\n"
+        "print('typing_extensions' in sys.modules)\n"
+        "import typing_extensions\n"
+        "print(typing_extensions.Buffer.__name__)"
+    )
+    assert output_of(code).split() == ["False", "Buffer"]
+
+
 def test_a_name_that_a_late_module_lacks_is_an_attribute_error_every_time():
     code = "import tempfile\nprint([hasattr(tempfile, 'nonsense') for _ in range(2)], tempfile.gettempdir() != '')"
     assert output_of(code) == "[False, False] True"
