@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.java import nothing_runs, require_apache, send_and_receive, tail
+from tests.cluster.profiles import write_profile
+from tests.cluster.routes import write_permitted
 
 WaitUntil = Callable[..., None]
 
@@ -59,6 +61,42 @@ def test_nodes_of_both_engines_make_one_cluster(cli: Any, tmp_path: Path) -> Non
     route = cli.run("topic", "route", "orders").stdout
     assert "broker-a" in route
     assert "broker-b" in route
+    cli.run("down")
+    assert nothing_runs(cli)
+
+
+def test_java_master_is_drained_before_it_restarts_and_takes_messages_afterwards(
+    cli: Any, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """Its nameserver is of 4.5.2 too: it can take the permission away, and has no request that gives it back."""
+    require_apache("4.5.2")
+    engines = "".join(f'[nodes.{node}]\nengine = "apache"\n' for node in ("nameserver-0", "broker-a-0"))
+    cli.up("--profile", write_profile(tmp_path, brokers=2, more=engines))
+    assert cli.run("topic", "create", "orders", "--queues", "1").returncode == 0
+    before = cli.pids()
+
+    given_up = cli.start("stop", "broker-a-0", "--drain-seconds", "600")
+    wait_until(lambda: not write_permitted(cli, "broker-a"), "clients are told to send elsewhere")
+    given_up.send_signal(signal.SIGINT)
+    given_up.communicate(timeout=JAVA_SECONDS)
+    assert given_up.returncode == 130
+    wait_until(lambda: write_permitted(cli, "broker-a"), "clients may send again")
+    assert cli.pids() == before
+
+    restart = cli.start("restart", "broker-a-0", "--drain-seconds", "8")
+    wait_until(lambda: not write_permitted(cli, "broker-a"), "clients are told to send elsewhere")
+    assert (cli.status()["nodes"][1]["state"], write_permitted(cli, "broker-b")) == ("draining", True)
+    for number in range(4):
+        assert cli.run("send", "orders", f"number {number}").returncode == 0, "the other master takes them"
+    _, err = restart.communicate(timeout=JAVA_SECONDS)
+    assert restart.returncode == 0, err
+    assert "waiting for sends on their way" in err
+    assert write_permitted(cli, "broker-a")
+    after = cli.pids()
+    assert {name for name in before if before[name] != after[name]} == {"broker-a-0"}
+    assert cli.status()["nodes"][1]["restarts"] == 0
+    received = tail(cli, 4)
+    assert all(f"number {number}" in received for number in range(4))
     cli.run("down")
     assert nothing_runs(cli)
 

@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
-from rmqnode.net.client import RemotingClient
-from rmqnode.protocol.bodies import Permission, TopicRouteData
-from rmqnode.protocol.codes import RequestCode
-from rmqnode.protocol.command import Command
 from tests.cluster.profiles import write_profile
+from tests.cluster.routes import write_permitted
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
@@ -32,18 +28,6 @@ def cluster(cli: Any, tmp_path: Path) -> Iterator[Any]:
 def node(cli: Any, name: str) -> dict[str, Any]:
     found: dict[str, Any] = next(each for each in cli.status()["nodes"] if each["name"] == name)
     return found
-
-
-def write_permitted(cli: Any, broker_name: str) -> bool:
-    """Whether the nameserver lets clients send to a broker's own topic."""
-
-    async def ask() -> TopicRouteData:
-        async with RemotingClient() as client:
-            command = Command(code=RequestCode.GET_ROUTEINTO_BY_TOPIC, ext_fields={"topic": broker_name})
-            return TopicRouteData.decode((await client.request(f"127.0.0.1:{9876 + cli.port_offset}", command)).body)
-
-    (queues,) = trio.run(ask).queue_datas
-    return bool(queues.perm & Permission.WRITE)
 
 
 def test_node_stopped_by_hand_stays_stopped_is_no_crash_and_starts_again(cluster: Any) -> None:
