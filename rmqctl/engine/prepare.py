@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rmqctl.engine import Engine
@@ -16,25 +17,28 @@ OpenProgress = Callable[[str], AbstractContextManager["InstallProgress"]]
 """Shows an installation of the version."""
 
 
-def engines_of(model: ClusterModel, open_progress: OpenProgress, say: Callable[[str], None]) -> dict[str, Engine]:
+def engines_of(
+    model: ClusterModel, open_progress: OpenProgress, say: Callable[[str], None], cache: Path | None = None
+) -> dict[str, Engine]:
     """The engine of every node; fetches jars that are missing.
 
     Args:
         model: The cluster.
         open_progress: Called for a version that has to be fetched.
         say: Told which Java is used.
+        cache: Where jars are, or go; the user's cache if not given.
 
     Raises:
         RmqctlError: Java or jars are missing and cannot be had.
     """
     engines: dict[str, Engine] = dict.fromkeys((node.name for node in model.nodes), EmbeddedEngine())
     if any(node.java is not None for node in model.nodes):
-        engines.update(_apache_engines(model, open_progress, say))
+        engines.update(_apache_engines(model, open_progress, say, cache))
     return engines
 
 
 def _apache_engines(
-    model: ClusterModel, open_progress: OpenProgress, say: Callable[[str], None]
+    model: ClusterModel, open_progress: OpenProgress, say: Callable[[str], None], cache: Path | None
 ) -> Iterator[tuple[str, Engine]]:
     from rmqctl.engine.apache.java import choose_java
     from rmqctl.engine.apache.nodes import ApacheEngine
@@ -47,18 +51,18 @@ def _apache_engines(
             continue
         key = (node.java.version, node.java.rocketmq_home)
         if key not in made:
-            distribution = _distribution(node.java, open_progress)
+            distribution = _distribution(node.java, open_progress, cache)
             made[key] = ApacheEngine(distribution, java)
             say(f"Apache RocketMQ {distribution.version} on {java}")
         yield node.name, made[key]
 
 
-def _distribution(settings: JavaSettings, open_progress: OpenProgress) -> "Distribution":
+def _distribution(settings: JavaSettings, open_progress: OpenProgress, folder: Path | None) -> "Distribution":
     from rmqctl.engine.apache.cache import EngineCache, unpacked_distribution
 
     if settings.rocketmq_home:
         return unpacked_distribution(settings.rocketmq_home)
-    cache = EngineCache.of_user()
+    cache = EngineCache.of_user() if folder is None else EngineCache(folder)
     installed = cache.find(settings.version)
     if installed is not None:
         return installed

@@ -7,7 +7,7 @@ from pathlib import Path
 from rmqctl.errors import RmqctlError
 from rmqctl.home import ClusterHome, write_atomically
 from rmqctl.systemd.record import Installation, Scope, forget_installation, save_installation
-from rmqctl.systemd.systemctl import systemctl
+from rmqctl.systemd.systemctl import journal_end, systemctl
 from rmqctl.systemd.unit_file import UnitFile
 
 _SYSTEM_UNITS = Path("/etc/systemd/system")
@@ -30,8 +30,23 @@ def install(home: ClusterHome, scope: Scope, units: Sequence[UnitFile], *, start
     systemctl(scope, "daemon-reload")
     systemctl(scope, "enable", *installation.units)
     if start:
-        systemctl(scope, "start", installation.units[0])
+        _start(installation)
     return installation
+
+
+def _start(installation: Installation) -> None:
+    try:
+        systemctl(installation.scope, "start", installation.units[0])
+    except RmqctlError as error:
+        unit = installation.units[0]
+        lines = journal_end(installation.scope, unit)
+        why = "\n".join(["last lines of its journal:", *(f"  {line}" for line in lines)]) if lines else error.why
+        raise RmqctlError(
+            f"{unit} is installed, but does not start; systemd goes on trying",
+            why,
+            f"see systemctl{' --user' if installation.scope is Scope.USER else ''} status {unit},"
+            f" or take it away: {installation.uninstall_command}",
+        ) from None
 
 
 def uninstall(home: ClusterHome, installation: Installation) -> None:

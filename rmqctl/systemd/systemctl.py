@@ -12,6 +12,7 @@ _BOOTED = Path("/run/systemd/system")
 """There only while systemd is the machine's init, see sd_booted(3)."""
 
 _SYSTEMCTL_SECONDS = 300
+_JOURNAL_LINES = 8
 
 
 def check_systemd(scope: Scope) -> None:
@@ -34,6 +35,17 @@ def is_active(installation: Installation) -> bool:
     """
     state = systemctl(installation.scope, "show", "--property", "ActiveState", "--value", installation.units[0])
     return state.strip() == "active"
+
+
+def journal_end(scope: Scope, unit: str) -> list[str]:
+    """The last lines that a unit wrote; none where the journal cannot be read."""
+    user = ["--user"] if scope is Scope.USER else []
+    command = ["journalctl", *user, "--unit", unit, "--lines", str(_JOURNAL_LINES), "--output", "cat", "--no-pager"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()
 
 
 def systemctl(scope: Scope, *arguments: str) -> str:

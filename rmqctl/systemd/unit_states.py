@@ -2,6 +2,7 @@
 
 import time
 
+from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.model import ClusterModel, Node
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.node_state import NodeStatus
@@ -38,15 +39,17 @@ def _node_report(node: Node, model: ClusterModel, properties: dict[str, str]) ->
     if (properties["ActiveState"], properties["SubState"]) == ("activating", "auto-restart"):
         state = NodeStatus.BACKOFF
     since = int(properties["ActiveEnterTimestampMonotonic"] or 0) / 1e6
+    pid = int(properties["MainPID"]) or None
     return NodeReport(
         name=node.name,
         role=node.role,
         engine=node.engine,
         state=state,
         problem=None if state is NodeStatus.READY else f"is {state}",
-        pid=int(properties["MainPID"]) or None,
+        pid=pid,
         address=model.advertised_address(node),
         uptime_seconds=round(time.monotonic() - since, 3) if state is NodeStatus.READY else None,
+        memory_bytes=None if pid is None else memory_bytes_of(pid),
         restarts=int(properties["NRestarts"]),
         last_exit=None if properties["Result"] in {"", "success"} else properties["Result"],
     )

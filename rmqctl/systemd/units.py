@@ -15,6 +15,9 @@ from rmqctl.systemd.hardening import sandbox
 from rmqctl.systemd.record import UNIT_VARIABLE, Scope
 from rmqctl.systemd.unit_file import Directive, UnitFile, command_line, environment, path
 
+SYSTEM_CACHE = Path("/var/cache/rmqctl")
+"""Where units of the system find the jars of Java nodes: fetched by whoever installs them, for they may not do that."""
+
 _DYNAMIC_USER = "rmqctl"
 _WATCHDOG: Directive = ("WatchdogSec", "30")
 _DESCRIPTORS_MAX = 65_536
@@ -35,6 +38,7 @@ class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
         python: The interpreter that has rmqctl.
         code: Every file without which it does not run, by its last name: where links lead to is another place.
         run_as: System account that the nodes run as; None lets systemd make one up.
+        java_home: JAVA_HOME of whoever installs the units.
     """
 
     scope: Scope
@@ -42,6 +46,12 @@ class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
     python: Path
     code: tuple[Path, ...] = ()
     run_as: str | None = None
+    java_home: str | None = None
+
+    @property
+    def cache(self) -> Path | None:
+        """Where the units find jars; None for the cache of the user that they run as."""
+        return SYSTEM_CACHE if self.scope is Scope.SYSTEM else None
 
 
 def unit_names(model: ClusterModel, *, per_node: bool) -> list[str]:
@@ -93,6 +103,7 @@ def _supervisor_unit(model: ClusterModel, home: ClusterHome, options: UnitOption
                 # It restarts a node that the kernel killed for memory; the others go on.
                 ("OOMPolicy", "continue"),
                 *_running(name, has_java=model.has_java_nodes),
+                *(_finding_java(options) if model.has_java_nodes else []),
                 _WATCHDOG,
                 *_account(home, options),
                 *sandbox(
@@ -164,6 +175,13 @@ def _starts_before(other: Node, node: Node) -> bool:
 def _java_program(spec: StartSpec) -> list[Directive]:
     """Apache's nodes do not tell systemd when they are ready, and exit with 143 after SIGTERM."""
     return [("Type", "exec"), ("WorkingDirectory", spec.folder), ("SuccessExitStatus", "143")]
+
+
+def _finding_java(options: UnitOptions) -> list[Directive]:
+    """What `up` looks for Java and jars by, which a unit does not inherit."""
+    found = [("RMQCTL_CACHE", str(options.cache))] if options.cache else []
+    found += [("JAVA_HOME", options.java_home)] if options.java_home else []
+    return [("Environment", environment(name, value)) for name, value in found]
 
 
 def _boot_target(scope: Scope) -> str:

@@ -33,7 +33,9 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /etc/systemd/system
 mount -t tmpfs -o mode=755 tmpfs /var/lib
+mount -t tmpfs -o mode=755 tmpfs /var/cache
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
+umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount --bind -o ro /proc/sys /proc/sys
 mount -o remount,ro,bind /proc/sys
@@ -210,6 +212,8 @@ def _control_group() -> Iterator[Path]:
         pytest.skip("there are no control groups of version 2")
     try:
         group = Path(tempfile.mkdtemp(prefix="rmqctl-test-", dir=roots[0]))
+        # As the root of all groups is: what units run may look at it.
+        group.chmod(0o755)
     except OSError as error:
         pytest.skip(f"no control group can be made: {error}")
     try:

@@ -1,6 +1,8 @@
 """`rmqctl systemd install | uninstall | print`: a cluster that systemd starts at boot and keeps running."""
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rmqctl.cli.engines.install_progress import open_install_progress
 from rmqctl.cli.options import ClusterOption, EngineOption, HomeOption
 from rmqctl.cli.output import narrate, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
+from rmqctl.engine import Engine
 from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
@@ -134,7 +137,10 @@ def print_units(
             engine_options=EngineOptions(engine=engine),
         )
     )
-    units = _units(plan, _unit_options(scope, per_node, run_as))
+    options = _unit_options(scope, per_node, run_as)
+    # Only units of Java nodes need to know where jars are.
+    engines = engines_of(plan.model, open_install_progress, narrate, options.cache) if per_node else {}
+    units = _units(plan, options, engines)
     print_result("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
     return ExitCode.DONE
 
@@ -165,21 +171,28 @@ def _check_free(home: ClusterHome) -> None:
 def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptions:
     # Not resolved: in a virtual environment the link is what knows of the environment.
     python = Path(sys.executable)
-    return UnitOptions(scope=scope, per_node=per_node, python=python, code=code_of_this_process(python), run_as=run_as)
+    return UnitOptions(
+        scope=scope,
+        per_node=per_node,
+        python=python,
+        code=code_of_this_process(python),
+        run_as=run_as,
+        java_home=os.environ.get("JAVA_HOME"),
+    )
 
 
-def _units(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
+def _units(plan: ClusterPlan, options: UnitOptions, engines: Mapping[str, Engine]) -> list[UnitFile]:
     if not options.per_node:
         return cluster_units(plan.model, plan.home, {}, options)
-    engines = engines_of(plan.model, open_install_progress, narrate)
     specs = {node.name: engines[node.name].start_spec(node, plan.home) for node in plan.model.nodes}
     return cluster_units(plan.model, plan.home, specs, options)
 
 
 def _write_cluster(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
     """Write what the units start from; a unit for the whole cluster writes the nodes' files itself at each start."""
-    units = _units(plan, options)
+    engines = engines_of(plan.model, open_install_progress, narrate, options.cache)
+    units = _units(plan, options, engines)
     if options.per_node:
-        write_node_files(engines_of(plan.model, open_install_progress, narrate), plan.model, plan.home)
+        write_node_files(engines, plan.model, plan.home)
     save_cluster(plan.home, plan.stored)
     return units

@@ -1,5 +1,6 @@
 """`rmqctl up`: bring a cluster up and return when every broker is in every nameserver's route."""
 
+import os
 import time
 from typing import Annotated
 
@@ -32,7 +33,7 @@ from rmqctl.supervisor.early import EarlySupervisor, spawn_supervisor
 from rmqctl.supervisor.launcher import SupervisorLauncher
 from rmqctl.supervisor.messages import NodeChanged
 from rmqctl.supervisor.record import SupervisorRecord, load_record
-from rmqctl.systemd.record import refuse_if_installed
+from rmqctl.systemd.record import UNIT_VARIABLE, refuse_if_installed
 
 _POLL_SECONDS = 0.01
 _TIMEOUT_SECONDS = 30.0
@@ -180,6 +181,9 @@ def _print_up(
     narrate(f"clients are told {model.broker_ip}: {model.broker_ip_reason}")
     narrate_drift(drift)
     print_result(f"nameserver: {nameserver}")
+    if UNIT_VARIABLE in os.environ:
+        # Nobody types commands into a journal, and `down` is systemctl's there.
+        return
     named = "" if model.name == DEFAULT_CLUSTER else f" --cluster {model.name}"
     narrate("next:")
     for command in (

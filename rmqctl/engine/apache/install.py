@@ -63,17 +63,16 @@ def install(
         UsageError: There is no such version.
         RmqctlError: The extra `apache` is not installed, or the repository cannot be asked, or a file is damaged.
     """
-    with cache.lock(version):
+    with _failures_explained(version), cache.lock(version):
         installed = cache.find(version)
         if installed is not None:
             return installed
         _check_resolver_installed(version)
-        with _failures_explained(version):
-            source = repository()
-            _check_published(version, source)
-            jars = _resolve(version, cache, source)
-            progress.resolved(len(jars))
-            sizes = _fetch_all(jars, cache.version_folder(version) / "lib", source, progress)
+        source = repository()
+        _check_published(version, source)
+        jars = _resolve(version, cache, source)
+        progress.resolved(len(jars))
+        sizes = _fetch_all(jars, cache.version_folder(version) / "lib", source, progress)
         cache.save(Manifest(version=version, sizes=sizes))
         return Distribution(version, cache.version_folder(version) / "lib")
 

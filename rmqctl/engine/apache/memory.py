@@ -88,11 +88,19 @@ def _cgroup_rooms() -> list[Room]:
             continue
         own = root / path.lstrip("/")
         # In a container the path is that of the host; the root is then what limits.
-        for folder in {own, *own.parents} if own.is_dir() else {root}:
+        for folder in {own, *own.parents} if _is_folder(own) else {root}:
             room = _room_in(folder, limit, usage)
             if room is not None:
                 rooms.append(room)
     return rooms
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; no, if this process may not even look: a limit that cannot be read limits nothing here."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def _room_in(folder: Path, limit_name: str, usage_name: str) -> Room | None:

@@ -109,3 +109,24 @@ def test_socket_of_a_home_with_a_long_path_lies_in_a_short_folder(tmp_path: Path
     long = ClusterHome(tmp_path / ("x" * 120), "a").socket_file
     assert len(os.fsencode(long)) <= 100
     assert long != ClusterHome(tmp_path / ("y" * 120), "a").socket_file
+
+
+def test_clusters_of_system_units_are_found_beside_ones_own_unless_a_home_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, system = tmp_path / "own" / "rmqctl", tmp_path / "system"
+    monkeypatch.setattr("rmqctl.home.SYSTEM_HOMES", system)
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(own))
+    monkeypatch.delenv("RMQCTL_HOME", raising=False)
+    mine, units = store(own, "rmqctl", 0), store(system, "rmqctl", 100)
+    assert choose_local_home(None, None, "rmqctl").folder == mine.folder, "one's own comes first"
+    with supervised(units):
+        assert choose_local_home(None, None, "rmqctl").folder == units.folder
+        assert choose_local_home("rmqctl", None, "rmqctl").folder == units.folder
+        assert choose_local_home(None, own, "rmqctl").folder == mine.folder
+        assert resolve_target(cluster=None, nameserver=None, home=None, environment={}).nameservers == (
+            "127.0.0.1:9976",
+        )
+        with supervised(mine), pytest.raises(UsageError) as caught:
+            choose_local_home(None, None, "rmqctl")
+    assert caught.value.cure == f"say which one: --home {own} --cluster rmqctl"

@@ -112,3 +112,22 @@ def test_a_java_node_is_not_waited_for_and_may_compile() -> None:
     assert "MemoryDenyWriteExecute" not in service
     assert "WatchdogSec" not in service
     assert service["ExecStart"] == '/usr/bin/env java -cp "/a b/*" Main -c /x/broker.conf'
+
+
+def test_a_unit_of_java_nodes_finds_the_jars_and_the_java_of_its_installer() -> None:
+    model = model_of("single", java=True, broker_ip="192.0.2.7")
+    found = {}
+    for scope in Scope:
+        options = UnitOptions(scope=scope, per_node=False, python=PYTHON, java_home="/opt/a jdk")
+        (unit,) = cluster_units(model, ClusterHome(SYSTEM_HOMES, "rmqctl"), {}, options)
+        found[scope] = [value for key, value in unit.sections["Service"] if key == "Environment"][1:]
+    assert found[Scope.SYSTEM] == ["RMQCTL_CACHE=/var/cache/rmqctl", '"JAVA_HOME=/opt/a jdk"']
+    assert found[Scope.USER] == ['"JAVA_HOME=/opt/a jdk"']
+
+
+def test_homes_stay_visible_where_a_link_leads_into_one() -> None:
+    model = model_of("single", java=False, broker_ip="192.0.2.7")
+    for code, expected in ((PYTHON, "yes"), (Path("/home/someone/.pyenv/bin/python3"), "read-only")):
+        options = UnitOptions(scope=Scope.SYSTEM, per_node=False, python=PYTHON, code=(code,))
+        (unit,) = cluster_units(model, ClusterHome(SYSTEM_HOMES, "rmqctl"), {}, options)
+        assert dict(unit.sections["Service"])["ProtectHome"] == expected
