@@ -102,7 +102,20 @@ def between(operand: Expression, low: Expression, high: Expression) -> Expressio
         assert isinstance(high.known, int | float)
         if high.known < low.known:
             raise Unsuitable(f"BETWEEN has its ends the wrong way round: {low} is more than {high}")
+    if isinstance(operand, Property) and low.known is not None and high.known is not None and low.kind is high.kind:
+        return _between_constants(operand, low, high, (at_least, at_most))
     return conjunction((at_least, at_most))
+
+
+def _between_constants(operand: Property, low: Expression, high: Expression, parts: Sequence[Expression]) -> Expression:
+    """The conjunction of two comparisons that read the property in the same way: once for both."""
+    name, read, lowest, highest = operand.name, _ORDER_READERS[low.kind], low.known, high.known
+
+    def evaluate_between(properties: Properties) -> Value:
+        text = properties.get(name)
+        return None if text is None else bool(lowest <= read(text) <= highest)
+
+    return node(Kind.BOOLEAN, evaluate_between, *parts)
 
 
 def not_between(operand: Expression, low: Expression, high: Expression) -> Expression:

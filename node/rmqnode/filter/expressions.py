@@ -53,6 +53,8 @@ class Expression(msgspec.Struct, frozen=True):
     depth: int = 1
     known: Value = None
     """The value, where it is the same for every message."""
+    names: frozenset[str] = frozenset()
+    """The properties that the value depends on."""
 
 
 class Property(Expression, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Constant(Expression, frozen=True):
 
 def property_of_message(name: str) -> Property:
     """The property of this name; names are told apart by case."""
-    return Property(Kind.TEXT, lambda properties: properties.get(name), name=name)
+    return Property(Kind.TEXT, lambda properties: properties.get(name), names=frozenset((name,)), name=name)
 
 
 def text_constant(value: str) -> Constant:
@@ -178,4 +180,4 @@ def node(kind: Kind, evaluate: Evaluate, *parts: Expression, known: Value = None
     depth = 1 + max(part.depth for part in parts)
     if depth > NESTING_MAX:
         raise Unsuitable(f"nested more than {NESTING_MAX} levels deep")
-    return Expression(kind, evaluate, depth, known)
+    return Expression(kind, evaluate, depth, known, frozenset().union(*(part.names for part in parts)))

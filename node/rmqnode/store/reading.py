@@ -8,15 +8,16 @@ mtime names.
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from mmap import mmap
 from time import thread_time
 from typing import Final
 
 from rmqnode.store.commit_log import CommitLog, Window
-from rmqnode.store.consume_queue import ConsumeQueue
+from rmqnode.store.consume_queue import NO_MAPPING, ConsumeQueue
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD, UNIT, UNIT_SIZE
-from rmqnode.store.record import record_properties
+from rmqnode.store.record import properties_between
 from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 SCANNED_UNITS_MIN: Final = 16_000 // UNIT_SIZE
@@ -141,6 +142,7 @@ def _scan_with_filter(
     memory_begin = log.wrote_offset - options.in_memory_bytes_max
     count_limit = min(count_max, options.max_transfer_count_in_memory)
     view, base_offset, readable_end = _NO_WINDOW
+    mapping = NO_MAPPING
     end_time = thread_time() + FILTER_CPU_SECONDS_MAX
     for physical_offset, size, tags_code in _iter_units(units):
         if looked_at and not looked_at % _CLOCK_INTERVAL and thread_time() > end_time:
@@ -162,9 +164,11 @@ def _scan_with_filter(
                     status = GetStatus.MESSAGE_WAS_REMOVING
                 continue
             view, base_offset, readable_end = window
-        record = view[physical_offset - base_offset : record_end - base_offset]
-        if accepts(record_properties(record)):
-            buffers.append(record)
+            assert isinstance(view.obj, mmap)
+            mapping = view.obj
+        begin, end = physical_offset - base_offset, record_end - base_offset
+        if accepts(properties_between(mapping, begin, end)):
+            buffers.append(view[begin:end])
             size_bytes = total
     return GetResult(
         GetStatus.FOUND if buffers else status,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmqnode.filter import BloomFilter, EvaluationFailed, InvalidExpression, compile_filter
+from rmqnode.protocol.properties import decode_properties, encode_properties
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "sql_filter"
 TABLE = json.loads((GOLDEN / "table.json").read_text())
@@ -19,6 +20,9 @@ LETTERS = {True: "T", False: "F", None: "U"}
 
 def letter(expression: str, properties: dict[str, str]) -> str:
     wants = compile_filter(expression)
+    encoded = encode_properties({"KEYS": "k", **properties, "WAIT": "true"}).encode()
+    answers = {wants.accepts(encoded), wants.accepts(encoded), wants(decode_properties(encoded.decode()))}
+    assert len(answers) == 1, "found anew, remembered, and with all properties read"
     try:
         value = wants.evaluate(properties)
     except EvaluationFailed:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rmqnode.filter import LENGTH_MAX, EvaluationFailed, InvalidExpression, compile_filter
 from rmqnode.filter.expressions import NESTING_MAX
+from rmqnode.protocol.properties import decode_properties
 
 WORDS = [
     *("a", "b", "missing", "0", "1", "5.5", "3000000000", "1L", "1e3", ".5", "99999999999999999999", "1e999"),
@@ -66,6 +67,27 @@ def test_any_text_is_an_expression_or_an_error(text: str) -> None:
 @given(st.binary())
 def test_any_bytes_of_properties_are_judged(encoded: bytes) -> None:
     assert compile_filter("a = 1 OR b > 2 OR c IS NULL").accepts(encoded) in (True, False)
+
+
+BITS = [b"a", b"ab", b"1", b"2.5", b"\x01", b"\x01", b"\x02", b"\x02", b"\xff", b"\n", b"x" * 300]
+FILTERS = [
+    compile_filter(text)
+    for text in (
+        "a = '1' OR ab = '1'",
+        "a IS NULL AND ab IS NOT NULL",
+        "a BETWEEN 1 AND 2 OR ab BETWEEN 2.0 AND 3.0",
+        "a <> 'x'",
+        "TRUE",
+        " OR ".join(f"a{number} = 'x'" for number in range(20)) + " OR ab IS NULL",
+    )
+]
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=30).map(b"".join))
+def test_properties_of_any_form_are_judged_as_if_all_of_them_were_read(encoded: bytes) -> None:
+    properties = decode_properties(encoded.decode("utf-8", "replace"))
+    for wants in FILTERS:
+        assert wants.accepts(encoded) is wants.accepts(encoded) is wants(properties)
 
 
 DEEP: list[Callable[[int], str]] = [
