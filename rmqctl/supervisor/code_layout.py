@@ -21,8 +21,9 @@ def gather_code(run: Callable[[], None]) -> list[CodeType]:
     """
     ran = _code_run_by(run)
     moved: dict[int, CodeType] = {}
-    # Not a walk through modules and classes: decorators hide functions in closures.
-    for function in [each for each in gc.get_objects() if each.__class__ is FunctionType and id(each.__code__) in ran]:
+    # Not a walk through modules and classes: decorators hide functions in closures. And not `isinstance`, which asks
+    # a dead proxy for its class.
+    for function in [each for each in gc.get_objects() if type(each) is FunctionType and id(each.__code__) in ran]:
         function.__code__ = _moved(function.__code__, ran, moved)
     return list(ran.values())
 

@@ -85,3 +85,11 @@ def test_a_warm_up_leaves_no_thread_no_descriptor_and_no_line_in_a_log():
     command = [sys.executable, "-P", "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert (result.stdout.split(), result.stderr) == (["True", "1"], "")
+
+
+def test_a_proxy_of_something_that_is_gone_is_in_nobodys_way():
+    gone = type("Gone", (), {})()
+    proxy = weakref.proxy(gone)
+    del gone
+    gather_code(not_called)
+    assert type(proxy) is weakref.ProxyType
