@@ -5,6 +5,7 @@ Imported only when something failed. Not responsible for printing: `rmqctl.cli.o
 
 import errno
 import os
+import re
 from difflib import get_close_matches
 
 import typer
@@ -24,6 +25,13 @@ _CURES = {
 """What to do about what the system refuses. Other refusals without a file are defects of ours."""
 
 
+_PLAINER = (
+    (r"is not a valid int(eger)?( range)?$", "is no whole number"),
+    (r"is not a valid float( range)?$", "is no number"),
+    (r"(\S+) is not in the range x>=(\S+)$", r"\1 is below \2"),
+)
+"""How we say what the library says in words of its own."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -32,6 +40,8 @@ def usage_error(error: typer.TyperException) -> RmqctlError:
     context = getattr(error, "ctx", None)
     command_path = context.command_path if context is not None else "rmqctl"
     words = " ".join(error.format_message().split()).rstrip(".")
+    for pattern, plain in _PLAINER:
+        words = re.sub(pattern, plain, words)
     return RmqctlError(words, cure=_nearest_command(error) or f"{command_path} --help", exit_code=ExitCode.USAGE)
 
 

@@ -84,12 +84,14 @@ def test_an_empty_option_means_no_other_cluster(option: str, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
+        (["send", "orders", "--count", "1.5"], "Invalid value for '--count': '1.5' is no whole number"),
+        (["logs", "-n", "-1"], "Invalid value for '--lines' / '-n': -1 is below 0"),
         (["send", "orders", "x", "-v", "-q"], "--verbose and --quiet were both given"),
         (["tail", "orders", "--from", "-5m", "--until", "-10m"], "--until lies before --from"),
         (["profile", "show", "single", "--port-offset", "-100"], "--port-offset -100 is not 0, 100, 200 …"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(
+def test_options_that_make_no_sense_are_refused_in_plain_words(
     arguments: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*arguments, "--home", str(tmp_path)]) == ExitCode.USAGE
