@@ -234,5 +234,7 @@ class Registration:
 
     def _nameserver_gone(self, address: str) -> None:
         """Note that a nameserver closed the connection: it has forgotten this broker."""
-        self._failed.add(address)
-        self._changed.set()
+        # A slave asks its master over the same client.
+        if address in self.config.namesrv_addr:
+            self._failed.add(address)
+            self._changed.set()

@@ -193,6 +193,29 @@ async def test_a_restarted_nameserver_learns_of_the_broker_again_soon(
     assert caplog.text.count("registration failed") == 1
 
 
+async def test_a_master_that_hangs_up_on_its_slave_is_no_nameserver(
+    make_rig: Callable[..., Any],
+    nameservers: list[Nameserver],
+    observer: Observer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(registration_module, "_RETRY_SECONDS", 0.001)
+    only, other = nameservers
+    rig = make(make_rig, [only])
+    async with registered(rig):
+        # A slave asks its master for its tables over the client that registers it.
+        await rig.broker.registration.client.request(other.address, Command(code=RequestCode.GET_ALL_TOPIC_CONFIG))
+        await other.stop()
+        await other.start()
+        for number in range(10):
+            rig.create_topic(f"later-{number}")
+            rig.broker.registration.topics_changed()
+            await observer.wait_route(only, f"later-{number}")
+        assert not await observer.has_route(other, "TBW102")
+    assert "registration" not in caplog.text
+
+
 async def test_a_nameserver_that_is_away_at_the_start_is_found_later(
     make_rig: Callable[..., Any], nameservers: list[Nameserver], observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
