@@ -12,6 +12,7 @@ from typing import IO
 from scripts.benchmark import official
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.client import our_sends
+from scripts.benchmark.commands import command_times
 from scripts.benchmark.consumption import consume_backlog
 from scripts.benchmark.engines import Engine, RunningCluster, wait_for_another_pid
 from scripts.benchmark.filter_cost import filter_cost
@@ -107,6 +108,13 @@ def idle(engine: Engine) -> Rows:
     }
 
 
+def commands(engine: Engine) -> Rows:
+    """Commands that a user waits for, on a cluster of this engine."""
+    with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
+        create_topic(cluster)
+        return command_times(cluster)
+
+
 def send(engine: Engine) -> Rows:
     """Synchronous sends to one master by 1 and by 32 threads of the official producer."""
     rows: Rows = {}
@@ -184,6 +192,7 @@ SECTIONS = {
     "up": up,
     "restart": restart,
     "idle": idle,
+    "commands": commands,
     "send": send,
     "client": client,
     "consume": consume,

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -59,17 +58,12 @@ def test_of_two_first_starts_at_once_one_makes_the_environment_and_both_work(fir
     assert len(waited.splitlines()) == 1
 
 
-def test_second_start_takes_less_than_half_a_second_and_says_nothing(script, machine_environ):
+def test_second_start_installs_nothing_and_says_nothing(script, machine_environ):
     stamp = script.parents[1] / ".venv" / ".rmqctl-run"
     written_at = stamp.stat().st_mtime_ns
-    seconds = []
-    for _ in range(5):
-        started_at = time.monotonic()
-        result = start(script, machine_environ)
-        seconds.append(time.monotonic() - started_at)
-        assert_started(result)
-        assert result.stderr == ""
-    assert min(seconds) < 0.5
+    result = start(script, machine_environ)
+    assert_started(result)
+    assert result.stderr == ""
     assert stamp.stat().st_mtime_ns == written_at
 
 
