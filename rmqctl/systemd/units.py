@@ -3,7 +3,7 @@
 Pure: from the model to texts. `rmqctl.systemd.installation` writes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,8 @@ _JAVA_STOP_SECONDS = 120
 _TIMEOUT_MARGIN_SECONDS = 10
 _PROTECTED_HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What ProtectHome= hides."""
+_OWN_FOLDERS = (Path("/tmp"), Path("/var/tmp"))
+"""What PrivateTmp= replaces."""
 
 
 class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,9 +212,19 @@ def _account(home: ClusterHome, options: UnitOptions) -> list[Directive]:
     """Whose processes they are, and which folder they may write."""
     if options.scope is Scope.USER:
         return []
-    needed = [options.python, *options.code, home.root]
-    is_below_homes = any(folder in place.parents for folder in _PROTECTED_HOMES for place in needed)
-    directives = [("ProtectHome", "read-only" if is_below_homes else "yes")]
+    code = [options.python, *options.code]
+    is_below_homes = any(folder in place.parents for folder in _PROTECTED_HOMES for place in (*code, home.root))
+    directives = [
+        ("ProtectHome", "read-only" if is_below_homes else "yes"),
+        *_brought_into_own_folders(code, home.root),
+    ]
     if options.run_as is None:
         return [("DynamicUser", "yes"), ("User", _DYNAMIC_USER), ("StateDirectory", SYSTEM_HOMES.name), *directives]
     return [("User", options.run_as), ("ReadWritePaths", path(home.root)), *directives]
+
+
+def _brought_into_own_folders(code: Sequence[Path], home: Path) -> list[Directive]:
+    """What a unit needs of folders of which it has its own, empty ones."""
+    tops = {own / file.relative_to(own).parts[0] for file in code for own in _OWN_FOLDERS if own in file.parents}
+    directives = [("BindReadOnlyPaths", path(top)) for top in sorted(tops)]
+    return [*directives, ("BindPaths", path(home))] if any(own in home.parents for own in _OWN_FOLDERS) else directives

@@ -131,3 +131,12 @@ def test_homes_stay_visible_where_a_link_leads_into_one() -> None:
         options = UnitOptions(scope=Scope.SYSTEM, per_node=False, python=PYTHON, code=(code,))
         (unit,) = cluster_units(model, ClusterHome(SYSTEM_HOMES, "rmqctl"), {}, options)
         assert dict(unit.sections["Service"])["ProtectHome"] == expected
+
+
+def test_what_lies_in_temporary_folders_is_brought_into_those_of_the_unit() -> None:
+    model = model_of("single", java=False, broker_ip="192.0.2.7")
+    code = (Path("/tmp/a checkout/.venv/bin/python"), Path("/tmp/a checkout/rmqctl"), Path("/usr/lib/python3"))
+    options = UnitOptions(scope=Scope.SYSTEM, per_node=False, python=PYTHON, code=code, run_as="somebody")
+    (unit,) = cluster_units(model, ClusterHome(Path("/var/tmp/homes"), "rmqctl"), {}, options)
+    bound = [(key, value) for key, value in unit.sections["Service"] if key.startswith("Bind")]
+    assert bound == [("BindReadOnlyPaths", '"/tmp/a checkout"'), ("BindPaths", "/var/tmp/homes")]
