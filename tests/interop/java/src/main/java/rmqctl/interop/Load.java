@@ -18,10 +18,12 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
  * A producer with retries and, if a group is named, a push consumer, while nodes are killed around them. Prints a line
@@ -64,6 +66,9 @@ public final class Load {
         producer.setRetryTimesWhenSendFailed(5);
         producer.setRetryAnotherBrokerWhenNotStoreOK(false);
         producer.start();
+        if (number("count", 1) > 0) {
+            connect(producer);
+        }
         List<Thread> senders = new ArrayList<>();
         for (int i = 0; i < number("threads", 2); i++) {
             Thread sender = new Thread(() -> send(producer));
@@ -80,6 +85,16 @@ public final class Load {
         producer.shutdown();
         if (consumer != null) {
             consumer.shutdown();
+        }
+    }
+
+    /**
+     * Connects to each broker before the threads do: while a 4.5.2 client connects, a second sender to the same broker
+     * closes the new connection (NettyRemotingClient.createChannel), and what was under way is sent again, stored twice.
+     */
+    private void connect(DefaultMQProducer producer) throws MQClientException {
+        for (MessageQueue queue : producer.fetchPublishMessageQueues(options.get("topic"))) {
+            producer.maxOffset(queue);
         }
     }
 
