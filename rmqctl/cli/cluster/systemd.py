@@ -63,17 +63,7 @@ def install(
     """
     scope = _scope(user, run_as)
     check_systemd(scope)
-    plan = plan_cluster(
-        UpOptions(
-            profile=profile,
-            cluster=cluster,
-            home=_homes(scope, home),
-            set_options=set_options,
-            broker_ip=broker_ip,
-            port_offset=port_offset,
-            engine_options=EngineOptions(engine=engine),
-        )
-    )
+    plan = _plan(scope, profile, set_options, broker_ip, port_offset, engine, cluster, home)
     _check_free(plan.home)
     options = _unit_options(scope, per_node, run_as)
     if scope is Scope.SYSTEM:
@@ -124,9 +114,29 @@ def print_units(
     cluster: ClusterOption = None,
     home: HomeOption = None,
 ) -> int:
-    """Print the units that install would write, and change nothing."""
+    """Print the units that install would write; jars that Java nodes of --per-node units lack are fetched."""
     scope = _scope(user, run_as)
-    plan = plan_cluster(
+    plan = _plan(scope, profile, set_options, broker_ip, port_offset, engine, cluster, home)
+    options = _unit_options(scope, per_node, run_as)
+    # Only units of Java nodes need to know where jars are.
+    engines = engines_of(plan.model, open_install_progress, narrate, options.cache) if per_node else {}
+    units = _units(plan, options, engines)
+    print_result("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
+    return ExitCode.DONE
+
+
+def _plan(
+    scope: Scope,
+    profile: str | None,
+    set_options: list[str] | None,
+    broker_ip: str | None,
+    port_offset: int | None,
+    engine: str | None,
+    cluster: str | None,
+    home: Path | None,
+) -> ClusterPlan:
+    """The cluster that install makes units of and print shows units of."""
+    return plan_cluster(
         UpOptions(
             profile=profile,
             cluster=cluster,
@@ -137,12 +147,6 @@ def print_units(
             engine_options=EngineOptions(engine=engine),
         )
     )
-    options = _unit_options(scope, per_node, run_as)
-    # Only units of Java nodes need to know where jars are.
-    engines = engines_of(plan.model, open_install_progress, narrate, options.cache) if per_node else {}
-    units = _units(plan, options, engines)
-    print_result("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
-    return ExitCode.DONE
 
 
 def _scope(user: bool, run_as: str | None) -> Scope:
