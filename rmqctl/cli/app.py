@@ -107,7 +107,7 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         {
             "install": CommandEntry("cluster.systemd:install", "Let systemd run a cluster."),
             "uninstall": CommandEntry("cluster.systemd:uninstall", "Take a cluster's units away."),
-            "print": CommandEntry("cluster.systemd:print_units", "Print the units, and change nothing."),
+            "print": CommandEntry("cluster.systemd:print_units", "Print the units without installing them."),
         },
         "Clusters that systemd starts at boot and keeps running.",
     ),
