@@ -49,9 +49,15 @@ public final class Load {
         }
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
         System.setOut(System.err);
-        new Load(arguments).run();
+        try {
+            new Load(arguments).run();
+        } catch (Exception error) {
+            // The client's own threads would keep the program running.
+            error.printStackTrace();
+            System.exit(1);
+        }
         System.exit(0);
     }
 
@@ -91,9 +97,10 @@ public final class Load {
     /**
      * Connects to each broker before the threads do: while a 4.5.2 client connects, a second sender to the same broker
      * closes the new connection (NettyRemotingClient.createChannel), and what was under way is sent again, stored twice.
+     * The topic may not exist before the first message; the one that new topics are created after always does.
      */
     private void connect(DefaultMQProducer producer) throws MQClientException {
-        for (MessageQueue queue : producer.fetchPublishMessageQueues(options.get("topic"))) {
+        for (MessageQueue queue : producer.fetchPublishMessageQueues(producer.getCreateTopicKey())) {
             producer.maxOffset(queue);
         }
     }
