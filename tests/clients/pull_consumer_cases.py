@@ -97,12 +97,11 @@ class PullConsumerCases:
     async def test_messages_are_iterated_over_and_the_last_one_is_not_committed_when_its_block_fails(
         self, stage: Stage
     ) -> None:
-        topic, group = await stage.topic(1), stage.name("group")
+        topic = await stage.topic(1)
         queue = (await stage.queues(topic))[0]
         await stage.send(topic, bodies(5), queue=queue)
-        seen: list[str] = []
 
-        async def read_three_and_fail() -> None:
+        async def read_three_and_fail(group: str, seen: list[str]) -> None:
             async with consumer(stage, group) as member:
                 await member.subscribe(topic)
                 async for message in member:
@@ -110,10 +109,13 @@ class PullConsumerCases:
                     if len(seen) == 3:
                         raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
-            await read_three_and_fail()
-        assert seen == bodies(3)
-        assert await stage.committed(group, queue) == 2
+        # Several times: an offset that came with a pull, which Apache's brokers handle beside it, may be the last.
+        for group in [stage.name(f"group-{number}") for number in range(10)]:
+            seen: list[str] = []
+            with pytest.raises(ZeroDivisionError):
+                await read_three_and_fail(group, seen)
+            assert seen == bodies(3)
+            assert await stage.committed(group, queue) == 2
 
     async def test_only_commit_commits_when_asked_to_leave_it_to_the_application(self, stage: Stage) -> None:
         topic, group = await stage.topic(1), stage.name("group")

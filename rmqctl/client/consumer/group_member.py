@@ -28,6 +28,8 @@ class GroupMember:
         is_orderly: One message of a queue at a time.
         is_broadcasting: Every member gets every message.
         posts_subscription: Send the selector with each pull, for brokers that may not know the member.
+        commits_in_passing: Send the offset with each pull. A broker that answers requests side by side may see it after
+            a later one that was sent by itself.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class GroupMember:
         is_orderly: bool = False,
         is_broadcasting: bool = False,
         posts_subscription: bool = False,
+        commits_in_passing: bool = False,
     ) -> None:
         self.group = group
         self.client_id = client_id
@@ -57,6 +60,7 @@ class GroupMember:
         self.is_orderly = is_orderly
         self.is_broadcasting = is_broadcasting
         self.posts_subscription = posts_subscription
+        self.commits_in_passing = commits_in_passing
         self.statistics = ConsumerStatistics()
         self.may_pull = trio.Event()
         self.may_pull.set()

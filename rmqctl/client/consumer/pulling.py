@@ -88,7 +88,7 @@ class QueuePuller:
             self._next_offset,
             selector,
             broker_id=self._broker_id,
-            commit_offset=None if member.is_broadcasting else member.offsets.known(queue),
+            commit_offset=member.offsets.known(queue) if member.commits_in_passing else None,
             with_subscription=member.posts_subscription,
         )
         seconds = trio.current_time() - asked_at

@@ -120,6 +120,7 @@ class PushConsumer(Participant):
             limits=limits or QueueLimits(),
             is_orderly=orderly,
             is_broadcasting=broadcasting,
+            commits_in_passing=not broadcasting,
         )
         self._rebalancer: Rebalancer | None = None
         self._scope = trio.CancelScope()

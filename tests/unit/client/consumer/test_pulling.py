@@ -59,7 +59,7 @@ class PulledBroker:
         )
         return str(nameserver.address)
 
-    def member(self, connection: ClusterConnection, *, broadcasting: bool) -> GroupMember:
+    def member(self, connection: ClusterConnection, *, commits_in_passing: bool) -> GroupMember:
         """Somebody who pulls."""
         topics = Topics(RouteTable(connection))
         topics.subscribe(selector("orders", "a"))
@@ -73,7 +73,7 @@ class PulledBroker:
             self._beat,
             start=Earliest(),
             limits=QueueLimits(),
-            is_broadcasting=broadcasting,
+            commits_in_passing=commits_in_passing,
         )
 
     async def _beat(self) -> None:
@@ -99,11 +99,11 @@ async def broker(toolbox: Any) -> PulledBroker:
 
 
 async def pull(
-    broker: PulledBroker, toolbox: Any, count: int, *, start: int = 0, broadcasting: bool = False
+    broker: PulledBroker, toolbox: Any, count: int, *, start: int = 0, commits_in_passing: bool = True
 ) -> GroupMember:
     """Pull until so many pulls have arrived, or the puller ends by itself."""
     async with ClusterConnection([await broker.start()]) as connection, trio.open_nursery() as nursery:
-        member = broker.member(connection, broadcasting=broadcasting)
+        member = broker.member(connection, commits_in_passing=commits_in_passing)
         process_queue = ProcessQueue(QUEUE, member.limits)
         puller = QueuePuller(member, process_queue, start, lambda _, messages: None)
         ended = trio.Event()
@@ -145,9 +145,9 @@ async def test_what_is_not_wanted_is_passed_over_and_counts_as_consumed(
     assert (broker.pulls[1][1]["commitOffset"], broker.pulls[1][1]["sysFlag"]) == ("50", "3")
 
 
-async def test_a_broadcasting_consumer_commits_nothing_to_brokers(broker: PulledBroker, toolbox: Any) -> None:
+async def test_offsets_do_not_go_along_with_pulls_unless_that_is_wanted(broker: PulledBroker, toolbox: Any) -> None:
     broker.answer(ResponseCode.PULL_RETRY_IMMEDIATELY, 50)
-    await pull(broker, toolbox, 2, broadcasting=True)
+    await pull(broker, toolbox, 2, commits_in_passing=False)
     assert (broker.pulls[1][1]["commitOffset"], broker.pulls[1][1]["sysFlag"]) == ("0", "2")
 
 
