@@ -1,8 +1,9 @@
 """A command's end of the control socket. Plain sockets: `rmqctl status` should not have to import trio."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ from rmqctl.supervisor.messages import (
 )
 from rmqctl.supervisor.record import load_record
 
+_Answer = TypeVar("_Answer")
+
 _STOP_DECODER: msgspec.json.Decoder[Event | ControlRefusal] = msgspec.json.Decoder(Event | ControlRefusal)
 _ORDER_DECODER: msgspec.json.Decoder[OrderMessage | ControlRefusal] = msgspec.json.Decoder(
     OrderMessage | ControlRefusal
@@ -30,9 +33,15 @@ _ORDER_DECODER: msgspec.json.Decoder[OrderMessage | ControlRefusal] = msgspec.js
 _MODEL_DECODER: msgspec.json.Decoder[ModelReport | ControlRefusal] = msgspec.json.Decoder(ModelReport | ControlRefusal)
 _SILENCE_SECONDS = 90.0
 """Longest time between two messages about a node that stops: the grace of a Java node, with room."""
+_SILENT = "the supervisor does not answer"
+_SILENCE_CURE = "rmqctl down, then rmqctl up"
 _STATUS_DECODER: msgspec.json.Decoder[StatusReport | ControlRefusal] = msgspec.json.Decoder(
     StatusReport | ControlRefusal
 )
+
+
+class _HungUp(UnreachableError):
+    """The connection was closed without an answer."""
 
 
 class ControlClient:
@@ -56,7 +65,7 @@ class ControlClient:
             if isinstance(answer, ControlRefusal):
                 raise _refused(answer)
             return answer
-        raise self._unreachable(None)
+        raise self._hung_up()
 
     def model(self) -> ClusterModel:
         """The answer to `model`."""
@@ -65,7 +74,7 @@ class ControlClient:
             if isinstance(answer, ControlRefusal):
                 raise _refused(answer)
             return answer.model
-        raise self._unreachable(None)
+        raise self._hung_up()
 
     def events(self) -> Iterator[Event]:
         """The events that answer `stop`; ends when the supervisor ends."""
@@ -100,23 +109,21 @@ class ControlClient:
                 return
             yield from buffer.feed(data)
 
-    def _unreachable(self, error: OSError | None) -> UnreachableError:
-        reason = "it closed the connection" if error is None else str(error)
-        return UnreachableError(
-            "the supervisor does not answer", f"{self._path}: {reason}", "rmqctl down, then rmqctl up"
-        )
+    def _unreachable(self, error: OSError) -> UnreachableError:
+        return UnreachableError(_SILENT, f"{self._path}: {error}", _SILENCE_CURE)
+
+    def _hung_up(self) -> _HungUp:
+        return _HungUp(_SILENT, f"{self._path}: it closed the connection", _SILENCE_CURE)
 
 
 def ask_status(home: ClusterHome, timeout_seconds: float = 5.0) -> StatusReport:
     """The state of a supervised cluster; raises UnreachableError."""
-    with _asking(home, ControlRequest(request="status"), timeout_seconds) as client:
-        return client.status()
+    return _ask(home, ControlRequest(request="status"), timeout_seconds, ControlClient.status)
 
 
 def ask_model(home: ClusterHome, timeout_seconds: float = 5.0) -> ClusterModel:
     """What a supervisor keeps running now; raises UnreachableError."""
-    with _asking(home, ControlRequest(request="model"), timeout_seconds) as client:
-        return client.model()
+    return _ask(home, ControlRequest(request="model"), timeout_seconds, ControlClient.model)
 
 
 def request_stop(home: ClusterHome, timeout_seconds: float, asked_by: str) -> Iterator[Event]:
@@ -137,6 +144,18 @@ def change_cluster(home: ClusterHome, change: ClusterChange, asked_by: str) -> I
     request = ControlRequest(request="change", change=change, asked_by=asked_by)
     with _asking(home, request, change.timeout_seconds + _SILENCE_SECONDS) as client:
         yield from client.order_messages()
+
+
+def _ask(
+    home: ClusterHome, request: ControlRequest, timeout_seconds: float, answer_of: Callable[[ControlClient], _Answer]
+) -> _Answer:
+    """Ask what may be asked twice: a supervisor that becomes a fresh image of itself hangs up, and listens on."""
+    try:
+        with _asking(home, request, timeout_seconds) as client:
+            return answer_of(client)
+    except _HungUp:
+        with _asking(home, request, timeout_seconds) as client:
+            return answer_of(client)
 
 
 def _asking(home: ClusterHome, request: ControlRequest, timeout_seconds: float) -> closing[ControlClient]:

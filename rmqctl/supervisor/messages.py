@@ -49,8 +49,6 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that ended when there was no supervisor to see it."""
     histories: dict[str, NodeHistory] = {}
     """What nodes went through with another supervisor."""
-    is_resumed: bool = False
-    """This very supervisor had the cluster before; nobody waits for its start."""
 
 
 class StartNode(msgspec.Struct, frozen=True, tag="start"):

@@ -20,7 +20,7 @@ from rmqctl.supervisor.ledger import Ledger
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.node_state import NodeHistory
 from rmqctl.supervisor.record import SupervisorRecord, save_record
-from rmqctl.supervisor.resuming import resume, take_resumed_launch
+from rmqctl.supervisor.resuming import Resumption, resume, take_resumption
 from rmqctl.supervisor.rotating_log import RotatingLog
 from rmqctl.supervisor.service import Supervisor
 from rmqctl.supervisor.spawner import Zygote, fork_zygote
@@ -44,8 +44,10 @@ def run_supervisor(run_node: RunNode) -> int:
     manager = ServiceManager.take_from(os.environ)
     # Held for as long as this process and those forked from it live.
     _left_behind = _lay_out_image()
-    launch = take_resumed_launch(os.environ)
-    if launch is None:
+    resumption = take_resumption(os.environ)
+    if resumption is not None:
+        launch = resumption.launch
+    else:
         line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
         if not line:
             # The launcher found a problem in the plan and needs no supervisor.
@@ -57,12 +59,12 @@ def run_supervisor(run_node: RunNode) -> int:
     # Whatever exists now is shared with every node. Frozen, their collectors never touch it; collecting first would
     # only leave holes in shared pages, which the nodes would fill and so copy.
     gc.freeze()
-    zygote = fork_zygote(run_node)
+    zygote = fork_zygote(run_node, () if resumption is None else resumption.descriptors)
     try:
-        outcome = _supervise(launch, home, zygote, manager)
+        outcome = _supervise(launch, resumption, home, zygote, manager)
     finally:
         zygote.close()
-    if isinstance(outcome, Launch):
+    if isinstance(outcome, Resumption):
         manager.give_back(os.environ)
         resume(outcome)
     return outcome
@@ -81,16 +83,18 @@ def _lay_out_image() -> list[CodeType]:
     return left_behind
 
 
-def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: ServiceManager) -> int | Launch:
+def _supervise(
+    launch: Launch, resumption: Resumption | None, home: ClusterHome, zygote: Zygote, manager: ServiceManager
+) -> int | Resumption:
     """Returns the exit code, or what a fresh image of this process has to go on with."""
-    launcher = LauncherPipe(is_attached=launch.foreground or not launch.is_resumed)
-    lock = _take_lock(home)
+    launcher = LauncherPipe(is_attached=launch.foreground or resumption is None)
+    lock = _take_lock(home) if resumption is None else resumption.lock
     if lock is None:
         launcher.send(SupervisorRefused(f"another supervisor runs for {home.folder}"))
         return 1
     control_path = home.socket_file
     try:
-        listener = open_control_socket(control_path)
+        listener = open_control_socket(control_path) if resumption is None else resumption.listener
     except OSError as error:
         launcher.send(SupervisorRefused(f"the control socket {control_path} cannot be used: {error}"))
         return 1
@@ -109,12 +113,11 @@ def _supervise(launch: Launch, home: ClusterHome, zygote: Zygote, manager: Servi
 
     save(launch.adopted, launch.kept_down, launch.histories)
     service = Supervisor(launch, zygote, launcher, save, Ledger(home.ledger_file), manager)
-    try:
-        outcome = trio.run(service.run, listener)
-    finally:
-        control_path.unlink(missing_ok=True)
+    # The service closes what it listens on; the next image may need it.
+    outcome = trio.run(service.run, listener.dup())
     if isinstance(outcome, Launch):
-        return outcome
+        return Resumption(outcome, lock, listener)
+    control_path.unlink(missing_ok=True)
     # Not after a crash of the supervisor: the record is what the next command finds the nodes by. And before the
     # lock is free, so that it can't be the record of a supervisor that comes next.
     home.record_file.unlink(missing_ok=True)

@@ -1,37 +1,59 @@
 """Another image of the supervisor goes on where this one cannot: its zygote is gone, and only a fresh process may fork.
 
-The process stays the same, with its pid; what the new image has to know waits in a file without a name.
+The process stays the same, with its pid. It also keeps the home's lock and the control socket, so that commands wait a
+moment for their answer instead of finding nobody; what else the new image has to know waits in a file without a name.
 """
 
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import MutableMapping
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
 from rmqctl.supervisor.messages import Launch
 
 _VARIABLE = "RMQCTL_RESUME_FROM"
-"""Number of the descriptor with the launch."""
+"""Numbers of the descriptors: the file with the launch, the lock, the control socket."""
 
 
-def resume(launch: Launch) -> NoReturn:
-    """Become a fresh supervisor that goes on with this launch."""
+class Resumption(NamedTuple):
+    """What one image of the supervisor leaves to the next."""
+
+    launch: Launch
+    lock: int
+    """Descriptor that the home's lock is held with."""
+    listener: socket.socket
+    """The control socket."""
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Those that must not reach the nodes."""
+        return self.lock, self.listener.fileno()
+
+
+def resume(resumption: Resumption) -> NoReturn:
+    """Become a fresh supervisor that goes on with this."""
     with tempfile.TemporaryFile() as file:
-        file.write(msgspec.json.encode(launch))
+        file.write(msgspec.json.encode(resumption.launch))
         file.flush()
-        os.set_inheritable(file.fileno(), True)
-        os.environ[_VARIABLE] = str(file.fileno())
+        descriptors = (file.fileno(), *resumption.descriptors)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        os.environ[_VARIABLE] = " ".join(map(str, descriptors))
         os.execv(sys.executable, [sys.executable, "-P", "-m", "rmqctl.supervisor"])
 
 
-def take_resumed_launch(environment: MutableMapping[str, str]) -> Launch | None:
+def take_resumption(environment: MutableMapping[str, str]) -> Resumption | None:
     """What the image before this one left; None when there was none."""
-    descriptor = environment.pop(_VARIABLE, None)
-    if descriptor is None:
+    value = environment.pop(_VARIABLE, None)
+    if value is None:
         return None
-    with os.fdopen(int(descriptor), "rb") as file:
+    launch, lock, listener = map(int, value.split())
+    for descriptor in (lock, listener):
+        os.set_inheritable(descriptor, False)
+    with os.fdopen(launch, "rb") as file:
         file.seek(0)
-        return msgspec.json.decode(file.read(), type=Launch)
+        return Resumption(msgspec.json.decode(file.read(), type=Launch), lock, socket.socket(fileno=listener))

@@ -157,7 +157,6 @@ class Supervisor:
             kept_down=sorted(self._nodes.kept_down),
             lost={},
             histories=self._nodes.histories(),
-            is_resumed=True,
         )
 
     async def _bring_up(self) -> StartFailed | None:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 import trio
@@ -65,12 +65,19 @@ class Zygote:
         os.waitpid(self.pid, 0)
 
 
-def fork_zygote(run_node: RunNode) -> Zygote:
-    """Fork the calling image into a zygote. The caller must have one thread and no event loop."""
+def fork_zygote(run_node: RunNode, own_descriptors: Sequence[int] = ()) -> Zygote:
+    """Fork the calling image into a zygote. The caller must have one thread and no event loop.
+
+    Args:
+        run_node: What a forked node does.
+        own_descriptors: The caller's alone: the zygote, which outlives it for a moment, must not hold them.
+    """
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         ours.close()
+        for descriptor in own_descriptors:
+            os.close(descriptor)
         null = os.open(os.devnull, os.O_RDWR)
         # The launcher's pipes must close when the supervisor ends, not when its zygote does.
         os.dup2(null, 0)

@@ -10,6 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from rmqctl.home import ClusterHome
+from rmqctl.supervisor.control_client import ask_status
 from tests.cluster.profiles import write_profile
 
 WaitUntil = Callable[[Callable[[], object], str], None]
@@ -148,19 +150,32 @@ def test_process_that_forks_nodes_is_replaced_and_nodes_go_on(cli: Any, wait_unt
     cli.up("--profile", "1m-1s")
     before = cli.pids()
     supervisor, old = supervisor_of(cli).pid, zygote_of(cli)
+    home = ClusterHome(cli.home, "rmqctl")
+    states = {"running"}
     old.kill()
 
     def is_replaced() -> bool:
+        assert home.is_supervised(), "at no moment a command could think that nobody supervises the cluster"
+        states.add(ask_status(home).state)
         children = psutil.Process(supervisor).children()
-        return len(children) == 1 and children[0].pid != old.pid and cli.run("wait").returncode == 0
+        return len(children) == 1 and children[0].pid != old.pid
 
     wait_until(is_replaced, "another process forks nodes")
+    done = cli.run("up")
+    assert done.returncode == 0, done.stderr
+    assert cli.run("wait").returncode == 0
+    assert states <= {"running", "starting"}
     assert cli.pids() == before
     assert cli.record()["supervisor"]["pid"] == supervisor, "the supervisor is the same process"
     os.kill(before["broker-a-0"], signal.SIGKILL)
     wait_until(lambda: cli.pids()["broker-a-0"] not in (before["broker-a-0"], None), "a killed node comes back")
     wait_until(lambda: cli.status()["state"] == "running", "all serve")
     assert "another one takes its place" in cli.run("events").stdout
+    # What the supervisor kept through its change of image, the lock and the socket, ends with it.
+    serving = cli.pids()
+    kill_supervisor(cli, wait_until)
+    assert cli.run("up").returncode == 0
+    assert cli.pids() == serving
     assert cli.run("down").returncode == 0
     assert cli.leftover() == []
 

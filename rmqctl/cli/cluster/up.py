@@ -22,7 +22,7 @@ from rmqctl.cli.options import (
 )
 from rmqctl.cli.output import narrate, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
-from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.errors import ExitCode, RmqctlError, UnreachableError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.java_settings import EngineOptions
@@ -36,9 +36,14 @@ from rmqctl.supervisor.record import SupervisorRecord, load_record
 from rmqctl.systemd.record import UNIT_VARIABLE, refuse_if_installed
 
 _POLL_SECONDS = 0.01
+_LAST_MOMENT_SECONDS = 1.0
+"""From the moment that a supervisor answers nobody to its end."""
 _TIMEOUT_SECONDS = 30.0
 _JAVA_TIMEOUT_SECONDS = 120.0
 """Six JVMs on two busy cores take their time."""
+
+_UNSETTLED = {"starting": "brought up", "stopping": "taken down"}
+"""What is being done to a cluster in these states."""
 
 
 def up(
@@ -91,7 +96,7 @@ def up(
         chosen = cluster_home(options)
         with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
             refuse_if_installed(chosen, "start")
-            _wait_until_stopped(chosen, timeout or _TIMEOUT_SECONDS)
+            _wait_until_settled(chosen, timeout or _TIMEOUT_SECONDS)
             if chosen.is_supervised():
                 return run_change(chosen, options, handling)
             plan = plan_cluster(options)
@@ -131,21 +136,36 @@ def _start_seconds(model: ClusterModel) -> float:
     return _JAVA_TIMEOUT_SECONDS if model.has_java_nodes else _TIMEOUT_SECONDS
 
 
-def _wait_until_stopped(home: ClusterHome, timeout: float) -> None:
-    """A cluster that is being taken down is waited for: what comes after it is a new start."""
+def _wait_until_settled(home: ClusterHome, timeout: float) -> None:
+    """Wait for the end of a `down` or of a start: a cluster runs or it does not before anything is done to it."""
     deadline = time.monotonic() + timeout
     announced = False
-    while home.is_supervised() and ask_status(home).state == "stopping":
+    while (change := _change_under_way(home)) is not None:
         if not announced:
-            narrate(f"cluster {home.name} is being taken down: waiting for the end of it")
+            narrate(f"cluster {home.name} is being {change}: waiting for the end of it")
             announced = True
         if time.monotonic() > deadline:
             raise RmqctlError(
-                f"cluster {home.name} is still being taken down after {timeout:g} s",
+                f"cluster {home.name} is still being {change} after {timeout:g} s",
                 cure="see what it waits for: rmqctl status",
                 exit_code=ExitCode.TIMEOUT,
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _change_under_way(home: ClusterHome) -> str | None:
+    """What is being done to the whole cluster; None when it simply runs, or does not."""
+    if not home.is_supervised():
+        return None
+    try:
+        return _UNSETTLED.get(ask_status(home).state)
+    except UnreachableError:
+        deadline = time.monotonic() + _LAST_MOMENT_SECONDS
+        while home.is_supervised():
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        return None
 
 
 def _print_up(
