@@ -16,6 +16,7 @@ from rmqctl.cli.output import narrate, pause, print_json_line, print_result
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.stored import load_cluster
 from rmqctl.supervisor.ledger import timestamp
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.target import choose_local_home
 
 _FOLLOW_SECONDS = 0.1
@@ -108,7 +109,8 @@ def describe_event(entry: Entry) -> str:
             return f"pid {entry.get('pid')} ended: {entry.get('exit')}{cause}{asked}"
         case "state":
             detail = f": {entry['detail']}" if entry.get("detail") else ""
-            return f"is {entry.get('state')}{detail}"
+            state = "in backoff" if entry.get("state") == NodeStatus.BACKOFF else entry.get("state")
+            return f"is {state}{detail}"
         case "notice":
             return str(entry.get("text"))
         case "failed":

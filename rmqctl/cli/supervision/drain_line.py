@@ -7,6 +7,9 @@ from types import TracebackType
 from rmqctl.cli.output import is_terminal, narrate
 from rmqctl.supervisor.messages import DrainProgress
 
+_ROOM = 3
+"""Columns at the right that stay empty: for the cursor, and the ^C that terminals show."""
+
 
 class DrainLine:
     """Shows progress; a context manager that ends the line."""
@@ -31,7 +34,7 @@ class DrainLine:
         if self._is_terminal:
             line = f"{text}: {seconds} left (Ctrl-C: leave it running)"
             # A line that the terminal breaks could not be written over.
-            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
+            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - _ROOM]}")
             sys.stderr.flush()
         elif said != self._shown:
             narrate(f"{text}: at most {seconds}")
