@@ -1,7 +1,8 @@
 """How much CPU and memory a process takes, from `/proc` where there is one and from psutil elsewhere."""
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,15 @@ class CpuMeter:
         if samples is None or cpu_seconds is None or now - samples[0].at < _WINDOW_SECONDS_MIN:
             return None
         return 100 * (cpu_seconds - samples[0].cpu_seconds) / (now - samples[0].at)
+
+
+def cpu_percents_of(pids: Collection[int]) -> dict[int, float]:
+    """Share of one core that each process takes now, in percent; waits as long as it takes to tell."""
+    meter = CpuMeter()
+    meter.note(pids, time.monotonic())
+    time.sleep(_WINDOW_SECONDS_MIN)
+    percents = {pid: meter.percent(pid, time.monotonic()) for pid in pids}
+    return {pid: percent for pid, percent in percents.items() if percent is not None}
 
 
 _WINDOW_SECONDS_MIN = 0.5

@@ -41,6 +41,7 @@ def test_nodes_whose_supervisor_was_killed_go_on_and_up_adopts_them_without_a_re
     status = cli.run("status")
     assert status.returncode == 1
     assert "rmqctl up adopts them as they are" in status.stderr
+    assert all(node["cpu_percent"] >= 0 for node in cli.status()["nodes"])
     assert cli.pids() == before
     done = cli.run("up", "--json")
     assert done.returncode == 0, done.stderr

@@ -79,6 +79,7 @@ def test_units_of_nodes_are_restarted_each_by_itself(cli: Any, manager: UserMana
     status = json.loads(manager.rmqctl("status", "--json").stdout)
     assert status["state"] == "running"
     assert {node["name"]: str(node["pid"]) for node in status["nodes"]} == before
+    assert all(node["cpu_percent"] >= 0 and node["memory_bytes"] > 2**20 for node in status["nodes"])
     assert manager.rmqctl("topic", "create", "orders", "--queues", "1").returncode == 0
 
     os.kill(int(before["broker-a-0"]), 9)
@@ -92,6 +93,19 @@ def test_units_of_nodes_are_restarted_each_by_itself(cli: Any, manager: UserMana
     )
     after = {node: manager.show(unit, "MainPID") for node, unit in units.items()}
     assert {node for node in units if before[node] != after[node]} == {"broker-a-0"}
+
+    configuration = cli.home / "rmqctl" / "broker-a-1" / "broker.conf"
+    right = configuration.read_text()
+    configuration.write_text(f"{right}listenPort=many\n")
+    os.kill(int(before["broker-a-1"]), 9)
+
+    def slave() -> dict[str, Any]:
+        nodes: list[dict[str, Any]] = json.loads(manager.rmqctl("status", "--json").stdout)["nodes"]
+        return nodes[-1]
+
+    wait_until(lambda: slave()["last_exit"] == "exit code 2 (its configuration is wrong)", "status says why it ended")
+    configuration.write_text(right)
+    wait_until(lambda: slave()["state"] == "ready", "systemd goes on trying")
 
     manager.systemctl("stop", "rmqctl-rmqctl.target")
     wait_until(

@@ -22,7 +22,7 @@ from rmqctl.cli.output import (
 from rmqctl.client.admin.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.process_usage import memory_bytes_of
+from rmqctl.process_usage import cpu_percents_of, memory_bytes_of
 from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
@@ -85,8 +85,21 @@ def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
     if installation is not None and installation.is_per_node:
         from rmqctl.systemd.unit_states import units_report
 
-        return units_report(installation, model)
-    return _unsupervised(home, model)
+        return _with_cpu(units_report(installation, model))
+    return _with_cpu(_unsupervised(home, model))
+
+
+def _with_cpu(report: StatusReport) -> StatusReport:
+    """Supply what a supervisor, which looks all the time, would know at once."""
+    pids = [node.pid for node in report.nodes if node.pid is not None]
+    if not pids:
+        return report
+    percents = cpu_percents_of(pids)
+    nodes = [
+        node if node.pid not in percents else msgspec.structs.replace(node, cpu_percent=round(percents[node.pid], 1))
+        for node in report.nodes
+    ]
+    return msgspec.structs.replace(report, nodes=nodes)
 
 
 def _document(
