@@ -82,6 +82,21 @@ def test_a_changed_byte_gives_a_value_or_a_protocol_error(path, position, byte):
         loads(data)
 
 
+@given(st.dictionaries(st.integers(), VALUES), st.text(st.sampled_from('{,}[]:12"\\')))
+def test_integers_as_keys_are_read_as_texts_wherever_they_are(value, text):
+    written = dumps({1: value, 2: [text, {-3: text}]}, bare_keys=True)
+    assert loads(written) == loads(b"/**/" + written)
+    assert loads(written)["2"] == [text, {"-3": text}]
+
+
+@pytest.mark.parametrize(
+    "text", ['{1:"' + '\\"' * 500_000, '{1:"' + "\\" * 500_001, "{1," * 500_000, '{1:""""' * 200_000]
+)
+def test_long_texts_that_are_no_json_are_refused_in_linear_time(text):
+    with pytest.raises(FastjsonError):
+        loads(text)
+
+
 def test_bare_keys_become_texts():
     assert loads(b"{0:1,-7:2,true:3,null:4,name:5}") == {"0": 1, "-7": 2, "true": 3, "null": 4, "name": 5}
 

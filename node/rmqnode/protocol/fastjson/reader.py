@@ -19,6 +19,12 @@ from rmqnode.protocol.fastjson.writer import dumps
 _NUMBER_LENGTH_MAX: Final = 400
 """Longer runs of digits are no number of anybody; the limit keeps `int()` linear."""
 
+_STRING_OR_INTEGER_KEY: Final = re.compile(
+    # Possessive, and satisfied with a string that never ends: linear, whatever it is given.
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(?<=[{,])(?:0|-?[1-9][0-9]{0,18})(?=:)',
+    re.DOTALL,
+)
+
 _BLANKS: Final = re.compile(r"(?:[\s\ufeff]+|/\*.*?\*/|//[^\n]*)*", re.DOTALL)
 _COMMAS: Final = re.compile(r"(?:[\s,]+|/\*.*?\*/|//[^\n]*)*", re.DOTALL)
 _NUMBER: Final = re.compile(r"([+-]?[0-9]+)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
@@ -46,7 +52,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
         FastjsonError: Not JSON even by the dialect, or nested deeper than `NESTING_MAX`; says where.
     """
     try:
-        value = msgspec.json.decode(data)
+        value = _read_json(data)
     except RecursionError:
         raise FastjsonError(f"nested deeper than {NESTING_MAX}") from None
     except (msgspec.MsgspecError, UnicodeError):
@@ -55,6 +61,19 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
     else:
         _check_nesting(value)
     return resolve_references(value) if has_references(data) else value
+
+
+def _read_json(data: bytes | bytearray | memoryview | str) -> object:
+    """Read what is JSON, or is but for integers as keys: so Java writes its maps of numbers, which can be long."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.MsgspecError:
+        text = data.encode() if isinstance(data, str) else data
+        return msgspec.json.decode(_STRING_OR_INTEGER_KEY.sub(_with_quotes, text))
+
+
+def _with_quotes(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].startswith(b'"') else b'"%b"' % match[0]
 
 
 def _check_nesting(value: object) -> None:
