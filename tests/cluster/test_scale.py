@@ -120,4 +120,5 @@ def test_dry_run_of_a_cluster_that_does_not_run_shows_its_nodes(cli: Any) -> Non
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["nameserver-0:", "broker-a-0:", "broker-a-1:"]
     assert cli.leftover() == []
+    assert not cli.home.exists()
     assert cli.run("scale", "--brokers", "2").returncode == 3

@@ -94,6 +94,11 @@ def up(
     handling = ChangeHandling(dry_run, yes, not no_drain, timeout, json_output)
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
+        if not chosen.folder.exists():
+            # What is wrong, or only looked at, leaves nothing on the disk.
+            plan = plan_cluster(options)
+            if dry_run:
+                return show_dry_run(None, plan, json_output)
         with chosen.change_lock(timeout or _TIMEOUT_SECONDS):
             refuse_if_installed(chosen, "start")
             _wait_until_settled(chosen, timeout or _TIMEOUT_SECONDS)
