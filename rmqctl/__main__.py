@@ -33,7 +33,7 @@ def _run(arguments: list[str]) -> int:
     supervisor = None
     if arguments[:1] == ["up"] and "--help" not in arguments:
         # It takes 0.2 s to import what the nodes need: let it do so while the command line is being worked out.
-        from rmqctl.supervisor.early import spawn_supervisor
+        from rmqctl.supervisor.launch.early import spawn_supervisor
 
         supervisor = spawn_supervisor()
     from rmqctl.cli.app import run

@@ -9,7 +9,7 @@
     <home>/<cluster>/logs/events.jsonl    every start, exit and change of a node
     <home>/<cluster>/<node>/              broker.conf or nameserver.conf, store/, logs/
 
-Not responsible for what the files say: `rmqctl.profile.stored` and `rmqctl.supervisor.record` know that.
+Not responsible for what the files say: `rmqctl.profile.stored` and `rmqctl.supervisor.files.record` know that.
 """
 
 import fcntl

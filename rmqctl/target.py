@@ -129,7 +129,7 @@ def _runs(home: ClusterHome) -> bool:
     if home.is_supervised():
         return True
     # Only now: processes and units take longer to load than the lock, which answers nearly always.
-    from rmqctl.supervisor.orphans import find_orphans
+    from rmqctl.supervisor.nodes.orphans import find_orphans
     from rmqctl.systemd.record import load_installation
 
     if find_orphans(home):

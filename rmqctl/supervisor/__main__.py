@@ -1,6 +1,6 @@
 """Entry of the supervisor process, `python -m rmqctl.supervisor`: imports everything that nodes need, then begins.
 
-Started by `rmqctl.supervisor.launcher` alone; the plan comes on stdin.
+Started by `rmqctl.supervisor.launch.launcher` alone; the plan comes on stdin.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What is known of a supervised node: its state and how its process ended last. `states` says what changes it."""
+"""What is known of a supervised node: its state, and how its process ended last. `nodes.transitions` changes it."""
 
 from enum import StrEnum
 

@@ -13,19 +13,19 @@ import trio
 
 from rmqctl.home import ClusterHome
 from rmqctl.process_identity import ProcessIdentity, identify_self
-from rmqctl.supervisor.code_layout import gather_code
-from rmqctl.supervisor.control_server import open_control_socket
-from rmqctl.supervisor.launcher_pipe import LauncherPipe
-from rmqctl.supervisor.ledger import Ledger
+from rmqctl.supervisor.control.server import open_control_socket
+from rmqctl.supervisor.files.ledger import Ledger
+from rmqctl.supervisor.files.record import SupervisorRecord, save_record
+from rmqctl.supervisor.files.rotating_log import RotatingLog
+from rmqctl.supervisor.image.code_layout import gather_code
+from rmqctl.supervisor.image.resuming import Resumption, resume, take_resumption
+from rmqctl.supervisor.image.spawner import Zygote, fork_zygote
+from rmqctl.supervisor.image.warm_up import warm_up
+from rmqctl.supervisor.image.zygote import RunNode
+from rmqctl.supervisor.launch.pipe import LauncherPipe
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.node_state import NodeHistory
-from rmqctl.supervisor.record import SupervisorRecord, save_record
-from rmqctl.supervisor.resuming import Resumption, resume, take_resumption
-from rmqctl.supervisor.rotating_log import RotatingLog
 from rmqctl.supervisor.service import Supervisor
-from rmqctl.supervisor.spawner import Zygote, fork_zygote
-from rmqctl.supervisor.warm_up import warm_up
-from rmqctl.supervisor.zygote import RunNode
 from rmqnode.service_manager import ServiceManager
 
 _LOG_SIZE_MAX = 8 << 20

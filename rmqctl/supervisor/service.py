@@ -18,13 +18,15 @@ import msgspec
 import trio
 
 from rmqctl.process_identity import ProcessIdentity
-from rmqctl.supervisor.adoption import wait_ended
-from rmqctl.supervisor.control_server import Reply, serve_control
-from rmqctl.supervisor.draining import Drainer
-from rmqctl.supervisor.feed import EventFeed
-from rmqctl.supervisor.health import HealthWatch
-from rmqctl.supervisor.launcher_pipe import LauncherPipe
-from rmqctl.supervisor.ledger import Ledger
+from rmqctl.supervisor.control.feed import EventFeed
+from rmqctl.supervisor.control.server import Reply, serve_control
+from rmqctl.supervisor.files.ledger import Ledger
+from rmqctl.supervisor.files.record import SaveNodes
+from rmqctl.supervisor.files.rotating_log import cut_if_full
+from rmqctl.supervisor.health.report import Phase, status_report
+from rmqctl.supervisor.health.watch import HealthWatch
+from rmqctl.supervisor.image.spawner import Zygote, ZygoteLost
+from rmqctl.supervisor.launch.pipe import LauncherPipe
 from rmqctl.supervisor.messages import (
     ClusterReady,
     ControlRequest,
@@ -37,15 +39,13 @@ from rmqctl.supervisor.messages import (
     Stopped,
 )
 from rmqctl.supervisor.node_state import NodeStatus
-from rmqctl.supervisor.nodes import NodeTable
-from rmqctl.supervisor.operations import Operations
-from rmqctl.supervisor.order import start_order, stop_order
-from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.record import SaveNodes
-from rmqctl.supervisor.report import Phase, status_report
-from rmqctl.supervisor.rotating_log import cut_if_full
-from rmqctl.supervisor.spawner import Zygote, ZygoteLost
-from rmqctl.supervisor.states import Exited, Spawned, Start, Stop
+from rmqctl.supervisor.nodes.adoption import wait_ended
+from rmqctl.supervisor.nodes.draining import Drainer
+from rmqctl.supervisor.nodes.operations import Operations
+from rmqctl.supervisor.nodes.order import start_order, stop_order
+from rmqctl.supervisor.nodes.plan import CurrentPlan
+from rmqctl.supervisor.nodes.table import NodeTable
+from rmqctl.supervisor.nodes.transitions import Exited, Spawned, Start, Stop
 from rmqnode.net.client import RemotingClient
 from rmqnode.service_manager import ServiceManager
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from rmqctl.home import ClusterHome
-from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.control.client import ask_status
 from tests.cluster.profiles import write_profile
 
 WaitUntil = Callable[[Callable[[], object], str], None]

@@ -12,7 +12,7 @@ import pytest
 
 from rmqctl.errors import UnreachableError
 from rmqctl.home import ClusterHome
-from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.control.client import ask_status
 from rmqctl.supervisor.messages import StatusReport
 from tests.cluster.profiles import write_profile
 

@@ -18,9 +18,9 @@ from rmqctl.profile.changes import describe_changes
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster, plan_running
 from rmqctl.profile.stored import StoredCluster, load_cluster, save_cluster
-from rmqctl.supervisor.control_client import ask_model, ask_status, change_cluster
+from rmqctl.supervisor.control.client import ask_model, ask_status, change_cluster
+from rmqctl.supervisor.launch.ports_in_use import check_ports_free
 from rmqctl.supervisor.messages import ClusterChange
-from rmqctl.supervisor.ports_in_use import check_ports_free
 
 _READY_SECONDS = 30.0
 _JAVA_READY_SECONDS = 120.0

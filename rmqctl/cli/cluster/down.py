@@ -13,9 +13,9 @@ from rmqctl.cli.supervision.progress import open_progress
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.stored import StoredCluster, load_cluster, load_cluster_if_any
-from rmqctl.supervisor.control_client import request_stop
+from rmqctl.supervisor.control.client import request_stop
 from rmqctl.supervisor.messages import NodeChanged, Notice
-from rmqctl.supervisor.orphans import find_orphans, stop_orphans
+from rmqctl.supervisor.nodes.orphans import find_orphans, stop_orphans
 from rmqctl.systemd.record import refuse_if_installed
 from rmqctl.target import choose_local_home
 

@@ -13,8 +13,10 @@ from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan
 from rmqctl.profile.stored import save_cluster
-from rmqctl.supervisor.diagnosis import explain_failure, tail_of_log
-from rmqctl.supervisor.launcher import SupervisorLauncher
+from rmqctl.supervisor.files.record import SupervisorRecord
+from rmqctl.supervisor.health.diagnosis import explain_failure, tail_of_log
+from rmqctl.supervisor.launch.launcher import SupervisorLauncher
+from rmqctl.supervisor.launch.ports_in_use import check_ports_free
 from rmqctl.supervisor.messages import (
     ClusterReady,
     Event,
@@ -25,9 +27,7 @@ from rmqctl.supervisor.messages import (
     Stopped,
     SupervisorRefused,
 )
-from rmqctl.supervisor.orphans import find_orphans, stop_orphans
-from rmqctl.supervisor.ports_in_use import check_ports_free
-from rmqctl.supervisor.record import SupervisorRecord
+from rmqctl.supervisor.nodes.orphans import find_orphans, stop_orphans
 
 _LOG_LINES_READ = 400
 """A cause may stand before a long stack trace."""

@@ -26,11 +26,11 @@ from rmqctl.process_usage import cpu_percents_of, memory_bytes_of
 from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
-from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.control.client import ask_status
 from rmqctl.supervisor.exit_status import describe_last_exit
+from rmqctl.supervisor.files.record import load_record
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.node_state import NodeHistory, NodeStatus
-from rmqctl.supervisor.record import load_record
 from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
 

@@ -7,7 +7,7 @@ from rmqctl.cli.output import TextTable
 from rmqctl.client.admin.replication import ReplicaStatus
 from rmqctl.home import ClusterHome
 from rmqctl.profile.model import ClusterModel
-from rmqctl.supervisor.diagnosis import tail_of_log
+from rmqctl.supervisor.health.diagnosis import tail_of_log
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.node_state import NodeStatus
 

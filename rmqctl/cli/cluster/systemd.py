@@ -20,7 +20,7 @@ from rmqctl.home import DEFAULT_CLUSTER, SYSTEM_HOMES, ClusterHome
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster
 from rmqctl.profile.stored import save_cluster
-from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.supervisor.nodes.orphans import find_orphans
 from rmqctl.systemd.account import check_account, code_of_this_process, hand_over_home
 from rmqctl.systemd.installation import install as install_units
 from rmqctl.systemd.installation import uninstall as uninstall_units

@@ -28,11 +28,11 @@ from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import ClusterPlan, UpOptions, cluster_home, plan_cluster
-from rmqctl.supervisor.control_client import ask_status
-from rmqctl.supervisor.early import EarlySupervisor, spawn_supervisor
-from rmqctl.supervisor.launcher import SupervisorLauncher
+from rmqctl.supervisor.control.client import ask_status
+from rmqctl.supervisor.files.record import SupervisorRecord, load_record
+from rmqctl.supervisor.launch.early import EarlySupervisor, spawn_supervisor
+from rmqctl.supervisor.launch.launcher import SupervisorLauncher
 from rmqctl.supervisor.messages import NodeChanged
-from rmqctl.supervisor.record import SupervisorRecord, load_record
 from rmqctl.systemd.record import UNIT_VARIABLE, refuse_if_installed
 
 _POLL_SECONDS = 0.01

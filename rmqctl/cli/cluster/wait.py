@@ -6,7 +6,7 @@ from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, TimeoutOpt
 from rmqctl.cli.output import narrate, print_json
 from rmqctl.errors import ExitCode, RmqctlError, UnreachableError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.supervisor.control_client import ask_status
+from rmqctl.supervisor.control.client import ask_status
 from rmqctl.target import choose_local_home
 
 _POLL_SECONDS = 0.05

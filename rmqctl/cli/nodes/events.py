@@ -15,7 +15,7 @@ from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import narrate, pause, print_json_line, print_result
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.stored import load_cluster
-from rmqctl.supervisor.ledger import timestamp
+from rmqctl.supervisor.files.ledger import timestamp
 from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.target import choose_local_home
 

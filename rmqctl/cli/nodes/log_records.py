@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from rmqctl.supervisor.rotating_log import numbered
+from rmqctl.supervisor.files.rotating_log import numbered
 
 _BLOCK_BYTES = 1 << 16
 _FILES_MAX = 100

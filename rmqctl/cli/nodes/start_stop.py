@@ -14,9 +14,9 @@ from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
 from rmqctl.profile.model import Node
 from rmqctl.profile.stored import load_cluster
-from rmqctl.supervisor.control_client import ask_status, order_nodes
+from rmqctl.supervisor.control.client import ask_status, order_nodes
 from rmqctl.supervisor.messages import NodeOrder, NodeVerb
-from rmqctl.supervisor.orphans import find_orphans
+from rmqctl.supervisor.nodes.orphans import find_orphans
 from rmqctl.target import choose_local_home
 
 _READY_SECONDS = 30.0

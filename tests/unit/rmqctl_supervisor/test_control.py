@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from rmqctl.errors import UnreachableError
-from rmqctl.supervisor.control_client import ControlClient
-from rmqctl.supervisor.control_server import Reply, open_control_socket, parse_request, serve_control
+from rmqctl.supervisor.control.client import ControlClient
+from rmqctl.supervisor.control.server import Reply, open_control_socket, parse_request, serve_control
 from rmqctl.supervisor.messages import (
     ControlRefusal,
     ControlRequest,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import trio
 
-from rmqctl.supervisor.code_layout import gather_code
+from rmqctl.supervisor.image.code_layout import gather_code
 
 
 def outer(base: int) -> int:
@@ -77,7 +77,7 @@ def test_a_profiler_goes_on_after_the_move():
 def test_a_warm_up_leaves_no_thread_no_descriptor_and_no_line_in_a_log():
     code = (
         "import os, threading\n"
-        "from rmqctl.supervisor.warm_up import warm_up\n"
+        "from rmqctl.supervisor.image.warm_up import warm_up\n"
         "before = os.listdir('/dev/fd')\n"
         "warm_up()\n"
         "print(os.listdir('/dev/fd') == before, threading.active_count())"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited, timestamp
+from rmqctl.supervisor.files.ledger import Ledger, NodeStarted, configuration_hash, exited, timestamp
+from rmqctl.supervisor.files.rotating_log import cut_if_full, rotate, rotate_if_full
 from rmqctl.supervisor.messages import ClusterReady, NodeChanged
 from rmqctl.supervisor.node_state import NodeStatus
-from rmqctl.supervisor.rotating_log import cut_if_full, rotate, rotate_if_full
 
 WRITER = """
 import os, sys
-from rmqctl.supervisor.rotating_log import RotatingLog
+from rmqctl.supervisor.files.rotating_log import RotatingLog
 sys.stdout = sys.stderr = RotatingLog(sys.argv[1], 1000, 2)
 for number in range(int(sys.argv[2])):
     print(f"line {number:04} " + "x" * 80)

@@ -5,7 +5,7 @@ from pathlib import Path
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import Node
 from rmqctl.profile.planning import UpOptions, plan_cluster
-from rmqctl.supervisor.order import start_order, stop_order
+from rmqctl.supervisor.nodes.order import start_order, stop_order
 
 
 def nodes(tmp_path: Path, profile: str, engine: str = "embedded") -> tuple[Node, ...]:

@@ -13,10 +13,10 @@ from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import write_atomically
 from rmqctl.process_identity import ProcessIdentity, identify, identify_self
 from rmqctl.profile.planning import UpOptions, plan_cluster
-from rmqctl.supervisor.diagnosis import explain_failure, tail_of_log
 from rmqctl.supervisor.exit_status import describe_exit
-from rmqctl.supervisor.ports_in_use import check_ports_free, find_holder
-from rmqctl.supervisor.record import SupervisorRecord, load_record, save_record
+from rmqctl.supervisor.files.record import SupervisorRecord, load_record, save_record
+from rmqctl.supervisor.health.diagnosis import explain_failure, tail_of_log
+from rmqctl.supervisor.launch.ports_in_use import check_ports_free, find_holder
 
 
 def test_process_is_its_pid_and_its_start_time() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from rmqctl.profile.supervision import SupervisionSection
 from rmqctl.supervisor.node_state import LastExit, NodeState, NodeStatus
-from rmqctl.supervisor.policy import Policy, policy_of
-from rmqctl.supervisor.states import (
+from rmqctl.supervisor.nodes.policy import Policy, policy_of
+from rmqctl.supervisor.nodes.transitions import (
     Action,
     Adopt,
     Drain,

@@ -12,8 +12,8 @@ from pathlib import Path
 import trio
 
 from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.image.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.messages import Forked, encode_line
-from rmqctl.supervisor.spawner import Zygote, fork_zygote
 
 
 def stand_in(kind: str, config_path: Path) -> int:

@@ -12,14 +12,14 @@ import trio
 
 from rmqctl.engine.start import StartSpec
 from rmqctl.profile.model import Node, Role
-from rmqctl.supervisor.control_server import Reply
-from rmqctl.supervisor.draining import Drainer, takes_messages_elsewhere
+from rmqctl.supervisor.control.server import Reply
 from rmqctl.supervisor.messages import ClusterChange, Done, NodeOrder, Notice
 from rmqctl.supervisor.node_state import SERVING, NodeStatus
-from rmqctl.supervisor.nodes import NodeTable
-from rmqctl.supervisor.order import start_order, stop_order
-from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.states import Drain, KillByHand, Restart, Start, Stop, Undrain
+from rmqctl.supervisor.nodes.draining import Drainer, takes_messages_elsewhere
+from rmqctl.supervisor.nodes.order import start_order, stop_order
+from rmqctl.supervisor.nodes.plan import CurrentPlan
+from rmqctl.supervisor.nodes.table import NodeTable
+from rmqctl.supervisor.nodes.transitions import Drain, KillByHand, Restart, Start, Stop, Undrain
 
 _RESTORE_SECONDS = 10.0
 _GIVEN_UP = (NodeStatus.FAILED, NodeStatus.EXITED, NodeStatus.STOPPED, NodeStatus.STOPPING)

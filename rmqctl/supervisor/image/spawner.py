@@ -8,8 +8,8 @@ import msgspec
 import trio
 
 from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.image.zygote import RunNode, run_zygote
 from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
-from rmqctl.supervisor.zygote import RunNode, run_zygote
 
 _DECODER = msgspec.json.Decoder(Forked | Reaped)
 

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from rmqctl.profile.model import Node, Role
-from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.nodes.plan import CurrentPlan
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
 from rmqnode.protocol.bodies import ClusterInfo, KVTable, TopicRouteData

@@ -1,6 +1,6 @@
 """Looks at the nodes: often at those that start, until they serve; now and then at those that serve.
 
-A node that runs and answers nothing for too long is reported as hung; what follows is `states`' business.
+A node that runs and answers nothing for too long is reported as hung; `nodes.transitions` says what follows.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from functools import partial
 import trio
 
 from rmqctl.process_usage import CpuMeter
+from rmqctl.supervisor.health.readiness import Finding, ReadinessProbe
 from rmqctl.supervisor.node_state import RUNNING, SERVING, NodeStatus
-from rmqctl.supervisor.nodes import NodeTable
-from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.readiness import Finding, ReadinessProbe
-from rmqctl.supervisor.states import Hung, Ready
+from rmqctl.supervisor.nodes.plan import CurrentPlan
+from rmqctl.supervisor.nodes.table import NodeTable
+from rmqctl.supervisor.nodes.transitions import Hung, Ready
 from rmqnode.net.client import RemotingClient
 
 _PROBE_SECONDS = 0.01

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from rmqctl.supervisor.exit_status import describe_exit, signal_name
+from rmqctl.supervisor.files.rotating_log import rotate_if_full
 from rmqctl.supervisor.messages import Event, NodeChanged
-from rmqctl.supervisor.rotating_log import rotate_if_full
 
 _SIZE_MAX = 8 << 20
 _FILES = 2

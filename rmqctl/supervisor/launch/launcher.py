@@ -16,7 +16,7 @@ class SupervisorLauncher:
     """A supervisor process that waits for its plan.
 
     Args:
-        process: From `rmqctl.supervisor.early`.
+        process: From `rmqctl.supervisor.launch.early`.
 
     Use it as a context manager: a supervisor that never got a plan, or that was not released, is gone afterwards.
     """

@@ -14,7 +14,7 @@ import trio
 
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.supervisor.messages import DrainProgress
-from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.nodes.plan import CurrentPlan
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
 from rmqnode.protocol.bodies import KVTable, Permission, TopicRouteData

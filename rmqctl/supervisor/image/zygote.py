@@ -20,8 +20,8 @@ from typing import Literal, NoReturn
 import msgspec
 
 from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.files.rotating_log import RotatingLog
 from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
-from rmqctl.supervisor.rotating_log import RotatingLog
 
 RunNode = Callable[[Literal["broker", "nameserver"], Path], int]
 """`rmqnode.run.run_node`: blocks while the node runs, returns its exit code."""

@@ -6,7 +6,7 @@ import msgspec
 
 from rmqctl.engine.start import StartSpec
 from rmqctl.profile.model import ClusterModel, Node, Role
-from rmqctl.supervisor.policy import Policy, policy_of
+from rmqctl.supervisor.nodes.policy import Policy, policy_of
 
 
 class CurrentPlan:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import trio
 
-from rmqctl.supervisor.control_server import Reply
-from rmqctl.supervisor.launcher_pipe import LauncherPipe
-from rmqctl.supervisor.ledger import Ledger
+from rmqctl.supervisor.control.server import Reply
+from rmqctl.supervisor.files.ledger import Ledger
+from rmqctl.supervisor.launch.pipe import LauncherPipe
 from rmqctl.supervisor.messages import Done, Event, NodeChanged, Notice, Stopped
 
 SUBSCRIBER_EVENTS_MAX = 256

@@ -10,6 +10,7 @@ import msgspec
 from rmqctl.errors import UnreachableError
 from rmqctl.home import ClusterHome
 from rmqctl.profile.model import ClusterModel
+from rmqctl.supervisor.files.record import load_record
 from rmqctl.supervisor.messages import (
     ClusterChange,
     ControlRefusal,
@@ -22,7 +23,6 @@ from rmqctl.supervisor.messages import (
     StatusReport,
     encode_line,
 )
-from rmqctl.supervisor.record import load_record
 
 _Answer = TypeVar("_Answer")
 

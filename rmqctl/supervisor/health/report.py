@@ -6,11 +6,11 @@ import trio
 
 from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.model import Node
-from rmqctl.supervisor.health import HealthWatch
+from rmqctl.supervisor.health.watch import HealthWatch
 from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.node_state import NodeStatus
-from rmqctl.supervisor.nodes import NodeTable
-from rmqctl.supervisor.plan import CurrentPlan
+from rmqctl.supervisor.nodes.plan import CurrentPlan
+from rmqctl.supervisor.nodes.table import NodeTable
 
 
 class Phase(Enum):

@@ -13,7 +13,7 @@
       |                 | Exited, after Restart: STARTING
       +-----------------+
 
-Times are seconds of one monotonic clock. The states are those of `node_state`; the loop in `nodes` performs the actions
+Times are seconds of one monotonic clock. The states are those of `node_state`; the loop in `table` performs the actions
 and reports what happened.
 """
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from rmqctl.supervisor.node_state import KILLED_BY_HAND, RUNNING, SERVING, LastExit, NodeState, NodeStatus
-from rmqctl.supervisor.policy import Policy
+from rmqctl.supervisor.nodes.policy import Policy
 
 
 class Start(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from rmqctl.home import ClusterHome
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.profile.model import ClusterModel
-from rmqctl.supervisor.order import stop_order
-from rmqctl.supervisor.record import load_record
+from rmqctl.supervisor.files.record import load_record
+from rmqctl.supervisor.nodes.order import stop_order
 
 _GRACE_SECONDS = 10.0
 _JAVA_GRACE_SECONDS = 60.0

@@ -1,6 +1,6 @@
 """The nodes of a supervised cluster: their states, and the actions that follow from events.
 
-The thin loop around `states`: it knows processes and the clock, and decides nothing.
+The thin loop around `transitions`: it knows processes and the clock, and decides nothing.
 """
 
 import os
@@ -12,12 +12,12 @@ import trio
 
 from rmqctl.process_identity import ProcessIdentity, identify
 from rmqctl.supervisor.exit_status import describe_last_exit
-from rmqctl.supervisor.ledger import Ledger, NodeStarted, configuration_hash, exited
+from rmqctl.supervisor.files.ledger import Ledger, NodeStarted, configuration_hash, exited
+from rmqctl.supervisor.files.record import SaveNodes
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
 from rmqctl.supervisor.node_state import KILLED_BY_HAND, UNSEEN_EXIT, NodeHistory, NodeState, NodeStatus
-from rmqctl.supervisor.plan import CurrentPlan
-from rmqctl.supervisor.record import SaveNodes
-from rmqctl.supervisor.states import (
+from rmqctl.supervisor.nodes.plan import CurrentPlan
+from rmqctl.supervisor.nodes.transitions import (
     Action,
     Adopt,
     Kill,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from rmqctl.profile.model import Node
-from rmqctl.supervisor.ports_in_use import held_ports
+from rmqctl.supervisor.launch.ports_in_use import held_ports
 
 _LOG_LINES = 8
 _LOG_BYTES = 65536
