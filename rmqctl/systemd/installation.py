@@ -1,6 +1,8 @@
 """Puts units where systemd finds them, and takes them away again."""
 
+import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,11 +37,12 @@ def install(home: ClusterHome, scope: Scope, units: Sequence[UnitFile], *, start
 
 
 def _start(installation: Installation) -> None:
+    begun = math.floor(time.time())
     try:
         systemctl(installation.scope, "start", installation.units[0])
     except RmqctlError as error:
         unit = installation.units[0]
-        lines = journal_end(installation.scope, unit)
+        lines = journal_end(installation.scope, unit, begun)
         why = "\n".join(["last lines of its journal:", *(f"  {line}" for line in lines)]) if lines else error.why
         raise RmqctlError(
             f"{unit} is installed, but does not start; systemd goes on trying",

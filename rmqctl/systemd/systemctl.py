@@ -37,10 +37,11 @@ def is_active(installation: Installation) -> bool:
     return state.strip() == "active"
 
 
-def journal_end(scope: Scope, unit: str) -> list[str]:
-    """The last lines that a unit wrote; none where the journal cannot be read."""
+def journal_end(scope: Scope, unit: str, since: int) -> list[str]:
+    """The last lines that a unit wrote since a moment, in seconds since 1970; none where the journal cannot be read."""
     user = ["--user"] if scope is Scope.USER else []
-    command = ["journalctl", *user, "--unit", unit, "--lines", str(_JOURNAL_LINES), "--output", "cat", "--no-pager"]
+    chosen = ["--unit", unit, "--since", f"@{since}", "--lines", str(_JOURNAL_LINES)]
+    command = ["journalctl", *user, *chosen, "--output", "cat", "--no-pager"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,6 +1,8 @@
 """Clusters as units of the system's own systemd, process 1 of namespaces that it was booted in."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ RESTART_SECONDS = 30
 WATCHDOG_SECONDS = 3
 """Instead of the 30 s that the units say; enough for a machine that is busy with other tests."""
 
+JOURNAL_UNITS = ("systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket")
 UNIT = "rmqctl-rmqctl.service"
 TARGET = "rmqctl-rmqctl.target"
 NODES = ("nameserver-0", "broker-a-0", "broker-a-1")
@@ -110,3 +113,25 @@ def test_units_of_nodes_are_kept_each_by_itself_and_stop_with_their_target(
     assert {manager.show(unit, "Result") for unit in UNITS.values()} == {"success"}
     assert manager.rmqctl("systemd", "uninstall").returncode == 0
     assert manager.systemctl("list-unit-files", "rmqctl-*", "--no-legend") == ""
+
+
+def test_start_that_fails_is_told_with_the_end_of_its_own_journal(
+    cli: Any, manager: SystemManager, wait_until: WaitUntil
+) -> None:
+    for unit in JOURNAL_UNITS:
+        manager.run("cp", f"/lib/systemd/system/{unit}", "/run/units")
+    manager.systemctl("daemon-reload")
+    manager.systemctl("start", JOURNAL_UNITS[0])
+    place = ["--broker-ip", "127.0.0.1", "--port-offset", str(cli.port_offset)]
+    for port, node in ((9876, "nameserver-0"), (10911, "broker-a-0")):
+        # A start of one second ago is told apart: the journal knows when a line was written.
+        moment = int(time.time())
+        wait_until(lambda moment=moment: int(time.time()) > moment, "another second")
+        with socket.create_server(("127.0.0.1", port + cli.port_offset)):
+            done = manager.rmqctl("systemd", "install", "--profile", "single", *place)
+        assert done.returncode == 1
+        assert "why: last lines of its journal:" in done.stderr
+        # More than once when systemd has tried again meanwhile.
+        problems = {line.strip() for line in done.stderr.splitlines() if "cannot start" in line}
+        assert problems == {f"rmqctl: error: {node} cannot start"}
+        assert manager.rmqctl("systemd", "uninstall").returncode == 0
