@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rmqctl.engine import Engine
 from rmqctl.engine.embedded import EmbeddedEngine
+from rmqctl.profile.distribution import Distribution, unpacked_distribution
 from rmqctl.profile.model import ClusterModel, JavaSettings
 
 if TYPE_CHECKING:
-    from rmqctl.engine.apache.cache import Distribution
     from rmqctl.engine.apache.install import InstallProgress
 
 OpenProgress = Callable[[str], AbstractContextManager["InstallProgress"]]
@@ -57,11 +57,11 @@ def _apache_engines(
         yield node.name, made[key]
 
 
-def _distribution(settings: JavaSettings, open_progress: OpenProgress, folder: Path | None) -> "Distribution":
-    from rmqctl.engine.apache.cache import EngineCache, unpacked_distribution
-
+def _distribution(settings: JavaSettings, open_progress: OpenProgress, folder: Path | None) -> Distribution:
     if settings.rocketmq_home:
         return unpacked_distribution(settings.rocketmq_home)
+    from rmqctl.engine.apache.cache import EngineCache
+
     cache = EngineCache.of_user() if folder is None else EngineCache(folder)
     installed = cache.find(settings.version)
     if installed is not None:

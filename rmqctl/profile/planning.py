@@ -12,6 +12,7 @@ import msgspec
 from rmqctl.address import Candidate, check_broker_ip, detect_address
 from rmqctl.errors import RmqctlError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome, homes_root
+from rmqctl.profile.distribution import unpacked_distribution
 from rmqctl.profile.java_settings import EngineOptions, check_engine_options
 from rmqctl.profile.library import DEFAULT_PROFILE, NamedProfile, load_profile
 from rmqctl.profile.model import ClusterModel
@@ -179,8 +180,6 @@ def _distribution_version(options: EngineOptions, profile: Profile) -> str | Non
     home = profile.apache.rocketmq_home if options.rocketmq_home is None else options.rocketmq_home
     if not home or options.version or options.engine == "embedded":
         return None
-    from rmqctl.engine.apache.cache import unpacked_distribution
-
     return unpacked_distribution(home).version
 
 

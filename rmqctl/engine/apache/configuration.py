@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Mapping
 
-from rmqctl.engine.apache.cache import Distribution
 from rmqctl.engine.apache.class_file import configuration_keys
 from rmqctl.errors import RmqctlError, UsageError
+from rmqctl.profile.distribution import Distribution
 from rmqctl.profile.model import Node, NodeKind
 
 _PACKAGE = "org/apache/rocketmq"

@@ -13,10 +13,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from rmqctl.engine.apache.cache import Distribution, EngineCache, Manifest, major_of, version_key
+from rmqctl.engine.apache.cache import EngineCache, Manifest, version_key
 from rmqctl.engine.apache.maven_settings import central_repository, settings_files
 from rmqctl.engine.apache.repository import FetchFailed, FileNotPublished, Repository
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqctl.profile.distribution import Distribution, major_of
 
 if TYPE_CHECKING:
     from jgo.maven import Artifact

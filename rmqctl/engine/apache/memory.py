@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rmqctl.engine.apache.cache import major_of
 from rmqctl.errors import RmqctlError
+from rmqctl.profile.distribution import major_of
 from rmqctl.profile.model import ClusterModel, Node
 
 JVM_MIB, JVM_MIB_OF_5 = 64, 160

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from rmqctl.engine.apache.cache import Distribution
 from rmqctl.engine.apache.configuration import known_keys, render_configuration, system_properties
 from rmqctl.engine.apache.java import Java
 from rmqctl.engine.apache.jvm import jvm_options
 from rmqctl.engine.apache.log_config import log_config
 from rmqctl.engine.start import StartSpec
 from rmqctl.home import ClusterHome
+from rmqctl.profile.distribution import Distribution
 from rmqctl.profile.drift import changed_properties
 from rmqctl.profile.model import Node, NodeKind
 from rmqnode.config import render_properties

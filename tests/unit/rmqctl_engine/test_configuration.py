@@ -5,7 +5,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rmqctl.engine.apache.cache import Distribution, unpacked_distribution
 from rmqctl.engine.apache.class_file import configuration_keys, parse_class
 from rmqctl.engine.apache.configuration import known_keys
 from rmqctl.engine.apache.java import Java
@@ -13,6 +12,7 @@ from rmqctl.engine.apache.log_config import log_config
 from rmqctl.engine.apache.nodes import ApacheEngine
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import ClusterHome
+from rmqctl.profile.distribution import Distribution, unpacked_distribution
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel, Node, NodeKind
 from rmqctl.profile.planning import UpOptions, plan_cluster
