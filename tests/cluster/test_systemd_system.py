@@ -120,6 +120,9 @@ def test_start_that_fails_is_told_with_the_end_of_its_own_journal(
 ) -> None:
     for unit in JOURNAL_UNITS:
         manager.run("cp", f"/lib/systemd/system/{unit}", "/run/units")
+    # The kernel is the machine's: neither its messages nor its audit are any business of this journal.
+    settings = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n"
+    manager.write("/run/systemd/journald.conf.d/test.conf", settings)
     manager.systemctl("daemon-reload")
     manager.systemctl("start", JOURNAL_UNITS[0])
     place = ["--broker-ip", "127.0.0.1", "--port-offset", str(cli.port_offset)]
