@@ -2,10 +2,8 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +15,11 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
+from tests.ports import free_port_offset
+
 _MARK = "RMQCTL_TEST_MARK"
 _COMMAND_SECONDS = 150
 """A limit for what hangs. Six Java nodes on a busy machine take half of it to come up or to go down."""
-_BROKERS_MAX = 5
 
 
 class Cli:
@@ -28,7 +27,7 @@ class Cli:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port_offset = _free_port_offset()
+        self.port_offset = free_port_offset()
         self._mark = uuid.uuid4().hex
         self.environment = {
             **{key: value for key, value in os.environ.items() if key not in ("NAMESRV_ADDR", "RMQCTL_HOME")},
@@ -105,25 +104,6 @@ class Cli:
 
 _GONE_SECONDS = 10.0
 """`down` returns when the supervisor has given the cluster up; it and its helper are about to exit then."""
-
-
-def _free_port_offset() -> int:
-    """An offset whose whole block of ports is free now; below the range that systems hand out by themselves."""
-    for _ in range(100):
-        offset = random.randrange(10, 200) * 100
-        ports = [9876, 9877, *(10911 + 10 * place + use for place in range(_BROKERS_MAX) for use in (-2, 0, 1))]
-        if all(_is_free(port + offset) for port in ports):
-            return offset
-    raise AssertionError("no free block of ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.fixture

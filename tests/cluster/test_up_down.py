@@ -311,7 +311,10 @@ def test_live_progress_on_a_terminal(cli: Any) -> None:
 
 
 def _read_until(command: Any, text: str) -> None:
+    said = []
     for line in command.stderr:
         if text in line:
             return
-    raise AssertionError(f"the command ended without saying {text!r}")
+        said.append(line)
+    command.wait()
+    raise AssertionError(f"the command ended without saying {text!r}:\n{''.join(said)}")

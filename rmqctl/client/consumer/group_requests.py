@@ -130,17 +130,14 @@ class GroupRequests:
             return None
         return answer.header(QueryConsumerOffsetResponseHeader).offset
 
-    async def update_offset(self, queue: MessageQueue, queue_offset: int, *, confirmed: bool) -> None:
-        """Have the broker keep an offset for the group; one-way unless it shall be `confirmed`."""
+    async def update_offset(self, queue: MessageQueue, queue_offset: int) -> None:
+        """Have the broker keep an offset for the group."""
         header = UpdateConsumerOffsetRequestHeader(
             consumer_group=self._group, topic=queue.topic, queue_id=queue.queue_id, commit_offset=queue_offset
         )
         code = RequestCode.UPDATE_CONSUMER_OFFSET
         _, address = await self._topics.address(queue)
-        if confirmed:
-            await self._connection.ask_broker(queue.broker_name, address, code, header, topic=queue.topic)
-        else:
-            await self._connection.tell_broker(queue.broker_name, address, code, header)
+        await self._connection.ask_broker(queue.broker_name, address, code, header, topic=queue.topic)
 
     async def queue_offsets(self, topic: str) -> QueueOffsets:
         """Return what asks for first, next and nearest offsets of a topic's queues: masters, or slaves without one."""

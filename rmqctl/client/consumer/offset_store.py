@@ -6,6 +6,7 @@ Source: `RemoteBrokerOffsetStore`, `LocalFileOffsetStore`, `MixAll#string2File` 
 """
 
 import logging
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -21,6 +22,9 @@ from rmqnode.protocol.bodies import MessageQueue, ResetOffsetBody
 from rmqnode.protocol.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS: Final = 1.0
+"""With a broker that does not answer, when the offset comes again in a few seconds anyway."""
 
 LOCAL_OFFSETS_FOLDER: Final = Path("~/.rocketmq_offsets")
 """Where Java's clients keep local offsets, unless `-Drocketmq.client.localOffsetStoreDir` moves them."""
@@ -63,16 +67,22 @@ class OffsetStore(ABC):
 
         Args:
             queues: Those that this member has now.
-            confirmed: Wait for the brokers' answers, as on exit, instead of telling them one-way.
+            confirmed: It must be there afterwards, as on exit: have patience with the brokers, and warn of what fails.
         """
 
 
 class RemoteOffsetStore(OffsetStore):
-    """The offsets of a group, kept by the broker of each queue."""
+    """The offsets of a group, kept by the broker of each queue.
+
+    Differs from Java's, which tells brokers one-way: a broker that handles requests side by side may take an earlier
+    offset for the later one. So each is answered before the next is sent, also when what persists now and then is
+    cancelled.
+    """
 
     def __init__(self, requests: GroupRequests) -> None:
         super().__init__()
         self._requests = requests
+        self._persisting = trio.Lock()
 
     async def stored(self, queue: MessageQueue) -> int | None:
         """Ask the broker of the queue."""
@@ -84,9 +94,11 @@ class RemoteOffsetStore(OffsetStore):
         for queue in queues:
             if queue in self._offsets:
                 by_broker.setdefault(queue.broker_name, []).append(queue)
-        async with trio.open_nursery() as nursery:
-            for of_broker in by_broker.values():
-                nursery.start_soon(self._persist_at_broker, of_broker, confirmed)
+        async with self._persisting:
+            with trio.move_on_after(math.inf if confirmed else _PATIENCE_SECONDS, shield=not confirmed):
+                async with trio.open_nursery() as nursery:
+                    for of_broker in by_broker.values():
+                        nursery.start_soon(self._persist_at_broker, of_broker, confirmed)
 
     async def _persist_at_broker(self, queues: list[MessageQueue], confirmed: bool) -> None:
         for queue in queues:
@@ -94,7 +106,7 @@ class RemoteOffsetStore(OffsetStore):
             if offset is None:
                 continue
             try:
-                await self._requests.update_offset(queue, offset, confirmed=confirmed)
+                await self._requests.update_offset(queue, offset)
             except ClientError as error:
                 level = logging.WARNING if confirmed else logging.INFO
                 logger.log(level, "offset not persisted queue=%s reason=%s", queue, error)

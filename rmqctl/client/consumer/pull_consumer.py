@@ -250,7 +250,7 @@ class PullConsumer(Participant):
 
     async def commit_offset(self, queue: MessageQueue, queue_offset: int) -> None:
         """Have the broker keep an offset for the group."""
-        await self._requests.update_offset(queue, queue_offset, confirmed=True)
+        await self._requests.update_offset(queue, queue_offset)
 
     async def _take(self, count_max: int) -> list[ReceivedMessage]:
         self.check_open()
