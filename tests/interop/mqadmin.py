@@ -21,7 +21,7 @@ COMMAND_TIMEOUT_SECONDS = 60
 _LOGBACK = '<configuration><root level="OFF"/></configuration>\n'
 """mqadmin 4.x reads its logging configuration from its home and does nothing without it."""
 
-TRIES = 12
+TRIES = 50
 PAUSE_SECONDS = 0.2
 _CLIENT_STUMBLED = re.compile(
     r"RemotingSendRequestException|RemotingConnectException|channel <127\.0\.0\.1:\d+> timeout"
