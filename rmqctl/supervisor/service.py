@@ -138,14 +138,14 @@ class Supervisor:
                 self._launcher.detach()
             await self._nodes.wait_until(lambda: self._stop_requested or self._zygote_is_lost)
             if not self._stop_requested:
-                return self._resumption()
+                return self._next_launch()
         await self._take_down()
         self._feed.publish(Stopped())
         with trio.move_on_after(_FAREWELL_SECONDS):
             await self._nodes.wait_until(lambda: not self._feed.has_subscribers)
         return 0 if failure is None else 1
 
-    def _resumption(self) -> Launch:
+    def _next_launch(self) -> Launch:
         """What a fresh image of this process needs in order to go on with the nodes as they are."""
         self._feed.publish(Notice("the process that starts nodes is gone: another one takes its place"))
         return msgspec.structs.replace(

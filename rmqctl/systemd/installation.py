@@ -1,6 +1,5 @@
 """Puts units where systemd finds them, and takes them away again."""
 
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -37,7 +36,7 @@ def install(home: ClusterHome, scope: Scope, units: Sequence[UnitFile], *, start
 
 
 def _start(installation: Installation) -> None:
-    begun = math.floor(time.time())
+    begun = int(time.time())
     try:
         systemctl(installation.scope, "start", installation.units[0])
     except RmqctlError as error:

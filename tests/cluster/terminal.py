@@ -1,6 +1,5 @@
 """A command on a terminal of its own, and what a person would see there."""
 
-import contextlib
 import fcntl
 import os
 import pty
@@ -18,7 +17,8 @@ import pyte
 COLUMNS, LINES = 120, 40
 
 _SECONDS = 60
-_SETTINGS = {"TERM": "xterm-256color", "COLUMNS": "", "LINES": "", "NO_COLOR": ""}
+_UNSET = frozenset({"COLUMNS", "LINES", "NO_COLOR"})
+"""The terminal itself says how large it is, and it has colours."""
 
 
 class Terminal:
@@ -37,10 +37,9 @@ class Terminal:
         self._output = b""
         self._terminal, slave = pty.openpty()
         termios.tcsetwinsize(slave, (LINES, columns))
-        unset = {name for name, value in _SETTINGS.items() if not value}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rmqctl", *arguments],
-            env={name: value for name, value in {**environment, **_SETTINGS}.items() if name not in unset},
+            env={name: value for name, value in environment.items() if name not in _UNSET} | {"TERM": "xterm-256color"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -60,9 +59,9 @@ class Terminal:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        # A supervisor may hold the terminal open: what it was read by ends with the test.
-        with contextlib.suppress(OSError):
-            os.close(self._terminal)
+        # Not before nobody reads: the number of a closed descriptor may soon be that of another file.
+        self._reader.join(_SECONDS)
+        os.close(self._terminal)
 
     @property
     def output(self) -> bytes:
