@@ -34,6 +34,12 @@ EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 2
 """The configuration file is wrong."""
 
+EXIT_STORE_INCOMPLETE: Final = 65
+"""The store lacks what its other files speak of; a start would lose messages. Trying again does not help."""
+
+EXIT_TEMPORARY: Final = 75
+"""The start failed for a reason that may go away by itself, such as a full disk; it is worth trying again."""
+
 
 def run_node(kind: NodeKind, config_path: Path) -> int:
     """Run a node until SIGTERM or SIGINT; return its exit code. Logs to stderr."""

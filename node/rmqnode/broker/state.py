@@ -22,6 +22,7 @@ from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
+from rmqnode.broker.limitations import Limitations
 from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterClients, AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
 from rmqnode.broker.queue_locks import QueueLocks
@@ -80,6 +81,7 @@ class Broker:
         self._changes = ConfigChanges(config)
         self.config_version = DataVersion(timestamp=clock_ms())
         self.store = store
+        self.limitations = Limitations()
         self.clock_ms = clock_ms
         self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)
