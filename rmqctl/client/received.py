@@ -8,10 +8,9 @@ silently leaves it and all behind it out.
 
 from typing import Any
 
-import msgspec
-
 from rmqctl.client.compression import decompressed_body
 from rmqctl.client.names import RETRY_PREFIX
+from rmqctl.documents import decode_json
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 from rmqnode.protocol.properties import PropertyName
@@ -53,7 +52,7 @@ class ReceivedMessage:
 
     def json(self) -> Any:
         """Return the body as a JSON value; what is none raises `msgspec.DecodeError`."""
-        return msgspec.json.decode(self.body)
+        return decode_json(self.body)
 
     @property
     def tag(self) -> str | None:

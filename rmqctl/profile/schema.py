@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from rmqctl.documents import decode_toml
 from rmqctl.errors import UsageError
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.supervision import LogsSection, SupervisionSection, unknown_restart_policies
@@ -127,8 +128,8 @@ def parse_profile(content: bytes, source: str) -> Profile:
         ProfileError: With the line (TOML syntax) or the key path (everything else).
     """
     try:
-        document = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = decode_toml(content)
+    except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{source} is not valid TOML", str(error), "correct the file") from None
     return profile_from_document(document, source)
 

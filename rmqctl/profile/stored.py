@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rmqctl.documents import decode_toml
 from rmqctl.errors import RmqctlError
 from rmqctl.home import ClusterHome, write_atomically
 from rmqctl.profile.java_settings import EngineOptions
@@ -55,12 +56,12 @@ def load_cluster(home: ClusterHome) -> StoredCluster:
         RmqctlError: There is none, or it is damaged or from a later version.
     """
     try:
-        return msgspec.convert(tomllib.loads(home.cluster_file.read_text()), StoredCluster)
+        return msgspec.convert(decode_toml(home.cluster_file.read_bytes()), StoredCluster)
     except FileNotFoundError:
         raise RmqctlError(
             f"cluster {home.name} was never brought up", f"{home.cluster_file} does not exist", "rmqctl up"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise RmqctlError(
             f"{home.cluster_file} cannot be used",
             f"{error} (written by another version of rmqctl, or changed by hand)",

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from rmqctl.documents import decode_json
 from rmqctl.errors import RmqctlError
 from rmqctl.home import ClusterHome, write_atomically
 
@@ -53,7 +54,7 @@ def load_installation(home: ClusterHome) -> Installation | None:
         RmqctlError: The file that says so is damaged.
     """
     try:
-        return msgspec.json.decode((home.folder / _FILE_NAME).read_bytes(), type=Installation)
+        return decode_json((home.folder / _FILE_NAME).read_bytes(), type=Installation)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except msgspec.DecodeError as error:

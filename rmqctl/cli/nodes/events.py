@@ -13,6 +13,7 @@ from rmqctl.cli.nodes.log_records import LogFollower, read_backwards
 from rmqctl.cli.nodes.logs import SinceOption, parse_since
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
 from rmqctl.cli.output import narrate, pause, print_json_line, print_result
+from rmqctl.documents import decode_json
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.stored import load_cluster
 from rmqctl.supervisor.files.ledger import timestamp
@@ -63,7 +64,7 @@ def _entries(path: Path) -> Iterator[Entry]:
 def _parse(text: str) -> Iterator[Entry]:
     for line in text.split("\n"):
         try:
-            entry = msgspec.json.decode(line)
+            entry = decode_json(line)
         except msgspec.DecodeError:
             # Torn by a crash or a full disk.
             continue

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from rmqctl.documents import decode_json
 from rmqctl.home import write_atomically
 from rmqctl.profile.distribution import Distribution
 
@@ -60,7 +61,7 @@ class EngineCache:
         """What is installed of a version; None if it is not, or not whole any more."""
         folder = self.version_folder(version)
         try:
-            manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+            manifest = decode_json((folder / "manifest.json").read_bytes(), type=Manifest)
             whole = all((folder / "lib" / name).stat().st_size == size for name, size in manifest.sizes.items())
         except (OSError, msgspec.DecodeError):
             return None

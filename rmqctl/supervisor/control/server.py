@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from rmqctl.documents import decode_json
 from rmqctl.supervisor.messages import CONTROL_VERSION, ControlRefusal, ControlRequest, LineBuffer, encode_line
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ async def _read_request(stream: trio.SocketStream) -> ControlRequest | ControlRe
 def parse_request(line: bytes) -> ControlRequest | ControlRefusal:
     """Understand a request, or say why not."""
     try:
-        request = msgspec.json.decode(line, type=ControlRequest)
+        request = decode_json(line, type=ControlRequest)
     except msgspec.DecodeError as error:
         return ControlRefusal(problem=f"not a request: {error}")
     if request.version != CONTROL_VERSION:

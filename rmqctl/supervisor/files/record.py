@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from rmqctl.documents import decode_json
 from rmqctl.home import write_atomically
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.supervisor.node_state import UNSEEN_EXIT, NodeHistory
@@ -47,6 +48,6 @@ def save_record(path: Path, record: SupervisorRecord) -> None:
 def load_record(path: Path) -> SupervisorRecord | None:
     """Read the record; None when there is none, or one that a crash left damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SupervisorRecord)
+        return decode_json(path.read_bytes(), type=SupervisorRecord)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

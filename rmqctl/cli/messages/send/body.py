@@ -16,6 +16,7 @@ import msgspec
 
 from rmqctl.cli.output import narrate
 from rmqctl.client.message import BODY_SIZE_BYTES_MAX
+from rmqctl.documents import decode_json
 from rmqctl.errors import UsageError
 
 _PATIENCE_SECONDS: Final = 0.5
@@ -82,7 +83,7 @@ def decode_body(data: bytes, body_format: BodyFormat, source: str) -> bytes:
     try:
         match body_format:
             case BodyFormat.JSON if data:
-                msgspec.json.decode(data)
+                decode_json(data)
             case BodyFormat.HEX:
                 return bytes.fromhex(data.decode("ascii"))
             case BodyFormat.BASE64:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from rmqctl.client.message import RESERVED_PROPERTIES, Message
+from rmqctl.documents import decode_json
 from rmqctl.errors import UsageError
 from rmqnode.protocol.properties import NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, PropertyName
 
@@ -49,9 +50,9 @@ def read_line(line: bytes, topic: str, source: str) -> Written:
         UsageError: It is no message.
     """
     try:
-        read = msgspec.json.decode(line, type=_Line)
+        read = decode_json(line, type=_Line)
         body = _body_of(read)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
         raise UsageError(
             f"{source} is no message", str(error), 'a line is an object as {"body": "hello", "tag": "paid"}'
         ) from None
@@ -90,4 +91,4 @@ def _body_of(read: _Line) -> bytes:
         return base64.b64decode(read.body_base64, validate=True)
     if written == b"null":
         raise ValueError("it has neither body nor body_base64")
-    return msgspec.json.decode(written, type=str).encode() if written.startswith(b'"') else written
+    return decode_json(written, type=str).encode() if written.startswith(b'"') else written
