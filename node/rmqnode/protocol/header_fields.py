@@ -41,7 +41,9 @@ _PARSERS: Final[dict[object, tuple[str, Callable[[str], object | None]]]] = {
 }
 
 
-class _Field(msgspec.Struct):
+class HeaderField(msgspec.Struct):
+    """One field of a header type: its name here and on the wire, and how its text is read."""
+
     name: str
     wire_name: str
     kind: str
@@ -56,7 +58,7 @@ def header_from_ext_fields(header_type: type[H], ext_fields: Mapping[str, str]) 
         HeaderFieldError: A required field is missing or can't be parsed.
     """
     values: dict[str, Any] = {}
-    for field in _fields_of(header_type):
+    for field in fields_of(header_type):
         text = ext_fields.get(field.wire_name)
         value = None if text is None else field.parse(text)
         if value is not None:
@@ -79,7 +81,7 @@ def header_to_ext_fields(header: Header) -> dict[str, str]:
 
 def boolean_fields(header_type: type[Header]) -> tuple[str, ...]:
     """Return the names of the fields that are booleans."""
-    return tuple(field.name for field in _fields_of(header_type) if field.parse is parse_boolean)
+    return tuple(field.name for field in fields_of(header_type) if field.parse is parse_boolean)
 
 
 def _text(value: object) -> str:
@@ -89,10 +91,11 @@ def _text(value: object) -> str:
 
 
 @cache
-def _fields_of(header_type: type[Header]) -> tuple[_Field, ...]:
+def fields_of(header_type: type[Header]) -> tuple[HeaderField, ...]:
+    """Return the fields of a header type in the order of declaration."""
     hints = get_type_hints(header_type, include_extras=True)
     return tuple(
-        _Field(field.name, field.encode_name, *_PARSERS[_without_none(hints[field.name])], field.required)
+        HeaderField(field.name, field.encode_name, *_PARSERS[_without_none(hints[field.name])], field.required)
         for field in msgspec.structs.fields(header_type)
     )
 

@@ -7,9 +7,13 @@ Source: MappedFileQueue (RocketMQ 4.5.2). Differs: a last file of length 0 (stop
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from rmqnode.store.errors import StoreFileMismatch
 from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile
+
+OFFSET_MAX: Final = (1 << 63) - 1
+"""Offsets are 64-bit integers with a sign, in Java and for the operating system."""
 
 
 class MappedFileQueue:
@@ -55,6 +59,8 @@ class MappedFileQueue:
             problem = f"has {size} bytes, the configured file size is {self.file_size}"
             raise StoreFileMismatch(path, problem, is_cut_short=is_last and size < self.file_size)
         base_offset = int(entry.name)
+        if base_offset % self.file_size or base_offset + self.file_size > OFFSET_MAX:
+            raise StoreFileMismatch(path, "has a name that no file of this size has; move it away")
         if self.files and base_offset != self.files[-1].base_offset + self.file_size:
             raise StoreFileMismatch(path, f"does not continue {self.files[-1].path.name}: a file is missing")
         return MappedFile(path, base_offset, size)

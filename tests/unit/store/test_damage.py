@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from rmqnode.store.errors import StoreFileMismatch
 
 KIT = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
@@ -91,3 +94,16 @@ def test_damage_costs_no_record_before_it(
     again = kit.put(store, "T", 0, b"again")
     assert bytes(store.read_record(again.physical_offset)[88:93]) == b"again"
     store.close()
+
+
+@pytest.mark.parametrize("name", ["00000000000000000001", "99999999999999999999", "09223372036854775807"])
+@pytest.mark.parametrize("folder", ["commitlog", "consumequeue/T/0"])
+def test_a_file_with_a_name_that_no_file_has_is_refused_by_its_path(
+    kit: Any, tmp_path: Path, folder: str, name: str
+) -> None:
+    kit.put(store := kit.open(), "T", 0, b"x")
+    store.close()
+    path = kit.root / folder / "00000000000000000000"
+    path.rename(path.with_name(name))
+    with pytest.raises(StoreFileMismatch, match=f"{name}: has a name that no file of this size has"):
+        kit.open()
