@@ -6,7 +6,11 @@ and full index file (16), each i64; everything behind is kept as found.
 `coverage` is our own, Apache's broker ignores it. It names the physical offset instead of a time, so recovery depends
 on no clock and begins exactly where safety ends; it counts the units below that offset, so a lost queue is noticed; and
 it says how much of the index is on disk, so a half-written one can be brought back to that. It is believed only while
-`checkpoint` has the modification time that we left: another engine that has written since makes it void.
+`checkpoint` and `lock` have the modification times that we left: another engine that was started since makes it void,
+for Java's broker writes `lock` at its start and `checkpoint` only a minute later or at its stop.
+
+Our engine zeroes what it cuts, Apache's does not. So as long as `coverage` is believed, every whole record in the log
+is one that was stored and never given up.
 
 Source: StoreCheckpoint (RocketMQ 4.5.2).
 """
@@ -25,8 +29,8 @@ CHECKPOINT_MARGIN_MS: Final = 3000
 """Apache's safety distance: records this much older than the checkpoint count as flushed."""
 
 _TIMESTAMPS: Final = Struct(">qqq")
-_COVERAGE: Final = Struct(">8sqqqqqi")
-_COVERAGE_MARK: Final = b"rmqcov_2"
+_COVERAGE: Final = Struct(">8sqqqqqqi")
+_COVERAGE_MARK: Final = b"rmqcov_3"
 _CRC: Final = Struct(">I")
 
 
@@ -45,6 +49,7 @@ class StoreCheckpoint:
     def __init__(self, root: Path) -> None:
         self._path = root / "checkpoint"
         self._coverage_path = root / "coverage"
+        self._lock_path = root / "lock"
         self.physic_timestamp = 0
         self.logics_timestamp = 0
         self.index_timestamp = 0
@@ -74,10 +79,10 @@ class StoreCheckpoint:
         size = _COVERAGE.size
         if len(content) != size + _CRC.size or _CRC.pack(crc32(content[:size])) != content[size:]:
             return None
-        mark, checkpoint_mtime, physical_offset, unit_count, *index = _COVERAGE.unpack_from(content)
-        if mark != _COVERAGE_MARK or not self._path.exists():
+        mark, checkpoint_mtime, lock_mtime, physical_offset, unit_count, *index = _COVERAGE.unpack_from(content)
+        if mark != _COVERAGE_MARK or checkpoint_mtime != _modified_ns(self._path):
             return None
-        if checkpoint_mtime != self._path.stat().st_mtime_ns:
+        if lock_mtime != _modified_ns(self._lock_path):
             return None
         return Coverage(physical_offset, unit_count, IndexState(*index))
 
@@ -88,12 +93,19 @@ class StoreCheckpoint:
         self.coverage = coverage
         timestamps = _TIMESTAMPS.pack(timestamp, timestamp, self.index_timestamp)
         _write(self._path, timestamps, CHECKPOINT_SIZE)
-        modified = self._path.stat().st_mtime_ns
+        modified = (_modified_ns(self._path), _modified_ns(self._lock_path))
         content = _COVERAGE.pack(
-            _COVERAGE_MARK, modified, coverage.physical_offset, coverage.unit_count, *coverage.index_state
+            _COVERAGE_MARK, *modified, coverage.physical_offset, coverage.unit_count, *coverage.index_state
         )
         content += _CRC.pack(crc32(content))
         _write(self._coverage_path, content, len(content))
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return -1
 
 
 def _read(path: Path) -> bytes:

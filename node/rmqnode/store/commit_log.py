@@ -10,11 +10,13 @@ Source: CommitLog, MappedFileQueue (RocketMQ 4.5.2). Differs: no transient store
 when it is needed and before the old one is closed, so a refused put leaves the log as it was.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
+from rmqnode.store.damage import Damage
 from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch
 from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
@@ -46,8 +48,8 @@ class CommitLog:
     """
 
     __slots__ = (
-        "_active", "_budget", "_files", "_flush_lock", "base_offset", "flushed_offset", "last_store_timestamp", "limit",
-        "mapping", "replicated_to", "wrote_offset",
+        "_active", "_budget", "_files", "_flush_lock", "base_offset", "damage", "flushed_offset",
+        "last_store_timestamp", "limit", "mapping", "replicated_to", "wrote_offset",
     )  # fmt: skip
 
     def __init__(self, directory: Path, file_size: int, budget: MappingBudget) -> None:
@@ -61,6 +63,8 @@ class CommitLog:
         self.wrote_offset = 0
         self.flushed_offset = 0
         self.last_store_timestamp = 0
+        self.damage: Damage | None = None
+        """Stretches where no record is to be read; None: nothing is known of any."""
         self.replicated_to: int | None = None
         """Of a log that receives a master's bytes: where the next record begins, which is not whole yet. Behind an end
         mark that is the next file, before all of this one is here. None: every record is whole.
@@ -203,6 +207,8 @@ class CommitLog:
         own_offset = int.from_bytes(head[PHYSICAL_OFFSET_POSITION : PHYSICAL_OFFSET_POSITION + 8], "big")
         if magic != MESSAGE_MAGIC or size < RECORD_FIXED_SIZE or own_offset != physical_offset:
             return None
+        if self.damage is not None and self.damage.holds(physical_offset):
+            return None
         return self.slice(physical_offset, size)
 
     def store_timestamp(self, physical_offset: int) -> int:
@@ -213,6 +219,13 @@ class CommitLog:
     def next_file_offset(self, physical_offset: int) -> int:
         """Physical offset where the file behind the one of `physical_offset` begins."""
         return physical_offset + self._files.file_size - physical_offset % self._files.file_size
+
+    def pieces(self, physical_offset: int) -> Iterator[tuple[int, bytes]]:
+        """The bytes of one file from an offset on, without its holes: physical offset and 1 MiB at most each time."""
+        file = self._files.find(physical_offset)
+        if file is not None:
+            for position, piece in file.content(physical_offset - file.base_offset, file.size_bytes):
+                yield file.base_offset + position, piece
 
     # --- opening and closing -------------------------------------------------------------------------------------
 
@@ -236,6 +249,14 @@ class CommitLog:
     def file_offsets(self) -> list[int]:
         """Physical offset of the first byte of each file, oldest first."""
         return [file.base_offset for file in self._files.files]
+
+    def take_files_behind(self, end: int) -> list[MappedFile]:
+        """Take the files that begin behind an offset out of the log, newest first; the caller moves or deletes them."""
+        self.deactivate()
+        taken = self._files.take_behind(end)
+        if taken:
+            self.wrote_offset = min(self.wrote_offset, taken[-1].base_offset)
+        return taken
 
     def cut(self, end: int) -> int:
         """Let the log end at a physical offset; what lay behind becomes zeros. Returns the bytes of content lost."""

@@ -29,6 +29,9 @@ from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
 RESERVE_STEP: Final = 16 * 1024
 """Disk space is reserved in steps of this many bytes: about 800 units, little enough for a thousand idle queues."""
 
+PREFIX_UNIT: Final = (0, BLANK_UNIT_SIZE_FIELD, 0)
+"""The filler unit in front of a queue; that of a damaged message names the offset where the damage begins."""
+
 NO_MAPPING: Final = mmap.mmap(-1, 1)
 """Stands where a mapping will be, so that the put need not ask; `limit` keeps it from being written."""
 
@@ -126,6 +129,30 @@ class ConsumeQueue:
             self.max_queue_offset += count
             done += count * UNIT_SIZE
 
+    def fill_to(self, queue_offset: int, physical_offset: int) -> None:
+        """Let filler units stand for messages that are damaged, up to a queue offset.
+
+        Args:
+            queue_offset: What the next message gets afterwards.
+            physical_offset: Where the damage begins; the units stay in the order of the log.
+
+        Raises:
+            OSError: As `make_room`; some units may be there.
+        """
+        self.append_all(UNIT.pack(physical_offset, BLANK_UNIT_SIZE_FIELD, 0) * (queue_offset - self.max_queue_offset))
+
+    def blank(self, first: int, end: int, physical_offset: int) -> None:
+        """Replace units from a queue offset on, up to another one, by filler units; their messages are damaged."""
+        filler = UNIT.pack(physical_offset, BLANK_UNIT_SIZE_FIELD, 0)
+        for file in self._files.between(first * UNIT_SIZE, end * UNIT_SIZE):
+            begin = max(first * UNIT_SIZE - file.base_offset, 0)
+            size = min(end * UNIT_SIZE - file.base_offset, file.size_bytes) - begin
+            content = filler * (size // UNIT_SIZE)
+            if file.peek(begin, size) != content:
+                file.mapping[begin : begin + size] = content
+                self._budget.hold(self)
+                self.flushed_queue_offset = min(self.flushed_queue_offset, first)
+
     def begin_at(self, queue_offset: int) -> None:
         """Let a queue without files begin in the middle: filler units stand in for what is not there.
 
@@ -170,6 +197,10 @@ class ConsumeQueue:
         units = self.units(queue_offset, 1)
         return UNIT.unpack(units) if units else None
 
+    def raw_unit(self, queue_offset: int) -> Unit:
+        """What the files have where a unit is or would be, behind the end of the queue too; all -1 without file."""
+        return peek_unit(self._files, queue_offset)
+
     def place(self, queue_offset: int) -> tuple[Path, int]:
         """File and position of a unit, there or not."""
         return place_of_unit(self._files, queue_offset)
@@ -184,11 +215,14 @@ class ConsumeQueue:
         return queue_offset + units_per_file - queue_offset % units_per_file
 
     def end_physical_offset(self) -> int:
-        """Where the record of the last unit ends; -1 when there is no unit or only filler."""
+        """Where the record of the last unit ends; -1 when there is no unit or only filler in front of a queue.
+
+        Of a damaged message only where it began is known: nothing whole begins up to there.
+        """
         last = self.unit(self.max_queue_offset - 1)
-        if last is None or last[1] == BLANK_UNIT_SIZE_FIELD:
+        if last is None or last == PREFIX_UNIT:
             return -1
-        return last[0] + last[1]
+        return last[0] + (1 if last[1] == BLANK_UNIT_SIZE_FIELD else last[1])
 
     def count_below(self, physical_offset: int) -> int:
         """Queue offset behind the last unit whose record begins below a physical offset.
@@ -201,6 +235,16 @@ class ConsumeQueue:
         return queue_offset
 
     # --- opening, cutting, deleting ------------------------------------------------------------------------------
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is a file, with or without units."""
+        return bool(self._files.files)
+
+    @property
+    def first_queue_offset(self) -> int:
+        """Queue offset of the first unit that the files have room for."""
+        return self._files.first_offset // UNIT_SIZE
 
     @property
     def had_empty_file(self) -> bool:
@@ -243,6 +287,14 @@ class ConsumeQueue:
         """Remove every unit whose record does not begin below a physical offset, and all content behind it."""
         self.cut_at(self.first_behind(physical_offset))
 
+    def rewind(self, queue_offset: int) -> None:
+        """Let the queue end at a queue offset for now; what stood behind it stays in the files until `cut_at`."""
+        self.unmap()
+        self._reserved = 0
+        self.max_queue_offset = queue_offset
+        self.min_queue_offset = min(self.min_queue_offset, queue_offset)
+        self.flushed_queue_offset = min(self.flushed_queue_offset, queue_offset)
+
     def cut_at(self, queue_offset: int) -> None:
         """Remove every unit from a queue offset on; the rest of the file becomes zeros."""
         self.unmap()
@@ -260,13 +312,13 @@ class ConsumeQueue:
 
         Source: ConsumeQueue#correctMinOffset. Differs: found by bisection over all files, not only the first.
         """
-        offset, size, _ = peek_unit(self._files, self.min_queue_offset)
-        if offset >= physical_offset_min and size != BLANK_UNIT_SIZE_FIELD:
+        unit = peek_unit(self._files, self.min_queue_offset)
+        if unit[0] >= physical_offset_min and unit != PREFIX_UNIT:
             return
         # Nothing is kept open: another thread may be syncing these files.
         self.min_queue_offset = bisect_units(
             self._files,
-            lambda unit: unit[0] < physical_offset_min or unit[1] == BLANK_UNIT_SIZE_FIELD,
+            lambda unit: unit[0] < physical_offset_min or unit == PREFIX_UNIT,
             self.max_queue_offset,
             keeps_open=False,
         )

@@ -3,6 +3,9 @@
 Java takes an exclusive POSIX record lock on byte 0; so do we, and before anything else is looked at. Record locks
 belong to the process: a second store object on the same folder in one process is not refused (nor would Java's be).
 
+Java's broker writes the file at each start, ours only if it says something else: so its modification time tells whether
+another engine has had the store since we left it (`checkpoint`).
+
 Source: DefaultMessageStore#start (RocketMQ 4.5.2). Differs: Java locks only after it has recovered the files.
 """
 
@@ -38,7 +41,8 @@ class StoreLock:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise StoreLocked(self._path, holder) from None
-        os.pwrite(descriptor, _CONTENT, 0)
+        if os.pread(descriptor, len(_CONTENT) + 1, 0) != _CONTENT:
+            os.pwrite(descriptor, _CONTENT, 0)
         self._descriptor = descriptor
 
     def release(self) -> None:

@@ -115,6 +115,13 @@ class MappedFileQueue:
             lost_bytes += file_at_end.zero_from(position) - position
         return lost_bytes
 
+    def take_behind(self, end: int) -> list[MappedFile]:
+        """Remove the files that begin behind an offset from the stream, not from the disk; newest first."""
+        taken: list[MappedFile] = []
+        while self.files and self.files[-1].base_offset > end:
+            taken.append(self.files.pop())
+        return taken
+
     def take_first(self) -> MappedFile:
         """Remove the oldest file from the stream, not from the disk; who looks for it elsewhere finds it gone.
 

@@ -20,6 +20,7 @@ from rmqnode.store.record import (
     CRC_MASK,
     MESSAGE_MAGIC,
     PROPERTIES_SIZE_MAX,
+    QUEUE_OFFSET_MAX,
     RECORD_FIXED_SIZE,
     RECORD_HEAD_SIZE,
     SYS_FLAG_IPV6,
@@ -163,6 +164,8 @@ class QuickWalk:
                     break
                 run.units += _pack_unit(physical_offset, size, tags_code)
                 run.next_queue_offset = queue_offset + 1
+            elif not 0 <= queue_offset <= QUEUE_OFFSET_MAX:
+                break
             records += 1
             timestamp = store_timestamp
             position = end

@@ -211,8 +211,9 @@ def search_by_time(log: CommitLog, queue: ConsumeQueue, timestamp_ms: int) -> in
     low, high = first, end
     while low < high:
         middle = (low + high) // 2
-        if store_time_of_unit(log, queue, middle) < timestamp_ms:
-            low = middle + 1
+        readable = _next_readable(queue, middle, high)
+        if readable < high and store_time_of_unit(log, queue, readable) < timestamp_ms:
+            low = readable + 1
         else:
             high = middle
     if low == first:
@@ -222,6 +223,19 @@ def search_by_time(log: CommitLog, queue: ConsumeQueue, timestamp_ms: int) -> in
     after = store_time_of_unit(log, queue, low) - timestamp_ms
     before = timestamp_ms - store_time_of_unit(log, queue, low - 1)
     return low if after < before else low - 1
+
+
+def _next_readable(queue: ConsumeQueue, queue_offset: int, end: int) -> int:
+    """The queue offset itself, or the next one whose message is not damaged; `end` when there is none below it."""
+    while queue_offset < end:
+        units = queue.units(queue_offset, min(end - queue_offset, SCANNED_UNITS_MIN))
+        if units is None:
+            return end
+        for _, size, _ in _iter_units(units):
+            if size != BLANK_UNIT_SIZE_FIELD:
+                return queue_offset
+            queue_offset += 1
+    return end
 
 
 def store_time_of_unit(log: CommitLog, queue: ConsumeQueue, queue_offset: int) -> int:

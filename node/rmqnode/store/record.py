@@ -60,7 +60,12 @@ SYS_FLAG_IPV6: Final = 0x30
 """Born host or store host is IPv6: 12 bytes longer each, unknown to 4.5.2."""
 
 
+QUEUE_OFFSET_MAX: Final = (1 << 63) // 20 - (1 << 32)
+"""No consume queue has a unit behind this queue offset: its place would not fit in 63 bits."""
+
 _MAGIC_PATTERN: Final = re.compile(re.escape(MESSAGE_MAGIC.to_bytes(4, "big")))
+_IPV6_EXTRA_SIZE: Final = 12
+"""Bytes that a host is longer by when it is IPv6."""
 
 
 class ScannedRecord(NamedTuple):
@@ -82,10 +87,13 @@ def encoded_topic(topic: str) -> bytes:
 
 
 def is_blank(view: memoryview, position: int) -> bool:
-    """Tell whether a blank record closes the file at this position."""
+    """Tell whether a blank record closes the file, of which `view` is the whole, at this position.
+
+    It says how long it is: a record whose magic was damaged to look like a blank's does not end a file.
+    """
     if position + BLANK_SIZE_MIN > len(view):
         return False
-    return bool(SIZE_AND_MAGIC.unpack_from(view, position)[1] == BLANK_MAGIC)
+    return bool(SIZE_AND_MAGIC.unpack_from(view, position) == (len(view) - position, BLANK_MAGIC))
 
 
 def scan_record(
@@ -93,12 +101,13 @@ def scan_record(
 ) -> ScannedRecord | None:
     """Validate the record at a position of a log file that begins at `base_offset`; None when there is none.
 
-    Stricter than Apache's scan in one point: the physical offset field must be the record's own place, so that
-    bytes left over from elsewhere are never taken for a message. `is_whole` says that every byte of `view` was
-    written, so that zeros at the end of a record are its own.
+    Stricter than Apache's scan in two points: the physical offset field must be the record's own place, so that
+    bytes left over from elsewhere are never taken for a message, and the queue offset must be one that a queue can
+    have. `is_whole` says that every byte of `view` was written, so that zeros at the end of a record are its own.
 
     Raises:
-        UnsupportedRecord: A later version's form; it must not be mistaken for a torn tail and cut.
+        UnsupportedRecord: A later version's form; it must not be mistaken for a torn tail and cut. The lengths have to
+            add up in that form: a flag alone may be a damaged bit.
     """
     if position + RECORD_FIXED_SIZE > len(view):
         return None
@@ -106,12 +115,11 @@ def scan_record(
      body_size) = RECORD_HEAD.unpack_from(view, position)  # fmt: skip
     if physical_offset != base_offset + position or not RECORD_FIXED_SIZE <= size <= len(view) - position:
         return None
-    if magic == MESSAGE_MAGIC_V2:
-        raise UnsupportedRecord(physical_offset, "a topic longer than 127 bytes (message version 2)")
-    if magic != MESSAGE_MAGIC:
+    if magic == MESSAGE_MAGIC_V2 or sys_flag & SYS_FLAG_IPV6:
+        _refuse_later_form(view, position, size, magic, sys_flag)
         return None
-    if sys_flag & SYS_FLAG_IPV6:
-        raise UnsupportedRecord(physical_offset, "an IPv6 address")
+    if magic != MESSAGE_MAGIC or not 0 <= queue_offset <= QUEUE_OFFSET_MAX:
+        return None
     tail = _tail(view, position, size, body_size)
     if tail is None:
         return None
@@ -120,6 +128,30 @@ def scan_record(
     if check_crc and body_size and not _crc_matches(view, position, body_size, crc):
         return None
     return ScannedRecord(size, queue_id, queue_offset, sys_flag, store_timestamp, *tail)
+
+
+def _refuse_later_form(view: memoryview, position: int, size: int, magic: int, sys_flag: int) -> None:
+    """Raise if the lengths of a record add up in a form that only later versions write.
+
+    Source: MessageExtEncoder#calMsgLength (RocketMQ 5.3.3).
+    """
+    if magic not in (MESSAGE_MAGIC, MESSAGE_MAGIC_V2):
+        return
+    end = position + size
+    topic_size_bytes = 2 if magic == MESSAGE_MAGIC_V2 else 1
+    body_size_at = position + BODY_SIZE_POSITION + _IPV6_EXTRA_SIZE * (sys_flag & SYS_FLAG_IPV6).bit_count()
+    if body_size_at + BODY_SIZE.size > end:
+        return
+    topic_at = body_size_at + BODY_SIZE.size + _unpack_body_size(view, body_size_at)[0] + topic_size_bytes
+    if not body_size_at + BODY_SIZE.size + topic_size_bytes <= topic_at <= end:
+        return
+    topic_end = topic_at + int.from_bytes(view[topic_at - topic_size_bytes : topic_at], "big")
+    if topic_end + 2 > end or topic_end + 2 + int.from_bytes(view[topic_end : topic_end + 2], "big") != end:
+        return
+    is_v2 = magic == MESSAGE_MAGIC_V2
+    form = "a topic longer than 127 bytes (message version 2)" if is_v2 else "an IPv6 address"
+    own_offset = int.from_bytes(view[position + PHYSICAL_OFFSET_POSITION :][:8], "big")
+    raise UnsupportedRecord(own_offset, form)
 
 
 def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[bytes, bytes] | None:

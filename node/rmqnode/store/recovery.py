@@ -1,7 +1,8 @@
 """Bringing a store directory into order at its opening: log end, complete consume queues, never ahead of the log.
 
-One rule for every situation: cut the queues at a physical offset below which they are known to be right, walk the log,
-check every record, give it its unit unless its queue has it, cut the log behind the last good one.
+One rule for every situation: let the queues end at a physical offset below which they are known to be right, walk the
+log, check every record, give it its unit unless its queue has it, step over damage, cut the log behind the last whole
+record of all.
 
     situation                                          where the walk begins
     ---------------------------------------------------------------------------------------------------
@@ -10,17 +11,25 @@ check every record, give it its unit unless its queue has it, cut the log behind
     no coverage, clean stop                            some MiB before the last record that a queue knows
     no coverage, abort file                            newest file that begins before the checkpoint
     a queue file was cut short, or is corrupt whole    at the first record
+    a record does not continue its queue               at the first record, once more
+    a stretch that was marked damaged is whole again   there, if not before; without trust in coverage
     no commit log                                      nowhere; the queues are deleted
 
+    at a bad record                                    decision
+    ---------------------------------------------------------------------------------------------------
+    a record that counts stands behind it, anywhere    the stretch is damage: marked, and the walk goes on behind it
+    none does                                          the log ends here; what stands there is put aside and zeroed
+
+Which records count says `continuity`, how they are found `resync`, what becomes of units into damage `damaged_units`.
 A queue that is corrupt has lost its units from there on when it comes here (`ConsumeQueue.load`).
 
-A bad record ends the log, except below an offset that was known to be complete: there it is damage, and the walk
-goes on at the next good record, since cutting would lose messages that are well.
-
 Source: CommitLog#recoverNormally, #recoverAbnormally, DefaultMessageStore#start (RocketMQ 4.5.2). Differs: Apache
-walks the last three files after a clean stop, a whole file at least after a crash, and does not notice a lost queue.
+ends the log at the first bad record, walks the last three files after a clean stop, a whole file at least after a
+crash, and does not notice a lost queue.
 """
 
+import logging
+from dataclasses import dataclass
 from mmap import mmap
 from time import monotonic
 from typing import Final, NamedTuple
@@ -28,14 +37,26 @@ from typing import Final, NamedTuple
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
-from rmqnode.store.dispatch import append_unit, queue_of_record
+from rmqnode.store.continuity import Continuity, log_reaches
+from rmqnode.store.damage import Damage, Extent
+from rmqnode.store.damaged_units import find_damaged_units, keep_trailing_units
+from rmqnode.store.dispatch import queue_of_record
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.placing import Placing
+from rmqnode.store.put_aside import PutAside
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.quick_walk import QuickWalk
-from rmqnode.store.record import ScannedRecord, is_blank, next_record, scan_record
+from rmqnode.store.record import RECORD_HEAD, ScannedRecord, is_blank, scan_record
+from rmqnode.store.resync import end_of_records, find_whole_record
+from rmqnode.store.tags_code import tags_code_of
+
+logger = logging.getLogger(__name__)
 
 LOOK_BACK_BYTES: Final = 16 << 20
 """How much of the log is walked after another engine's clean stop: 0.1 s at most."""
+
+_LOGGED_MAX: Final = 100
+"""Damaged stretches that are logged one by one at a start."""
 
 
 class RecoveryReport(NamedTuple):
@@ -79,48 +100,93 @@ class _UnitsMissing(Exception):
     """A record does not continue its queue: units before it are gone that were taken to be there."""
 
 
+@dataclass
+class _Plan:
+    """Where the walk begins and what is believed before it."""
+
+    start: int
+    trusted_to: int
+    """Physical offset below which the units that queues have are right."""
+    complete_to: int = 0
+    """Physical offset that the log reached, however damaged it is below."""
+    is_ours: bool = False
+    """No other engine was started since ours zeroed behind the end: no old records lie anywhere."""
+    knows_queues: bool = False
+    """A queue that is not there was deleted with its topic, as far as the log was complete."""
+
+
 class Recovery:
-    """One opening of a store whose files have been loaded."""
+    """One opening of a store whose files have been loaded.
+
+    Args:
+        log: Of the store, loaded.
+        table: Its queues, loaded.
+        checkpoint: Loaded.
+        damage: The marks of earlier starts, loaded; changed to what is so now.
+        options: Of the store.
+        was_clean: There is no `abort` file.
+        now_ms: Goes into marks and names of what is put aside.
+    """
 
     def __init__(
-        self, log: CommitLog, table: QueueTable, checkpoint: StoreCheckpoint, options: StoreOptions, was_clean: bool
+        self,
+        log: CommitLog,
+        table: QueueTable,
+        checkpoint: StoreCheckpoint,
+        damage: Damage,
+        options: StoreOptions,
+        was_clean: bool,
+        now_ms: int,
     ) -> None:
         self._log = log
         self._table = table
         self._checkpoint = checkpoint
+        self._damage = damage
         self._options = options
         self._was_clean = was_clean
-        self._complete_to = 0
-        self._walks_all = False
-        self._knows_queues = False
-        self._bytes_damaged = 0
-        self._queues_dropped = 0
+        self._now_ms = now_ms
+        self._known_queues = {key: queue.max_queue_offset for key, queue in table.by_key.items()}
+        """Queues that were there, and where they ended."""
+        self._plan = _Plan(0, 0)
         self._start_offset = 0
+        self._extents: list[Extent] = []
+        self._queues_dropped = 0
         self._dispatched_to: dict[ConsumeQueue, int] = {}
+        self._rewound: set[ConsumeQueue] = set()
         self._rebuilt: set[ConsumeQueue] = set()
         self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=True)
+        self._placing = Placing(log, self._extents, walks_all=True, on_missing=_raise_units_missing)
+        self._continuity = Continuity(table, self._reached, is_ours=False, complete_to=0)
 
     def run(self) -> RecoveryReport:
         """Do it.
 
         Raises:
             UnsupportedRecord: A later version's record; nothing was cut.
+            OSError: The disk refuses, or has no room for what is to be put aside.
         """
         began = monotonic()
         if not self._log.file_offsets():
             return self._without_log(began)
-        start = self._choose_start()
-        self._walks_all = start == self._log.min_offset
-        end = self._walk_from(start)
-        bytes_cut = self._log.cut(end)
+        self._plan = self._choose_plan()
+        try:
+            end = self._walk(self._plan.start)
+        except _UnitsMissing:
+            end = self._walk(self._log.min_offset)
+        aside = PutAside(self._damage.folder, self._now_ms, self._options.message_size_bytes_max)
+        bytes_cut = aside.take_tail(self._log, end)
+        self._log.cut(end)
         # What was walked may have been in the page cache of a killed process only: the next flush takes it along.
-        self._log.flushed_offset = min(start, end)
-        self._settle_queues()
+        self._log.flushed_offset = min(self._start_offset, end)
+        self._settle_queues(end)
+        self._mark_damage(end)
+        self._table.unmap()
         return self._report(began, end, bytes_cut)
 
     def _without_log(self, began: float) -> RecoveryReport:
         for key in list(self._table.by_key):
             self._drop(key)
+        self._damage.use(())
         return self._report(began, 0, 0)
 
     def _report(self, began: float, end: int, bytes_cut: int) -> RecoveryReport:
@@ -130,8 +196,8 @@ class Recovery:
             end,
             self._quick.records,
             bytes_cut,
-            self._bytes_damaged,
-            len(self._rebuilt),
+            sum(extent.end - extent.begin for extent in self._extents),
+            sum(self._was_completed(queue) for queue in self._rebuilt),
             self._queues_dropped,
             0,
             0,
@@ -140,41 +206,47 @@ class Recovery:
 
     # --- where to begin ------------------------------------------------------------------------------------------
 
-    def _choose_start(self) -> int:
-        """Physical offset from which on records are walked; also notes how far the log is known to reach."""
+    def _choose_plan(self) -> _Plan:
+        plan = self._plan_without_marks()
+        healed = next((extent.begin for extent in self._damage.extents if self._is_whole_again(extent)), None)
+        if healed is not None and self._log.min_offset <= healed:
+            plan.start = min(plan.start, healed)
+            plan.trusted_to = plan.start
+        return plan
+
+    def _plan_without_marks(self) -> _Plan:
+        begin = self._log.min_offset
         coverage = self._checkpoint.coverage
+        is_ours = coverage is not None
         if self._table.lost_units:
-            return self._log.min_offset
+            return _Plan(begin, begin, is_ours=is_ours)
         if coverage is not None:
-            if not self._log_reaches(coverage.physical_offset):
-                return self._log.min_offset
-            self._complete_to = coverage.physical_offset
-            covered = coverage.unit_count <= self._units_below(coverage.physical_offset)
-            return coverage.physical_offset if covered else self._log.min_offset
+            covered_to = coverage.physical_offset
+            if not log_reaches(self._log, self._table, covered_to):
+                return _Plan(begin, begin, is_ours=is_ours)
+            has_units = coverage.unit_count <= self._units_below(covered_to)
+            return _Plan(covered_to if has_units else begin, covered_to, covered_to, is_ours)
         if self._was_clean:
             ends = (queue.end_physical_offset() for queue in self._table.by_key.values())
-            self._complete_to = max((end for end in ends if self._log_reaches(end)), default=self._log.min_offset)
-            return self._look_back()
-        return self._file_before_checkpoint()
+            complete_to = max((end for end in ends if log_reaches(self._log, self._table, end)), default=begin)
+            start = self._look_back(complete_to)
+            return _Plan(start, start, complete_to, knows_queues=True)
+        start = self._file_before_checkpoint()
+        return _Plan(start, start)
 
-    def _look_back(self) -> int:
+    def _is_whole_again(self, extent: Extent) -> bool:
+        """Whether records follow each other from the begin of a stretch to its end: it was repaired."""
+        window = self._log.window(extent.begin)
+        if window is None or scan_record(window[0], extent.begin - window[1], window[1], check_crc=True) is None:
+            return False
+        return end_of_records(self._log, extent.begin, extent.end) >= extent.end
+
+    def _look_back(self, complete_to: int) -> int:
         """A place before the known end: there it shows whether other queues have lost their last units."""
-        self._knows_queues = True
-        before = max(self._complete_to - LOOK_BACK_BYTES, self._log.min_offset)
+        before = max(complete_to - LOOK_BACK_BYTES, self._log.min_offset)
         known = (queue.last_unit_below(before) for queue in self._table.by_key.values())
         offset = max((offset for offset, _, _ in known), default=-1)
         return offset if offset >= self._log.min_offset and self._log.record(offset) else self._log.min_offset
-
-    def _log_reaches(self, physical_offset: int) -> bool:
-        """Whether a record that a queue knows ends here, or a file begins here."""
-        if physical_offset in self._log.file_offsets():
-            return True
-        for queue in self._table.by_key.values():
-            offset, size, _ = queue.last_unit_below(physical_offset)
-            if offset + size == physical_offset:
-                record = self._log.record(offset)
-                return record is not None and len(record) == size
-        return False
 
     def _units_below(self, physical_offset: int) -> int:
         return sum(queue.first_behind(physical_offset) for queue in self._table.by_key.values())
@@ -189,30 +261,80 @@ class Recovery:
 
     # --- the walk ------------------------------------------------------------------------------------------------
 
-    def _walk_from(self, start: int) -> int:
-        """Cut the queues to what is known to be right and walk; from the first record if that shows units missing."""
-        complete_to = max(start, self._complete_to)
-        for queue in list(self._table.by_key.values()):
-            if not self._was_clean or queue.end_physical_offset() > complete_to:
-                queue.cut(complete_to)
-        try:
-            return self._walk(start)
-        except _UnitsMissing:
-            self._walks_all = True
-            return self._walk(self._log.min_offset)
-
     def _walk(self, start: int) -> int:
         """Check and dispatch every record from an offset on; return where the log ends."""
+        plan = self._plan
         self._start_offset = start
-        self._dispatched_to = {queue: queue.end_physical_offset() for queue in self._table.by_key.values()}
+        self._extents.clear()
+        self._rewind_queues(plan.trusted_to if plan.is_ours or start == plan.start else start)
         self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=self._options.check_crc_on_recover)
         self._quick.last_store_timestamp = self._checkpoint.physic_timestamp
-        end = self._walk_files(start)
+        walks_all = start == self._log.min_offset
+        self._placing = Placing(self._log, self._extents, walks_all=walks_all, on_missing=_raise_units_missing)
+        self._continuity = Continuity(
+            self._table, self._reached, is_ours=plan.is_ours, complete_to=plan.complete_to if plan.is_ours else 0
+        )
+        end = self._walk_over_damage(start)
         self._quick.write()
         self._log.last_store_timestamp = self._quick.last_store_timestamp
         return end
 
+    def _rewind_queues(self, trusted_to: int) -> None:
+        """Let queues end where their units are known to be right, and note from where on they are given new ones."""
+        for key in [key for key in self._table.by_key if key not in self._known_queues]:
+            self._table.by_key.pop(key).delete()  # made by a walk that is begun again
+        self._dispatched_to.clear()
+        self._rewound.clear()
+        self._rebuilt.clear()
+        for queue in self._table.by_key.values():
+            if not self._was_clean or not self._plan.is_ours or queue.end_physical_offset() > trusted_to:
+                begins_at = self._begin_of_queue(queue)
+                queue.rewind(queue.first_behind(trusted_to))
+                self._rewound.add(queue)
+                self._dispatched_to[queue] = max(queue.end_physical_offset(), begins_at)
+            else:
+                self._dispatched_to[queue] = queue.end_physical_offset()
+
+    def _begin_of_queue(self, queue: ConsumeQueue) -> int:
+        """Where the message with queue offset 0 is: what the log has before is of a deleted topic of this name.
+
+        -1 when that is not sure.
+        """
+        offset, size, _ = queue.raw_unit(0)
+        record = self._log.record(offset)
+        if record is None or len(record) != size:
+            return -1
+        _, _, _, queue_id, _, queue_offset, *_ = RECORD_HEAD.unpack_from(record)
+        return offset if (queue_id, queue_offset) == (queue.queue_id, 0) else -1
+
+    def _walk_over_damage(self, start: int) -> int:
+        physical_offset = start
+        while True:
+            stopped = self._walk_files(physical_offset)
+            physical_offset = self._find_following(stopped)
+            if physical_offset <= stopped:
+                return stopped
+            self._extents.append(Extent(stopped, physical_offset, self._now_ms))
+
+    def _find_following(self, stopped: int) -> int:
+        """Where the walk goes on behind a place without a record; the place itself when the log ends there."""
+        self._continuity.last_store_timestamp = self._last_store_timestamp(stopped)
+        self._continuity.damaged_from = stopped
+        check_crc = self._options.check_crc_on_recover
+        following = find_whole_record(self._log, stopped, self._continuity.passed_over, check_crc=check_crc)
+        if following is not None:
+            return following
+        return max(stopped, self._plan.complete_to) if self._plan.is_ours else stopped
+
+    def _last_store_timestamp(self, stopped: int) -> int:
+        """Of the last whole record below an offset where the walk has stopped, in milliseconds."""
+        if self._quick.records:
+            return self._quick.last_store_timestamp
+        known = (queue.last_unit_below(stopped)[0] for queue in self._table.by_key.values())
+        return max(self._log.store_timestamp(max(known, default=-1)), 0)
+
     def _walk_files(self, start: int) -> int:
+        """Walk whole records, over the ends of files; return where the next one is missing."""
         physical_offset = start
         while (window := self._log.window(physical_offset)) is not None:
             view, base_offset, file_end = window
@@ -230,53 +352,94 @@ class Recovery:
         assert isinstance(mapping, mmap)  # its slices are bytes at once
         while True:
             position = self._quick.walk(mapping, position, base_offset, len(view))
-            if position >= len(view) or is_blank(view, position):
-                return position
             record = scan_record(view, position, base_offset, check_crc=check_crc)
-            if record is not None:
-                self._quick.records += 1
-                self._dispatch(record, base_offset + position)
-                position += record.size
-            elif base_offset + position < self._complete_to:
-                limit = min(len(view), self._complete_to - base_offset)
-                following = next_record(view, position, base_offset, limit, check_crc=check_crc)
-                self._bytes_damaged += following - position
-                position = following
-            else:
+            if record is None:
                 return position
+            self._quick.records += 1
+            self._dispatch(record, base_offset + position)
+            position += record.size
 
     def _dispatch(self, record: ScannedRecord, physical_offset: int) -> None:
         """Give a record its unit, unless its queue has it."""
         self._quick.last_store_timestamp = record.store_timestamp
         queue = queue_of_record(self._table, record)
-        if queue is None or (self._knows_queues and physical_offset < self._complete_to and not queue.max_queue_offset):
+        if queue is None:
+            return
+        key = (queue.topic, queue.queue_id)
+        if self._plan.knows_queues and physical_offset < self._plan.complete_to and key not in self._known_queues:
             return
         if physical_offset >= self._dispatched_to.get(queue, -1):
             self._quick.write_of(queue)
-            if 0 < queue.max_queue_offset < record.queue_offset:
-                self._meet_gap(queue)
-            append_unit(self._table, queue, record, physical_offset, self._options.delay_levels_ms)
+            self._placing.prepare(queue, record, physical_offset)
+            delays = self._options.delay_levels_ms
+            tags_code = tags_code_of(queue.topic, record.properties, record.store_timestamp, delays)
+            queue.append(physical_offset, record.size, tags_code)
+            self._table.by_key[key] = queue
             self._rebuilt.add(queue)
         self._quick.get_to_know(queue)
 
-    def _meet_gap(self, queue: ConsumeQueue) -> None:
-        """Decide what it means that the next record of a queue does not continue it."""
-        if not self._walks_all:
-            self._quick.write()
-            raise _UnitsMissing
-        if queue.end_physical_offset() <= self._log.min_offset:
-            # All that is left of it leads to records that are gone from the log: it begins anew, behind filler units.
-            queue.cut_at(0)
+    def _reached(self, record: ScannedRecord) -> tuple[int, int] | None:
+        """How far the queue of a record has got; see `continuity`."""
+        queue = queue_of_record(self._table, record)
+        if queue is None:
+            return None
+        self._quick.write_of(queue)
+        if not queue.max_queue_offset:
+            return None
+        return queue.max_queue_offset, queue.end_physical_offset()
 
-    def _settle_queues(self) -> None:
-        """Correct where queues begin, drop empty ones, and give the mappings of the walk back."""
+    # --- afterwards ----------------------------------------------------------------------------------------------
+
+    def _settle_queues(self, end: int) -> None:
+        """Let queues end where the log does, correct where they begin, and drop empty ones."""
         for key, queue in list(self._table.by_key.items()):
+            if queue in self._rewound:
+                keep_trailing_units(queue, self._extents)
+                queue.cut_at(queue.max_queue_offset)
+            elif queue.max_queue_offset and queue.raw_unit(queue.max_queue_offset - 1)[0] >= end:
+                queue.cut(end)
             if queue.max_queue_offset:
                 queue.correct_min(self._log.min_offset)
             else:
                 self._drop(key)
-        self._table.unmap()
+
+    def _mark_damage(self, end: int) -> None:
+        """Note what the walk stepped over, and what an earlier one did where this one did not come."""
+        begin = self._log.min_offset
+        kept = [
+            extent._replace(begin=max(extent.begin, begin))
+            for extent in self._damage.extents
+            if begin < extent.end <= min(self._start_offset, end)
+        ]
+        found_at = {(extent.begin, extent.end): extent.found_at_ms for extent in self._damage.extents}
+        found = [
+            extent._replace(found_at_ms=found_at.get((extent.begin, extent.end), self._now_ms))
+            for extent in self._extents
+        ]
+        found = find_damaged_units(self._table.by_key.values(), found)
+        for extent in found:
+            for part in extent.queues:
+                queue = self._table.by_key[part.topic, part.queue_id]
+                queue.blank(part.from_offset, part.to_offset, extent.begin)
+        for extent in found[:_LOGGED_MAX]:
+            logger.error("commit log damaged, stepped over %s", extent)
+        if len(found) > _LOGGED_MAX:
+            logger.error("commit log damaged in more places count=%d", len(found) - _LOGGED_MAX)
+        self._damage.use([*kept, *found])
+        try:
+            self._damage.save()
+        except OSError as error:
+            logger.error("marks of damage not written, to be found again reason=%s", error)
+
+    def _was_completed(self, queue: ConsumeQueue) -> bool:
+        """Whether a queue that units were written to has more of them now, or nobody knows what it had."""
+        known_end = self._known_queues.get((queue.topic, queue.queue_id))
+        return not self._plan.knows_queues or known_end != queue.max_queue_offset
 
     def _drop(self, key: QueueKey) -> None:
         self._table.by_key.pop(key).delete()
         self._queues_dropped += 1
+
+
+def _raise_units_missing() -> None:
+    raise _UnitsMissing

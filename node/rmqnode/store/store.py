@@ -19,6 +19,7 @@ from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
+from rmqnode.store.damage import Damage
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
@@ -50,6 +51,9 @@ class MessageStore:
         self._table = QueueTable(options.consume_queue_dir, options.mapped_file_size_consume_queue, self._budget)
         self._queues = self._table.by_key
         self._checkpoint = StoreCheckpoint(options.root)
+        self.damage = Damage(options.root)
+        """Stretches of the log that hold nothing whole, known since the opening."""
+        self._log.damage = self.damage
         self._lock = StoreLock(options.root / "lock")
         self._abort_path = options.root / "abort"
         self.index = MessageIndex(options, self._log, self._budget, clock_ms)
@@ -81,9 +85,12 @@ class MessageStore:
             self._log.load()
             self._table.load()
             self._checkpoint.load()
+            self.damage.load()
             # Before the first change, so that a crash from here on is met as one.
             self._abort_path.touch()
-            report = Recovery(self._log, self._table, self._checkpoint, self._options, was_clean).run()
+            report = Recovery(
+                self._log, self._table, self._checkpoint, self.damage, self._options, was_clean, self._clock_ms()
+            ).run()
             report = report._replace(
                 index_files_dropped=self._open_index(was_clean), index_lag_bytes=self.index.lag_bytes
             )

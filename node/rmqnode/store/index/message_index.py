@@ -99,8 +99,13 @@ class MessageIndex:
         self.offset = max(self.offset, self._log.min_offset)
         while records_max > 0 and self.is_behind and (window := self._log.window(self.offset)) is not None:
             view, base_offset, readable_end = window
+            stretch = self._log.damage.next_at(self.offset) if self._log.damage is not None else None
+            if stretch is not None and stretch[0] <= self.offset:
+                self.offset = min(stretch[1], self._log.dispatched_offset)
+                continue
+            end_offset = min(readable_end, self._log.dispatched_offset)
+            limit = (end_offset if stretch is None else min(end_offset, stretch[0])) - base_offset
             position = self.offset - base_offset
-            limit = min(readable_end, self._log.dispatched_offset) - base_offset
             records_max, end, entries = scan_entries(self._hasher, view, base_offset, position, limit, records_max)
             self._files.put(entries)
             self.offset = base_offset + end
