@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rmqctl.client.consumer import PullConsumer, PushConsumer, QueueLimits, QueueRead, ReceivedMessage, Retry
     from rmqctl.client.errors import (
         BadReply,
+        BodyDamaged,
         BrokerUnreachable,
         ClientError,
         GroupNotFound,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Admin": "admin.admin",
     "BadReply": "errors",
+    "BodyDamaged": "errors",
     "BrokerRoute": "routes",
     "BrokerUnreachable": "errors",
     "Client": "client",
@@ -99,6 +101,7 @@ _HOMES: Final = {
 __all__ = [
     "Admin",
     "BadReply",
+    "BodyDamaged",
     "BrokerRoute",
     "BrokerUnreachable",
     "Client",

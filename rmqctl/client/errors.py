@@ -5,10 +5,14 @@ response code by name, the server's remark, the likely cause and what to do abou
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqnode.protocol.codes import ResponseCode, request_name, response_name
+
+if TYPE_CHECKING:
+    from rmqnode.protocol.bodies import MessageQueue
+    from rmqnode.protocol.message import StoredMessage
 
 
 class ClientError(RmqctlError):
@@ -191,6 +195,25 @@ class BadReply(ClientError):
             f"{server} at {address} answered {request_name(request_code)} in a form that can't be read",
             problem,
             "check that the address is one of a RocketMQ 4.5 or later server",
+        )
+
+
+class BodyDamaged(ClientError):
+    """The body of a message is not the one that was stored: its bytes differ from the CRC in its record.
+
+    Keys, tag and properties have no checksum in this format; they are what the broker handed out.
+    """
+
+    def __init__(self, stored: "StoredMessage", queue: "MessageQueue") -> None:
+        self.stored = stored
+        """As the broker handed it out, the damaged body included."""
+        self.queue = queue
+        place = f"offset {stored.queue_offset} of queue {queue.queue_id} on {queue.broker_name or stored.store_host}"
+        super().__init__(
+            f"body damaged: message {stored.message_id} of topic {stored.topic} at {place}",
+            f"its {len(stored.body)} bytes do not have the CRC-32 that was stored with them: they changed on the"
+            " broker's disk",
+            "take the broker down and mend its store from a replica: rmqctl store verify DIR --repair --from NODE",
         )
 
 

@@ -3,12 +3,13 @@
 A redelivered message lies in the group's retry topic; here it is shown under the topic that it was sent to.
 Source: `DefaultMQPushConsumerImpl#resetRetryAndNamespace` (RocketMQ 4.5.2), differs: the body is decompressed when
 it is first asked for, so that one which can't be read fails its handler and ends in the dead-letter queue, where Java
-silently leaves it and all behind it out.
+silently leaves it and all behind it out; and it is compared with its CRC then, which Java's clients never look at.
 """
 
 from typing import Any
 
 from rmqctl.client.compression import decompressed_body
+from rmqctl.client.errors import BodyDamaged
 from rmqctl.client.names import RETRY_PREFIX
 from rmqctl.documents import decode_json
 from rmqnode.protocol.bodies import MessageQueue
@@ -39,11 +40,19 @@ class ReceivedMessage:
         """The body, decompressed.
 
         Raises:
+            BodyDamaged: It is not what was stored. `stored.body` has its bytes, for whoever wants to save some.
             MalformedMessage: It is compressed in a way that can't be read here.
         """
         if self._body is None:
+            if self.is_damaged:
+                raise BodyDamaged(self.stored, self.queue)
             self._body = decompressed_body(self.stored)
         return self._body
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the body differs from its CRC, so that asking for it raises `BodyDamaged`. Computed each time."""
+        return self.stored.has_damaged_body
 
     @property
     def text(self) -> str:

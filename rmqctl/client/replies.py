@@ -16,7 +16,7 @@ from rmqctl.client.received import ReceivedMessage
 from rmqctl.errors import ExitCode
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.headers import ReplyMessageRequestHeader
-from rmqnode.protocol.message import Host, StoredMessage
+from rmqnode.protocol.message import Host, StoredMessage, crc_of_body
 from rmqnode.protocol.properties import PropertyName, decode_properties
 from rmqnode.protocol.routes import Reply
 
@@ -98,7 +98,7 @@ def _received(header: ReplyMessageRequestHeader, body: bytes) -> ReceivedMessage
         reconsume_times=0,
         prepared_transaction_offset=0,
         body=body,
-        body_crc=0,
+        body_crc=crc_of_body(body),  # a reply comes without one
         properties=properties,
         size_bytes=0,
     )

@@ -6,14 +6,15 @@ from typing import Annotated
 import msgspec
 import typer
 
+from rmqctl.cli.messages.rendering.damage import DamageWatch
 from rmqctl.cli.messages.rendering.format import OutputFormat, choose_rendering
 from rmqctl.cli.options import JsonOption
-from rmqctl.cli.output import print_bytes_line, print_json, print_result, print_table
+from rmqctl.cli.output import narrate, print_bytes_line, print_json, print_result, print_table
 from rmqctl.cli.store.opening import CommitLogOption, StoreArgument, options_of, unreadable
 from rmqctl.client.start_position import format_time
 from rmqctl.errors import RmqctlError, UsageError
 from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.message import decode_record
+from rmqnode.protocol.message import MalformedMessage, StoredMessage, decode_record
 from rmqnode.store.errors import StoreError
 from rmqnode.store.maintenance.view import StoreView
 from rmqnode.store.options import StoreOptions
@@ -162,15 +163,22 @@ def _print_messages(
         topics = ", ".join(sorted({name for name, _ in view.queues})) or "none"
         which = topic if queue_id is None else f"{topic}, queue {queue_id}"
         raise RmqctlError(f"no messages of {which} are in this store", f"there are queues of: {topics}")
-    for line in _lines(view, wanted, queue_offset, count, json_output=json_output):
-        print_bytes_line(line)
+    form = OutputFormat.JSONL if json_output else OutputFormat.LINE
+    watch = DamageWatch(choose_rendering(form, None), form)
+    for place, message in _found(view, wanted, queue_offset, count):
+        print_bytes_line(watch.render(place, message))
+    watch.finish()
 
 
-def _lines(
-    view: StoreView, wanted: list[tuple[str, int]], queue_offset: int, count: int, *, json_output: bool
-) -> Iterator[bytes]:
-    render = choose_rendering(OutputFormat.JSONL if json_output else OutputFormat.LINE, None)
+def _found(
+    view: StoreView, wanted: list[tuple[str, int]], queue_offset: int, count: int
+) -> Iterator[tuple[MessageQueue, StoredMessage]]:
     for topic, queue_id in wanted:
         place = MessageQueue(topic=topic, broker_name="store", queue_id=queue_id)
         for record in view.records(view.queues[topic, queue_id], queue_offset, count):
-            yield render(place, decode_record(bytes(record)))
+            try:
+                message = decode_record(bytes(record))
+            except MalformedMessage as error:
+                narrate(f"a message of {topic}, queue {queue_id}, is damaged and left out: {error}")
+                continue
+            yield place, message

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.errors import RequestRefused
+from rmqctl.client.errors import BodyDamaged, RequestRefused
 from rmqctl.errors import RmqctlError
-from rmqnode.protocol.bodies import Body
+from rmqnode.protocol.bodies import Body, MessageQueue
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.header_fields import I64, Header
 from rmqnode.protocol.headers import ConsumerSendMsgBackRequestHeader
@@ -65,8 +65,10 @@ async def consume_directly(
 
     Raises:
         RmqctlError: The member is not connected to the broker of the message.
+        BodyDamaged: Its body is, and a member in Java would not notice.
         ClientError: The broker does not answer, or refuses.
     """
+    _check_body(broker, message)
     header = _ConsumeDirectlyRequestHeader(
         consumer_group=group, client_id=client_id, msg_id=message.offset_message_id, broker_name=broker
     )
@@ -94,8 +96,10 @@ async def send_to_retry_topic(connection: ClusterConnection, broker: str, messag
     """Put a copy of a message into the retry topic of a group, which consumes it a second later.
 
     Raises:
+        BodyDamaged: Its body is; the copy would have a CRC that fits it.
         ClientError: The broker does not answer, or refuses: it does not know the group.
     """
+    _check_body(broker, message)
     header = ConsumerSendMsgBackRequestHeader(
         offset=message.physical_offset,
         group=group,
@@ -106,3 +110,8 @@ async def send_to_retry_topic(connection: ClusterConnection, broker: str, messag
         max_reconsume_times=max(_RETRIES_MIN, message.reconsume_times + 1),
     )
     await connection.ask_broker(broker, str(message.store_host), RequestCode.CONSUMER_SEND_MSG_BACK, header)
+
+
+def _check_body(broker: str, message: StoredMessage) -> None:
+    if message.has_damaged_body:
+        raise BodyDamaged(message, MessageQueue(topic=message.topic, broker_name=broker, queue_id=message.queue_id))

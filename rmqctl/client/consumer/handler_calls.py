@@ -3,6 +3,8 @@
 closing     who runs a handler is shielded, and from the moment of closing has so many seconds to end
 timeout     a handler that takes longer than the consumer allows is cancelled and counts as failed
 exception   counts as failed and is logged: an application's bug ends no consumer
+damage      a message whose body is damaged is not delivered again: who gives it back has the broker store the damaged
+            body once more, with a CRC that fits it, and nobody could tell any more
 """
 
 import logging
@@ -105,4 +107,7 @@ class HandlerCalls:
             outcome = Retry()
         seconds = trio.current_time() - started_at
         self._statistics.consumed(message.queue.topic, seconds, failed=outcome is not None)
+        if outcome is not None and message.is_damaged:
+            logger.error("message given up message=%r keys=%s reason=body damaged", message, ",".join(message.keys))
+            return None
         return outcome

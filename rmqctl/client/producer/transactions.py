@@ -27,12 +27,15 @@ from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.headers import CheckTransactionStateRequestHeader, EndTransactionRequestHeader
-from rmqnode.protocol.message import MalformedMessage, StoredMessage, SysFlag, decode_record
+from rmqnode.protocol.message import MalformedMessage, StoredMessage, SysFlag, crc_of_body, decode_record
 from rmqnode.protocol.message_id import MalformedMessageId, decode_offset_message_id
 from rmqnode.protocol.properties import PropertyName
 from rmqnode.protocol.routes import Reply
 
 logger = logging.getLogger(__name__)
+
+_ZLIB_HEADS: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How a zlib stream begins, for each group of levels."""
 
 _END_SECONDS: Final = 3.0
 """For telling the broker, even when the caller is being cancelled."""
@@ -191,11 +194,17 @@ class Transactions:
 
 
 def _readable(stored: StoredMessage) -> StoredMessage:
-    """Undo a slip of 4.5.2's brokers: what they ask about is decompressed already, and still flagged as compressed."""
+    """Undo a slip of 4.5.2's brokers: what they ask about is decompressed already, and still flagged as compressed.
+
+    Its CRC is that of the compressed body, so it says nothing. A body that begins as zlib's do was not decompressed.
+    """
     try:
         decompressed_body(stored)
     except MalformedMessage:
-        return msgspec.structs.replace(stored, sys_flag=stored.sys_flag & ~SysFlag.COMPRESSED)
+        if stored.has_damaged_body and stored.body.startswith(_ZLIB_HEADS):
+            return stored
+        plain = stored.sys_flag & ~SysFlag.COMPRESSED
+        return msgspec.structs.replace(stored, sys_flag=plain, body_crc=crc_of_body(stored.body))
     return stored
 
 

@@ -101,7 +101,7 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     """As stored: compressed when the sys flag says so."""
     body_crc: int
-    """CRC-32 of `body` without the top bit; not checked here."""
+    """CRC-32 of `body` as it was stored, without the top bit; decoding does not compare the two."""
     properties: dict[str, str]
     size_bytes: int
     """Whole record."""
@@ -115,6 +115,11 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     def message_id(self) -> str:
         """The producer's unique id, or the offset message id of a message without one."""
         return self.properties.get(PropertyName.UNIQUE_KEY) or self.offset_message_id
+
+    @property
+    def has_damaged_body(self) -> bool:
+        """Whether the body is not the one that the broker stored: its CRC differs. Computed each time."""
+        return bool(self.body) and crc_of_body(self.body) != self.body_crc
 
     @property
     def compression(self) -> str | None:
@@ -136,6 +141,11 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         if compression != "ZLIB":
             raise MalformedMessage(f"body is compressed by {compression}, only ZLIB can be read")
         return _inflate(self.body)
+
+
+def crc_of_body(body: bytes) -> int:
+    """Return the CRC that a record carries for a body; of an empty one no broker compares it."""
+    return zlib.crc32(body) & _CRC_MASK
 
 
 def _inflate(body: bytes) -> bytes:
@@ -242,7 +252,7 @@ def encode_record(message: StoredMessage) -> bytes:
     head = head_layout.pack(
         size_bytes,
         MESSAGE_MAGIC_V2 if is_long else MESSAGE_MAGIC,
-        zlib.crc32(message.body) & _CRC_MASK,
+        crc_of_body(message.body),
         message.queue_id,
         message.flag,
         message.queue_offset,

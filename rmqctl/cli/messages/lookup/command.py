@@ -7,6 +7,8 @@ import typer
 
 from rmqctl.cli.messages.lookup.search import Found, Search, search
 from rmqctl.cli.messages.lookup.trace import print_trace
+from rmqctl.cli.messages.rendering.damage import DamageWatch
+from rmqctl.cli.messages.rendering.document import body_of
 from rmqctl.cli.messages.rendering.format import OutputFormat, choose_rendering
 from rmqctl.cli.messages.tail.options import TemplateOption
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption
@@ -17,13 +19,13 @@ from rmqctl.client.admin.groups import Gaps, GroupAdmin
 from rmqctl.client.admin.lookup import MessageLookup
 from rmqctl.client.admin.resend import DirectResult, consume_directly, send_to_retry_topic
 from rmqctl.client.admin.trace import TRACE_TOPIC, TraceEvent, events_of
-from rmqctl.client.compression import decompressed_body
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.errors import TopicNotFound
 from rmqctl.client.names import check_group, check_topic
 from rmqctl.client.routes import RouteTable
 from rmqctl.client.start_position import Since, parse_start
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqnode.protocol.message import StoredMessage
 
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The producer's message id, or the broker's.", show_default=False)
@@ -62,7 +64,7 @@ def get(
 ) -> None:
     """Print the message with an id, those with a key, or the one at an offset of a queue.
 
-    Exit code 1: there is none. --json is --format jsonl, one object a message.
+    Exit code 1: there is none, or its body is damaged. --json is --format jsonl, one object a message.
     """
     if sum(value is not None for value in (message_id, key, offset)) != 1:
         raise UsageError(
@@ -83,13 +85,15 @@ def get(
         count=count,
     )
     default = OutputFormat.TEMPLATE if template is not None else OutputFormat.PRETTY
-    render = choose_rendering(OutputFormat.JSONL if json_output else output_format or default, template)
+    form = OutputFormat.JSONL if json_output else output_format or default
+    watch = DamageWatch(choose_rendering(form, template), form)
 
     async def work(connection: ClusterConnection) -> list[Found]:
         return await search(connection, wanted)
 
     for place, message in run_session(choose_target(cluster, nameserver, home, remap), work):
-        print_bytes_line(render(place, message))
+        print_bytes_line(watch.render(place, message))
+    watch.finish()
 
 
 def resend(
@@ -169,7 +173,7 @@ def trace(
                 "brokers have it only with traceTopicEnable=true, and clients may write to another one",
                 "rmqctl up --set brokers:traceTopicEnable=true, or name it: --trace-topic TOPIC",
             ) from None
-        return events_of([decompressed_body(message) for _, message in found], message_id)
+        return events_of([body for body in (_trace_body(message) for _, message in found) if body], message_id)
 
     events = run_session(choose_target(cluster, nameserver, home, remap), work)
     if not events:
@@ -183,6 +187,15 @@ def trace(
         print_json({"message_id": message_id, "events": events})
         return
     print_trace(events)
+
+
+def _trace_body(message: StoredMessage) -> bytes:
+    """Return the body of a message of a trace topic; one that can't be trusted is left out, saying so."""
+    body, problem = body_of(message)
+    if problem is None:
+        return body
+    narrate(f"a trace is left out, {message.offset_message_id}: {problem}")
+    return b""
 
 
 async def _any_member(connection: ClusterConnection, group: str) -> str:

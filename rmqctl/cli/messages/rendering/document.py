@@ -1,10 +1,11 @@
 """One message as a JSON document: what `rmqctl tail` and `message get` print, and what `rmqctl send` reads back.
 
-Nothing is lost on the way: a body that is no UTF-8 travels as base64, one that can't be decompressed as it is stored,
-and `properties` has all properties, the system's included. No I/O.
+Nothing is lost on the way: a body that is no UTF-8 travels as base64, one that is damaged or can't be decompressed as
+it is stored, and `properties` has all properties, the system's included. No I/O.
 """
 
 import base64
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,9 @@ from rmqctl.client.compression import decompressed_body
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import MalformedMessage, StoredMessage
 from rmqnode.protocol.properties import PropertyName
+
+BODY_DAMAGED: Final = "body damaged: its bytes differ from the CRC that was stored with them"
+"""The problem of a body that changed on the broker's disk."""
 
 
 class MessageDocument(msgspec.Struct, frozen=True):
@@ -28,9 +32,11 @@ class MessageDocument(msgspec.Struct, frozen=True):
     body: str | None
     """The body when it is UTF-8, else null."""
     body_base64: str | None
-    """The body's bytes when they are no UTF-8, or can't be decompressed; else null."""
+    """The body's bytes when they are no UTF-8, damaged, or can't be decompressed; else null."""
     body_problem: str | None
-    """Why the body can't be decompressed; null when it can."""
+    """Why the body can't be given as it was sent: it is damaged, or can't be decompressed; else null."""
+    body_damaged: bool
+    """Whether the body differs from the CRC in its record; `body_problem` then says so."""
     properties: dict[str, str]
     """All properties, the system's included."""
     flag: int
@@ -59,6 +65,7 @@ def document_of(queue: MessageQueue, message: StoredMessage) -> MessageDocument:
         body=text,
         body_base64=base64.b64encode(body).decode() if text is None else None,
         body_problem=problem,
+        body_damaged=message.has_damaged_body,
         properties=message.properties,
         flag=message.flag,
         sys_flag=message.sys_flag,
@@ -72,7 +79,9 @@ def document_of(queue: MessageQueue, message: StoredMessage) -> MessageDocument:
 
 
 def body_of(message: StoredMessage) -> tuple[bytes, str | None]:
-    """Return the body as it was sent, or as it is stored together with why it can't be decompressed."""
+    """Return the body as it was sent, or as it is stored together with why it is not what was sent."""
+    if message.has_damaged_body:
+        return message.body, BODY_DAMAGED
     try:
         return decompressed_body(message), None
     except MalformedMessage as error:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from rmqctl.cli.messages.rendering.damage import DamageWatch
 from rmqctl.cli.messages.rendering.format import OutputFormat, Rendering, choose_rendering
 from rmqctl.cli.messages.tail.ending import ended_from_outside
 from rmqctl.cli.messages.tail.options import (
@@ -96,7 +97,8 @@ def tail(
 ) -> None:
     """Print the messages of all queues of a topic, merged by store time; commits no offsets, unless as a --group.
 
-    --json is --format jsonl. Ctrl-C ends it after the last whole line, with exit code 0.
+    --json is --format jsonl. Ctrl-C ends it after the last whole line, with exit code 0; it is 1 if the body of any was
+    damaged.
     """
     now = datetime.now().astimezone()
     selection = Selection(
@@ -108,13 +110,15 @@ def tail(
         count=count,
     )
     _check_span(selection)
-    render = choose_rendering(OutputFormat.JSONL if json_output else output_format, template)
+    form = OutputFormat.JSONL if json_output else output_format
+    render = choose_rendering(form, template)
+    watch = DamageWatch(render, form if template is None else OutputFormat.TEMPLATE)
     if group is not None:
         _check_group_options(selection, last)
     target = choose_target(cluster, nameserver, home, remap)
     if group is not None:
-        _tail_as_member(target, check_group(group), selection, render)
-        return
+        _tail_as_member(target, check_group(group), selection, watch.render)
+        return watch.finish()
 
     async def work(connection: ClusterConnection) -> None:
         with ended_from_outside():
@@ -129,9 +133,10 @@ def tail(
                 wants=selection.wants_queue,
             ) as follower:
                 _say_what_is_followed(selection, follower.queues)
-                await _print_messages(follower, selection, render)
+                await _print_messages(follower, selection, watch.render)
 
     run_session(target, work)
+    watch.finish()
 
 
 def _tail_as_member(target: Target, group: str, selection: Selection, render: Rendering) -> None:

@@ -1,6 +1,6 @@
 """Messages for tests of the consumer, as a broker would have stored them."""
 
-from rmqnode.protocol.message import Host, StoredMessage
+from rmqnode.protocol.message import Host, StoredMessage, crc_of_body
 
 
 def stored_message(
@@ -12,6 +12,7 @@ def stored_message(
     properties: dict[str, str] | None = None,
     reconsume_times: int = 0,
     sys_flag: int = 0,
+    is_damaged: bool = False,
 ) -> StoredMessage:
     """A message of broker 127.0.0.1:10911."""
     return StoredMessage(
@@ -28,7 +29,7 @@ def stored_message(
         reconsume_times=reconsume_times,
         prepared_transaction_offset=0,
         body=body,
-        body_crc=0,
+        body_crc=crc_of_body(body) ^ is_damaged,
         properties={**({"TAGS": tag} if tag else {}), **(properties or {})},
         size_bytes=100 + len(body),
     )

@@ -120,3 +120,22 @@ async def test_only_none_and_retry_mean_something_when_they_are_returned() -> No
     outcome = await calls(handle).attempt(MESSAGE)
     assert isinstance(outcome, TypeError)
     assert "returned 'consumed', and not None or Retry" in str(outcome)
+
+
+@pytest.mark.parametrize("answer", [Retry(delay_level=5), None])
+async def test_a_message_with_a_damaged_body_is_given_up_loudly_instead_of_being_sent_back(
+    answer: Retry | None, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored = stored_message(0, properties={"KEYS": "k1"}, is_damaged=True)
+    message = ReceivedMessage(stored, MESSAGE.queue)
+    settled = Settled()
+
+    async def handle(message: ReceivedMessage) -> Retry | None:
+        return answer if answer is not None else message.json()
+
+    with caplog.at_level(logging.ERROR):
+        await calls(handle).consume(message, settled)
+    assert settled.outcomes == [None], "the queue goes on; a copy would carry the damaged body under a CRC that fits"
+    [record] = [each for each in caplog.records if "given up" in each.getMessage()]
+    assert "reason=body damaged" in record.getMessage()
+    assert "keys=k1" in record.getMessage()

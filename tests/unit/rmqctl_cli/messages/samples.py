@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from rmqnode.protocol.bodies import MessageQueue
-from rmqnode.protocol.message import Host, StoredMessage
+from rmqnode.protocol.message import Host, StoredMessage, crc_of_body
 
 QUEUE = MessageQueue(topic="T", broker_name="broker-a", queue_id=1)
 
@@ -23,7 +23,7 @@ _MESSAGE = StoredMessage(
     reconsume_times=0,
     prepared_transaction_offset=0,
     body=b"hello",
-    body_crc=0,
+    body_crc=crc_of_body(b"hello"),
     properties={"TAGS": "paid", "KEYS": "k1 k2", "UNIQ_KEY": "ID"},
     size_bytes=200,
 )
@@ -31,4 +31,11 @@ _MESSAGE = StoredMessage(
 
 def stored_message(**changes: Any) -> StoredMessage:
     """Message 15 of `QUEUE`, with changes."""
-    return msgspec.structs.replace(_MESSAGE, **changes)
+    return changed_message(_MESSAGE, **changes)
+
+
+def changed_message(message: StoredMessage, **changes: Any) -> StoredMessage:
+    """A message as if it had been stored with changes: another body has its own CRC, unless one is given."""
+    if "body" in changes:
+        changes = {"body_crc": crc_of_body(changes["body"]), **changes}
+    return msgspec.structs.replace(message, **changes)

@@ -81,6 +81,21 @@ def test_inspect_shows_messages_of_a_queue(store_folder: Path, capsys: pytest.Ca
     assert "there are queues of: orders, payments" in capsys.readouterr().err
 
 
+def test_inspect_says_which_body_is_damaged_and_ends_with_1(
+    store_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = store_folder / "commitlog" / f"{0:020d}"
+    log.write_bytes(log.read_bytes().replace(b"body-7", b"body-8"))
+    arguments = ["store", "inspect", str(store_folder), "--topic", "orders", "-n", "100"]
+    assert run([*arguments, "--json"]) == ExitCode.REFUSED
+    output = capsys.readouterr()
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    assert [line["queue_offset"] for line in lines if line["body_damaged"]] == [3]
+    assert "1 message has a damaged body" in output.err
+    assert run(arguments) == ExitCode.REFUSED
+    assert "<body damaged: " in capsys.readouterr().out
+
+
 def test_verify_of_a_sound_store_says_ok(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["store", "verify", str(store_folder)]) == ExitCode.DONE
     assert capsys.readouterr().out.startswith(f"{store_folder}: ok, 20 records up to physical offset ")

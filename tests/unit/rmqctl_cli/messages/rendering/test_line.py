@@ -7,10 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
 
+from rmqctl.cli.messages.rendering.damage import DamageWatch
+from rmqctl.cli.messages.rendering.format import OutputFormat, choose_rendering
 from rmqctl.cli.messages.rendering.line import Painter, json_block, json_line, raw_body, text_block, text_line
+from rmqctl.errors import ExitCode
 from rmqnode.protocol.message import StoredMessage
-from tests.unit.rmqctl_cli.messages.samples import QUEUE, stored_message
+from tests.unit.rmqctl_cli.messages.samples import QUEUE, changed_message, stored_message
 
 MESSAGE = stored_message(
     body='{"note": "已付款"}'.encode(),
@@ -19,7 +23,7 @@ MESSAGE = stored_message(
 
 
 def changed(**changes: Any) -> StoredMessage:
-    return msgspec.structs.replace(MESSAGE, **changes)
+    return changed_message(MESSAGE, **changes)
 
 
 def line_of(message: StoredMessage, *, colour: bool = False) -> str:
@@ -99,6 +103,7 @@ def test_json_has_everything_about_a_message() -> None:
         "body": '{"note": "已付款"}',
         "body_base64": None,
         "body_problem": None,
+        "body_damaged": False,
         "properties": MESSAGE.properties,
         "flag": 0,
         "sys_flag": 0,
@@ -134,3 +139,46 @@ def test_a_body_that_can_not_be_decompressed_is_named_and_kept(sys_flag: int) ->
 
 def test_absurd_times_of_a_peer_are_shown_as_numbers() -> None:
     assert line_of(changed(store_timestamp=2**62)).startswith("4611686018427387904 ms")
+
+
+DAMAGED = stored_message(body=b"hellp", body_crc=stored_message().body_crc)
+
+
+def test_a_damaged_body_is_called_so_in_every_form_that_can_say_it() -> None:
+    assert line_of(DAMAGED).endswith("  <body damaged: its bytes differ from the CRC that was stored with them> hellp")
+    assert "    body=body damaged: its bytes differ from the CRC that was stored with them" in block_of(DAMAGED)
+    document = json.loads(json_line(QUEUE, DAMAGED))
+    assert (document["body"], document["body_damaged"]) == (None, True)
+    assert base64.b64decode(document["body_base64"]) == b"hellp"
+    assert document["body_problem"].startswith("body damaged")
+    assert json.loads(json_line(QUEUE, MESSAGE))["body_damaged"] is False
+
+
+def test_a_compressed_body_is_judged_by_its_stored_bytes() -> None:
+    whole = stored_message(body=zlib.compress(b"long"), sys_flag=1)
+    assert json.loads(json_line(QUEUE, whole))["body"] == "long"
+    damaged = msgspec.structs.replace(whole, body=zlib.compress(b"lonh"))
+    document = json.loads(json_line(QUEUE, damaged))
+    assert document["body_damaged"] is True, "it can be decompressed, but it is not what was sent"
+    assert document["body"] is None
+
+
+def test_an_empty_body_is_never_damaged_because_brokers_do_not_compare_its_crc() -> None:
+    assert not stored_message(body=b"", body_crc=7).has_damaged_body
+
+
+@pytest.mark.parametrize(("form", "says"), [(OutputFormat.RAW, True), (OutputFormat.JSONL, False)])
+def test_what_prints_a_damaged_body_ends_with_an_error_and_a_bare_body_is_told_on_stderr(
+    form: OutputFormat, says: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = DamageWatch(choose_rendering(form, None), form)
+    watch.render(QUEUE, MESSAGE)
+    watch.finish()
+    watch.render(QUEUE, DAMAGED)
+    assert ("body damaged: T broker-a:1@15 (id ID)" in capsys.readouterr().err) is says
+    with pytest.raises(typer.Exit) as ended:
+        watch.finish()
+    assert ended.value.exit_code == ExitCode.REFUSED
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "1 message has a damaged body" in output.err
