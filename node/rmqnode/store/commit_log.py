@@ -246,6 +246,11 @@ class CommitLog:
         if self._files.files:
             self.wrote_offset = self._files.files[-1].base_offset + self._files.file_size
 
+    def show(self, files: list[MappedFile]) -> None:
+        """Take files as a tool found them that only reads: the last one may be shorter than the others."""
+        self._files.files = files
+        self.wrote_offset = files[-1].base_offset + files[-1].size_bytes if files else 0
+
     def file_offsets(self) -> list[int]:
         """Physical offset of the first byte of each file, oldest first."""
         return [file.base_offset for file in self._files.files]

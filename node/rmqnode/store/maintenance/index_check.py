@@ -4,10 +4,12 @@ Entries lie in the order of the log, so both are walked side by side. Only the f
 two are out of step, and the whole index is built anew anyway.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rmqnode.store.damage import Extent
 from rmqnode.store.index.file import ENTRY_SIZE, HEAD_SIZE, SLOT_SIZE, IndexFile, seconds_since
 from rmqnode.store.index.key_hash import KeyHasher
 from rmqnode.store.options import StoreOptions
@@ -38,11 +40,13 @@ class IndexCheck:
 
     Args:
         options: Of the store.
+        extents: Damaged stretches of the log, in order, as far as it was walked; entries lead into them rightly.
         was_stopped: The broker stopped cleanly. Otherwise it completes the index at its next start.
     """
 
-    def __init__(self, options: StoreOptions, *, was_stopped: bool) -> None:
+    def __init__(self, options: StoreOptions, extents: Sequence[Extent], *, was_stopped: bool) -> None:
         self._options = options
+        self._extents = extents
         self._was_stopped = was_stopped
         self._hasher = KeyHasher()
         self._difference: Difference | None = None
@@ -119,12 +123,16 @@ class IndexCheck:
     def _skip_below(self, physical_offset: int) -> None:
         """Pass over entries of records that were deleted, and second ones that Apache writes after a crash."""
         while self._next is not None and self._next.physical_offset < physical_offset:
-            is_known = self._last_offset in (-1, self._next.physical_offset)
-            if not is_known:
+            offset = self._next.physical_offset
+            if self._last_offset not in (-1, offset) and not self._is_damaged_at(offset):
                 what = f"an entry leads to physical offset {self._next.physical_offset}, where no such key is"
                 self._differ(self._next.path, self._next.position, what)
                 return
             self._advance()
+
+    def _is_damaged_at(self, physical_offset: int) -> bool:
+        nearest = bisect_right(self._extents, physical_offset, key=lambda extent: extent.begin) - 1
+        return nearest >= 0 and physical_offset < self._extents[nearest].end
 
     def _advance(self) -> None:
         self._next = next(self._entries, None)
@@ -138,7 +146,7 @@ class IndexCheck:
     def _load(self) -> list[IndexFile]:
         folder = self._options.index_dir
         slots, entries = self._options.index_slot_count, self._options.index_entry_count_max
-        paths = sorted(path for path in folder.glob("*") if path.name.isdecimal()) if folder.is_dir() else []
+        paths = sorted(path for path in folder.glob("*") if path.name.isdecimal() and path.is_file())
         files = [IndexFile(path, slots, entries) for path in paths]
         for position, file in enumerate(files):
             size = file.file.path.stat().st_size

@@ -1,31 +1,48 @@
-"""Builds anew what a verification found damaged and what the commit log can tell: consume queues, the index.
+"""Mends what a verification found: consume queues and index from the commit log, the log from a replica.
 
-The log itself is never touched, apart from a torn tail when that is asked for: it becomes zeros, as at the next start.
+The log itself is changed in two ways, both only when they are asked for, and what stood there is kept in `damaged/`:
+bytes that a replica has whole replace damaged ones, and a torn tail, behind which nothing whole follows, becomes zeros.
 """
 
 import time
+from collections.abc import Sequence
 
 from rmqnode.store.commit_log import CommitLog
+from rmqnode.store.damage import Damage
+from rmqnode.store.dispatch import queue_of_record
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
-from rmqnode.store.maintenance.verify import Verification, records_of
+from rmqnode.store.maintenance.found_files import find_files
+from rmqnode.store.maintenance.found_queues import FoundQueues
+from rmqnode.store.maintenance.replica import Offer, Replica
+from rmqnode.store.maintenance.verify import StoreCheck, Verification, records_of
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.placing import Placing
+from rmqnode.store.put_aside import PutAside
 from rmqnode.store.queue_table import QueueKey, QueueTable
-from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
 from rmqnode.store.tags_code import tags_code_of
 
 _MAPPED_FILES_MAX = 256
 _RECORDS_PER_SLICE = 4096
 
 
-def repair(options: StoreOptions, found: Verification, *, cut_tail: bool) -> list[str]:
+def repair(
+    options: StoreOptions,
+    found: Verification,
+    *,
+    cut_tail: bool,
+    replica: Replica | None = None,
+    offers: Sequence[Offer] = (),
+) -> list[str]:
     """Repair what can be; return what was done, in words.
 
     Args:
         options: Of the store.
         found: What is wrong with it.
         cut_tail: Also remove the bytes behind the last record.
+        replica: Has the bytes of `offers`.
+        offers: Stretches to be taken from it, as far as they are not refused.
 
     Raises:
         StoreLocked: A broker has the store open; nothing was changed.
@@ -34,9 +51,42 @@ def repair(options: StoreOptions, found: Verification, *, cut_tail: bool) -> lis
     lock = StoreLock(options.root / "lock")
     lock.acquire()
     try:
-        return _Repair(options, found).run(cut_tail=cut_tail)
+        done: list[str] = []
+        if replica is not None and any(offer.refusal is None for offer in offers):
+            size_bytes = replica.restore(offers, _now_ms())
+            done.append(f"{size_bytes} damaged bytes of the commit log replaced by those of {replica.options.root}")
+            found = StoreCheck(options).run()
+        return done + _Repair(options, found).run(cut_tail=cut_tail)
     finally:
         lock.release()
+
+
+def plan_repair(found: Verification, offers: Sequence[Offer]) -> list[str]:
+    """What `repair` would do, in words; nothing when there is nothing to be done."""
+    steps: list[str] = []
+    taken = [offer for offer in offers if offer.refusal is None]
+    if taken:
+        size_bytes = sum(offer.extent.end - offer.extent.begin for offer in taken)
+        records = sum(offer.records for offer in taken)
+        noun = "record" if records == 1 else "records"
+        steps.append(
+            f"replace {size_bytes} damaged bytes of the commit log by the {records} {noun} that the replica has "
+            "there, and build their consume queues and the index anew"
+        )
+    if found.tail_bytes:
+        steps.append(
+            f"cut {found.tail_bytes} bytes behind the last whole record (physical offset {found.end_offset}): they are "
+            "no message, nothing whole follows them, and a broker cuts them at its start too"
+        )
+    if found.damaged_queues:
+        names = sorted(f"{topic}/{queue_id}" for topic, queue_id in found.damaged_queues)
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        steps.append(f"build consume queues anew from the commit log: {shown}")
+    if found.is_index_damaged:
+        steps.append("build the index anew from the commit log")
+    if found.unmarked_whole:
+        steps.append("take back the marks of stretches that are whole")
+    return steps
 
 
 class _Repair:
@@ -49,32 +99,49 @@ class _Repair:
 
     def run(self, *, cut_tail: bool) -> list[str]:
         done: list[str] = []
-        self._log.load()
-        self._log.wrote_offset = self._found.end_offset
-        # What our engine knows of queues and index is not so any more; it looks for itself then.
-        (self._options.root / "coverage").unlink(missing_ok=True)
-        if cut_tail and self._found.tail_bytes:
-            self._log.cut(self._found.end_offset)
-            done.append(f"{self._found.tail_bytes} bytes behind the last record cut from the commit log")
-        if self._found.damaged_queues:
-            units = self._rebuild_queues(self._found.damaged_queues)
-            done.append(f"{len(self._found.damaged_queues)} consume queues built anew, {units} units")
-        if self._found.is_index_damaged:
+        found = self._found
+        self._log.show(find_files(self._options.commit_log_dir, self._options.mapped_file_size_commit_log).files)
+        if cut_tail and found.tail_bytes:
+            aside = PutAside(Damage(self._options.root).folder, _now_ms(), self._options.message_size_bytes_max)
+            aside.take_tail(self._log, found.end_offset)
+            self._log.cut(found.end_offset)
+            done.append(f"{found.tail_bytes} bytes behind the last record cut from the commit log")
+        self._log.wrote_offset = found.end_offset
+        if found.damaged_queues or found.is_index_damaged:
+            # What our engine knows of queues and index is not so any more; it looks for itself then.
+            (self._options.root / "coverage").unlink(missing_ok=True)
+        if found.damaged_queues:
+            units = self._rebuild_queues(found.damaged_queues)
+            done.append(f"{len(found.damaged_queues)} consume queues built anew, {units} units")
+        if found.is_index_damaged:
             self._rebuild_index()
             done.append("index built anew")
+        if found.unmarked_whole:
+            self._take_marks_back()
+            done.append(f"{len(found.unmarked_whole)} marks of damage taken back")
         return done
 
     def _rebuild_queues(self, keys: set[QueueKey]) -> int:
-        self._table.load_untouched()
+        folder = self._options.consume_queue_dir
+        FoundQueues(folder, self._options.mapped_file_size_consume_queue, self._table).load()
         for key in keys:
             queue = self._table.by_key.pop(key, None)
             if queue is not None:
                 queue.delete()
+            for path in (folder / key[0] / str(key[1])).glob("*"):
+                if path.name.isdecimal() and path.is_file():
+                    path.unlink()
+        placing = Placing(self._log, self._found.extents, walks_all=True, on_missing=_raise_units_missing)
         units = 0
-        for physical_offset, record in records_of(self._log):
+        for physical_offset, record in records_of(self._log, self._found.extents):
             key = (record.topic.decode("utf-8", "replace"), record.queue_id)
-            if key in keys and not record.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
-                self._append(key, record, physical_offset)
+            queue = queue_of_record(self._table, record) if key in keys else None
+            if queue is not None:
+                placing.prepare(queue, record, physical_offset)
+                delays = self._options.delay_levels_ms
+                tags_code = tags_code_of(key[0], record.properties, record.store_timestamp, delays)
+                queue.append(physical_offset, record.size, tags_code)
+                self._table.by_key[key] = queue
                 units += 1
         for key in keys:
             if key in self._table.by_key:
@@ -82,27 +149,26 @@ class _Repair:
                 self._table.by_key[key].unmap()
         return units
 
-    def _append(self, key: QueueKey, record: ScannedRecord, physical_offset: int) -> None:
-        """As the recovery does it: a queue offset of 0 begins anew, a queue may begin in the middle."""
-        queue = self._table.by_key.get(key) or self._table.new(*key)
-        if queue is None:
-            return
-        self._table.by_key[key] = queue
-        if record.queue_offset == 0 and queue.max_queue_offset:
-            queue.cut_at(0)
-        if record.queue_offset and not queue.max_queue_offset:
-            queue.begin_at(record.queue_offset)
-        delays = self._options.delay_levels_ms
-        tags_code = tags_code_of(key[0], record.properties, record.store_timestamp, delays)
-        queue.append(physical_offset, record.size, tags_code)
+    def _take_marks_back(self) -> None:
+        damage = Damage.of(self._options.root)
+        damage.use([known for known in damage.extents if known not in self._found.unmarked_whole], damage.more)
+        damage.save()
 
     def _rebuild_index(self) -> None:
         for path in self._options.index_dir.iterdir():
             if path.name.isdecimal():
                 path.unlink()
-        index = MessageIndex(self._options, self._log, self._budget, lambda: time.time_ns() // 1_000_000)
+        index = MessageIndex(self._options, self._log, self._budget, _now_ms)
         index.open(None, was_clean=True, full_timestamp=0)
         while index.is_behind:
             index.build(_RECORDS_PER_SLICE)
         index.sync()
         index.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _raise_units_missing() -> None:
+    raise AssertionError("the walk begins at the first record")

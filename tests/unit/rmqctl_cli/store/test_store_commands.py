@@ -1,6 +1,7 @@
 """`rmqctl store inspect` and `store verify` on real store folders."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,83 @@ def test_a_torn_tail_is_cut_only_with_a_confirmation(store_folder: Path, capsys:
 def test_a_folder_that_is_no_store_is_said(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["store", command, str(tmp_path)]) == ExitCode.USAGE
     assert "there is no commit log file" in capsys.readouterr().err
+
+
+def test_verify_takes_damaged_bytes_from_a_replica_once_it_has_said_what_it_will_do(
+    store_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = store_folder.parent / "home"
+    own, replica = home / "broker-a-0" / "store", home / "broker-a-1" / "store"
+    for folder in (own, replica):
+        shutil.copytree(store_folder, folder)
+    log = own / "commitlog" / f"{0:020d}"
+    whole = log.read_bytes()
+    log.write_bytes(whole.replace(b"body-7", b"body-8"))
+    command = ["store", "verify", str(own), "--from", "broker-a-1"]
+    assert run(command) == ExitCode.REFUSED
+    output = capsys.readouterr()
+    assert "are no record, others follow" in output.out
+    assert "lost with them: orders queue 0 offset 3" in output.out
+    assert "replace 123 damaged bytes of the commit log by the 1 record that the replica has there" in output.err
+    assert run([*command, "--repair"]) == ExitCode.USAGE, "nobody to ask"
+    assert log.read_bytes() != whole
+    capsys.readouterr()
+    assert run([*command, "--repair", "--yes", "--json"]) == ExitCode.DONE
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], document["damaged"]) == (True, [])
+    assert document["repaired"][0] == f"123 damaged bytes of the commit log replaced by those of {replica}"
+    assert log.read_bytes() == whole
+    assert run(["store", "verify", str(own), "--from", "nobody-1"]) == ExitCode.USAGE
+    assert "there is no store of nobody-1" in capsys.readouterr().err
+    assert run(["store", "verify", str(own), "--from", str(own)]) == ExitCode.USAGE
+    assert "is the store itself" in capsys.readouterr().err
+
+
+def test_verify_names_what_a_replica_does_not_have_either(
+    store_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = store_folder.parent / "replica"
+    for folder in (store_folder, replica):
+        if folder is replica:
+            shutil.copytree(store_folder, replica)
+        log = folder / "commitlog" / f"{0:020d}"
+        log.write_bytes(log.read_bytes().replace(b"body-7", b"body-8"))
+    command = ["store", "verify", str(store_folder), "--from", str(replica), "--repair", "--yes"]
+    assert run([*command, "--json"]) == ExitCode.REFUSED
+    document = json.loads(capsys.readouterr().out)
+    assert "no whole record at physical offset" in document["damaged"][0]["replica"]
+    assert document["damaged"][0]["queues"] == [{"topic": "orders", "queue_id": 0, "from_offset": 3, "to_offset": 4}]
+    assert document["repaired"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "position", "what"),
+    [
+        ("mappedFileSizeCommitLog=32768", 0, "the files have 65536 bytes: the broker does not start"),
+        ("maxMessageSize=huge", None, "maxMessageSize must be"),
+        ("neverHeardOf=1", None, "neverHeardOf"),
+    ],
+)
+def test_a_configuration_that_the_broker_does_not_take_or_that_does_not_fit_the_files_is_no_ok(
+    store_folder: Path, capsys: pytest.CaptureFixture[str], line: str, position: int | None, what: str
+) -> None:
+    conf = store_folder.parent / "broker.conf"
+    first = f"storePathRootDir={store_folder}\nbrokerIP1=127.0.0.1\n"
+    sizes = "mappedFileSizeConsumeQueue=1000\nmaxMessageSize=16384\n"
+    size = "" if line.startswith("mapped") else "mappedFileSizeCommitLog=65536\n"
+    conf.write_text(f"{first}{sizes}{size}")
+    if size:
+        assert run(["store", "verify", str(store_folder)]) == ExitCode.DONE
+    conf.write_text(f"{first}{sizes}{size}{line}\n")
+    capsys.readouterr()
+    assert run(["store", "verify", str(store_folder)]) == ExitCode.REFUSED
+    out = capsys.readouterr().out
+    at = len(first + sizes + size) if position is None else position
+    assert out.startswith(f"{conf}:{at}: ")
+    assert what in out.splitlines()[0]
+
+
+def test_verify_of_a_store_whose_log_is_gone_says_so(store_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(store_folder / "commitlog")
+    assert run(["store", "verify", str(store_folder)]) == ExitCode.REFUSED
+    assert "there is no commit log, and the consume queues speak of 20 messages" in capsys.readouterr().out
