@@ -15,7 +15,7 @@ from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.message import Host, StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
-from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, tags_code_of
+from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, PutStatus, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
 from rmqnode.store.tags_code import TAGS_START
 
@@ -23,6 +23,8 @@ WITHOUT_HOST_FLAGS: Final = ~int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV
 """Mask against the bits that say how long a record's hosts are: the broker's to set, and it stores IPv4 hosts. With
 them a message, or the copy of one that a client made up, would keep the store from being opened again.
 """
+
+_OK: Final = PutStatus.OK
 
 _DELAY_NAME = PropertyName.DELAY.encode() + b"\x01"
 _REAL_TOPIC_NAME = PropertyName.REAL_TOPIC.encode() + b"\x01"
@@ -66,9 +68,10 @@ class MessageWriter:
         self.on_written = on_written
 
     def put(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
-        """Store one message; with a delay level it goes to the schedule topic first.
+        """Store one message; with a delay level it goes to the schedule topic first, if it can be stored later on.
 
-        Differs from 4.5.2: a level that is no number counts as none; there the send fails with a Java exception.
+        Differs from 4.5.2: a level that is no number counts as none; there the send fails with a Java exception. A
+        message that would be too long once it is due is refused; there it is accepted and lost.
         """
         properties = message.properties
         has_delay = _DELAY_NAME in properties
@@ -98,6 +101,15 @@ class MessageWriter:
                 next_offset = result.queue_offset + 1
                 self._held_pulls.message_arrived(message.topic, message.queue_id, next_offset, tags_code, properties)
         return result
+
+    def put_again(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
+        """Store what the store has held before in another form: it was accepted, whatever its limit is now."""
+        with self._store.kept_limit():
+            return self.put(message, may_be_delayed=may_be_delayed)
+
+    def refusal(self, topic: str, queue_id: int, body_size: int, properties_size: int) -> PutStatus:
+        """Say why a message could never be stored in a queue; OK when it could."""
+        return self._store.refusal(topic, queue_id, body_size, properties_size)
 
     def put_batch(self, message: Message, parts: list[BatchPart]) -> PutResult:
         """Store the parts of a batch back to back; `message` carries what they share."""
@@ -130,6 +142,11 @@ class MessageWriter:
         return count
 
     def _put_delayed(self, message: Message, level: int) -> PutResult:
+        properties = _with_delay(with_destination(message.properties, message.topic, message.queue_id), level)
+        # It keeps all its properties when it is due, and then its own topic's name is in it, which may be the longer.
+        status = self._store.refusal(message.topic, message.queue_id, len(message.body), len(properties))
+        if status is not _OK:
+            return PutResult(status)
         queue_id = level - 1
         delay_ms = self._delay_levels.delays_ms[queue_id]
         result = self._store.put(
@@ -140,7 +157,7 @@ class MessageWriter:
             message.born_timestamp,
             message.born_host,
             message.body,
-            _with_delay(with_destination(message.properties, message.topic, message.queue_id), level),
+            properties,
             0,
             message.reconsume_times,
             message.prepared_transaction_offset,

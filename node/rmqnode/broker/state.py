@@ -113,12 +113,12 @@ class Broker:
         self.delay_levels = DelayLevels(config.message_delay_level)
         self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, self.flusher.message_written)
         self.delayed_delivery = DelayedDelivery(
-            store, self.writer, self.delay_levels, ConfigFile(folder / "delayOffset.json"), clock_ms
+            store, self.writer, self.delay_levels, self.topics, ConfigFile(folder / "delayOffset.json"), clock_ms
         )
         self.ledger = TransactionLedger(store, self.offsets)
         if not config.is_slave:
             self.ledger.load()
-        self.transactions = Transactions(self.writer, self.ledger, clock_ms, self.store_host)
+        self.transactions = Transactions(self.writer, self.ledger, clock_ms)
         self.check_back = CheckBack(config, self.writer, self.ledger, self.topics, self.clients.producers, clock_ms)
         self.slave_commits = SlaveCommits(ConfigFile(folder / "slaveCommits.json"))
         client = self.registration.client

@@ -37,6 +37,9 @@ DLQ_GROUP_TOPIC_PREFIX: Final = "%DLQ%"
 
 SYSTEM_GROUP_PREFIX: Final = "CID_RMQ_SYS_"
 
+UNDELIVERED_TOPIC: Final = f"{DLQ_GROUP_TOPIC_PREFIX}{SYSTEM_GROUP_PREFIX}UNDELIVERED"
+"""The broker's own dead letters: delayed messages that it can't put where they belong. Ours alone."""
+
 BUILT_IN_GROUPS: Final = (
     "TOOLS_CONSUMER",
     "FILTERSRV_CONSUMER",

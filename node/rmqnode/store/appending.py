@@ -7,7 +7,8 @@ Source: CommitLog#putMessage, #putMessages (RocketMQ 4.5.2).
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -22,6 +23,7 @@ from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueTable
 from rmqnode.store.queue_units import UNIT, UNIT_SIZE
 from rmqnode.store.record import (
+    BLANK_SIZE_MIN,
     CRC_MASK,
     MESSAGE_MAGIC,
     PROPERTIES_SIZE_MAX,
@@ -181,6 +183,22 @@ class Appender:
             log, queue, parts, sizes, sys_flag, born_timestamp, born_host, self._clock_ms(),
             store_host or self._store_host, reconsume_times,
         )  # fmt: skip
+
+    def refusal(self, topic: str, queue_id: int, body_size: int, properties_size: int) -> PutStatus:
+        """Say why a message of these sizes, in bytes, can never be put into a queue; OK when it can."""
+        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
+        if queue is None or queue.record_fixed_size + body_size + properties_size > self._size_max:
+            return PutStatus.MESSAGE_ILLEGAL
+        return PutStatus.OK if properties_size <= PROPERTIES_SIZE_MAX else PutStatus.PROPERTIES_SIZE_EXCEEDED
+
+    @contextmanager
+    def kept_limit(self) -> Iterator[None]:
+        """Take messages up to the length of a file meanwhile: those accepted before `maxMessageSize` fell stay so."""
+        limit, self._size_max = self._size_max, self._options.mapped_file_size_commit_log - BLANK_SIZE_MIN
+        try:
+            yield
+        finally:
+            self._size_max = limit
 
     def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
         """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""

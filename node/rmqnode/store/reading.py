@@ -6,7 +6,7 @@ units are passed over one by one, and the search by time looks at the whole queu
 mtime names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from mmap import mmap
 from time import thread_time
@@ -16,8 +16,9 @@ from rmqnode.store.commit_log import CommitLog, Window
 from rmqnode.store.consume_queue import NO_MAPPING, ConsumeQueue
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.options import StoreOptions
+from rmqnode.store.queue_table import QueueKey
 from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD, UNIT, UNIT_SIZE
-from rmqnode.store.record import properties_between
+from rmqnode.store.record import properties_between, queue_place
 from rmqnode.store.results import GetResult, GetStatus, QueryResult
 
 SCANNED_UNITS_MIN: Final = 16_000 // UNIT_SIZE
@@ -186,17 +187,43 @@ def _is_full_from_disk(count: int, size_bytes: int, options: StoreOptions) -> bo
     return count >= options.max_transfer_count_on_disk or size_bytes > options.max_transfer_bytes_on_disk
 
 
+def find_record(log: CommitLog, queues: Mapping[QueueKey, ConsumeQueue], physical_offset: int) -> memoryview | None:
+    """The record at a physical offset that may come from anywhere; None unless a unit of its queue points back to it.
+
+    A body may hold bytes that look like a record, with magic, size and the offset where they will lie: a producer can
+    know that. What a record says of itself is therefore believed only where the queue says the same.
+
+    Source: DefaultMessageStore#lookMessageByOffset (RocketMQ 4.5.2). Differs: 4.5.2 looks at the size alone; a message
+    of a deleted topic, or without a unit, is not found.
+    """
+    record = log.record(physical_offset)
+    place = None if record is None else queue_place(record)
+    if record is None or place is None:
+        return None
+    topic, queue_id, queue_offset = place
+    queue = queues.get((topic, queue_id))
+    unit = None if queue is None or queue_offset < 0 else queue.unit(queue_offset)
+    return record if unit is not None and unit[:2] == (physical_offset, len(record)) else None
+
+
 def query_messages(
-    index: MessageIndex, log: CommitLog, topic: str, key: str, count_max: int, begin: int, end: int
+    index: MessageIndex,
+    log: CommitLog,
+    queues: Mapping[QueueKey, ConsumeQueue],
+    topic: str,
+    key: str,
+    count_max: int,
+    begin: int,
+    end: int,
 ) -> QueryResult:
-    """Find messages that may have a key, those left out that are gone from the log.
+    """Find messages that may have a key, those left out that are gone from the log or from their queue.
 
     Source: DefaultMessageStore#queryMessage.
     """
     offsets, timestamp, offset = index.query(topic, key, count_max, begin, end)
     if not offsets:
         return QueryResult([], 0, 0)
-    records = (log.record(each) for each in sorted(offsets))
+    records = (find_record(log, queues, each) for each in sorted(offsets))
     return QueryResult([record for record in records if record is not None], timestamp, offset)
 
 

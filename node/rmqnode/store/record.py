@@ -169,6 +169,15 @@ def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[b
     return bytes(view[topic_at:topic_end]), bytes(view[topic_end + 2 : end])
 
 
+def queue_place(record: memoryview) -> tuple[str, int, int] | None:
+    """Topic, queue id and queue offset that a record says of itself; None when its lengths do not fit together."""
+    head = RECORD_HEAD.unpack_from(record)
+    tail = _tail(record, 0, len(record), head[-1])
+    if tail is None:
+        return None
+    return str(tail[0], "utf-8", "replace"), head[3], head[5]
+
+
 def properties_between(log_file: mmap, begin: int, end: int) -> bytes:
     """Properties of the record between two positions of a log file; empty when its lengths do not fit together.
 

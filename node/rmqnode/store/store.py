@@ -27,7 +27,14 @@ from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
 from rmqnode.store.queue_units import Unit
-from rmqnode.store.reading import Accepts, query_messages, read_messages, search_by_time, store_time_of_unit
+from rmqnode.store.reading import (
+    Accepts,
+    find_record,
+    query_messages,
+    read_messages,
+    search_by_time,
+    store_time_of_unit,
+)
 from rmqnode.store.recovery import Recovery, RecoveryReport
 from rmqnode.store.replica import OnArrived, Replica
 from rmqnode.store.results import GetResult, GetStatus, QueryResult
@@ -69,6 +76,10 @@ class MessageStore:
         """Append one message; see `Appender.put`."""
         self.put_batch = self._appender.put_batch
         """Append several messages to one queue, all or none; see `Appender.put_batch`."""
+        self.refusal = self._appender.refusal
+        """Why a message could never be put; see `Appender.refusal`."""
+        self.kept_limit = self._appender.kept_limit
+        """Longer messages are taken, for those that were accepted before; see `Appender.kept_limit`."""
 
     def open(self) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.
@@ -196,10 +207,17 @@ class MessageStore:
 
     def query(self, topic: str, key: str, count_max: int, begin: int, end: int) -> QueryResult:
         """Find messages that may have a key, among those that the index knows; see `MessageIndex.query`."""
-        return query_messages(self.index, self._log, topic, key, count_max, begin, end)
+        return query_messages(self.index, self._log, self._queues, topic, key, count_max, begin, end)
+
+    def find_record(self, physical_offset: int) -> memoryview | None:
+        """Return the whole record at a physical offset that may come from anywhere; see `reading.find_record`."""
+        return find_record(self._log, self._queues, physical_offset)
 
     def read_record(self, physical_offset: int) -> memoryview | None:
-        """Return the whole record at a physical offset that may come from anywhere; None when there is none."""
+        """Return the whole record at a physical offset that a unit has; None when there is none.
+
+        Never for an offset from outside, which may point into a body: `find_record`.
+        """
         return self._log.record(physical_offset)
 
     def min_offset(self, topic: str, queue_id: int) -> int:

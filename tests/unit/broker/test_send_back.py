@@ -9,8 +9,6 @@ from rmqnode.config import BrokerRole
 from rmqnode.protocol.bodies import SubscriptionGroupConfig
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import ConsumerSendMsgBackRequestHeader
-from rmqnode.protocol.message import Host, StoredMessage, SysFlag, encode_record
-from rmqnode.store.record import RECORD_HEAD_SIZE
 
 FAQ = "\nSee http://rocketmq.apache.org/docs/faq/ for further details."
 SCHEDULE = "SCHEDULE_TOPIC_XXXX"
@@ -55,31 +53,6 @@ def test_a_compressed_body_is_copied_as_it_is(rig: Any) -> None:
     rig.send(body=b"not really deflated", sys_flag=1)
     send_back(rig, delay_level=-1)
     assert [message.body for message in rig.messages("%DLQ%g")] == [b"not really deflated"]
-
-
-def test_a_record_that_a_client_made_up_leaves_no_record_that_cannot_be_read_again(rig: Any) -> None:
-    at = rig.store.wrote_offset + RECORD_HEAD_SIZE
-    made_up = StoredMessage(
-        topic="t",
-        queue_id=0,
-        flag=0,
-        queue_offset=0,
-        physical_offset=at,
-        sys_flag=int(SysFlag.BORN_HOST_IPV6 | SysFlag.STORE_HOST_IPV6),
-        born_timestamp=0,
-        born_host=Host(bytes(16), 1),
-        store_timestamp=0,
-        store_host=Host(bytes(16), 1),
-        reconsume_times=0,
-        prepared_transaction_offset=0,
-        body=b"",
-        body_crc=0,
-        properties={},
-        size_bytes=0,
-    )
-    rig.send(body=encode_record(made_up))
-    assert send_back(rig, offset=at).code == ResponseCode.SUCCESS
-    assert [message.sys_flag for message in rig.messages(SCHEDULE, 2)] == [0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 Each level is a queue of `SCHEDULE_TOPIC_XXXX`; its messages are due in their order, so that looking at the first
 of each level is enough and waiting ones cost nothing. The due time is the tags code of the consume queue unit.
 How far each level is goes to `config/delayOffset.json`: after a kill a few messages may come twice, never not.
-Source: `ScheduleMessageService` (RocketMQ 4.5.2). Differs: the offsets are also written at a clean stop.
+Source: `ScheduleMessageService` (RocketMQ 4.5.2). Differs: the offsets are also written at a clean stop; what can't be
+delivered goes to the broker's own dead letters (`UNDELIVERED_TOPIC`), where 4.5.2 drops it; messages of a level that
+`messageDelayLevel` has no more are delivered.
 """
 
 import logging
@@ -17,6 +19,7 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.delayed.levels import DelayLevels
 from rmqnode.broker.messages import Message, MessageWriter, message_of_record
 from rmqnode.broker.saved_table import SavedTable
+from rmqnode.broker.topics import TopicTable
 from rmqnode.protocol.bodies import DelayOffsetSerializeWrapper
 from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.properties import PropertyName, find_property
@@ -25,7 +28,6 @@ from rmqnode.store.config_file import ConfigFile
 
 logger = logging.getLogger(__name__)
 
-_SCHEDULE_TOPIC_NAME: Final = system_topics.SCHEDULE_TOPIC.encode()
 _REAL_TOPIC_PAIR: Final = b"\x02" + PropertyName.REAL_TOPIC.encode() + b"\x01"
 
 _RETRY_SECONDS: Final = 1.0
@@ -40,7 +42,17 @@ _SLEEP_MS_MAX: Final = 1000
 _NEVER_MS: Final = 2**63
 
 _NEVER_STORABLE: Final = frozenset({PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED})
-"""Trying again does not help (with its real topic's longer name it is too long), and would stop its level for good."""
+"""Trying again does not help (no queue can have its real topic's name), and would stop its level for good."""
+
+_NO_DESTINATION: Final = frozenset(
+    {
+        system_topics.SCHEDULE_TOPIC,
+        system_topics.TRANS_HALF_TOPIC,
+        system_topics.TRANS_OP_HALF_TOPIC,
+        system_topics.TRANS_CHECK_MAX_TIME_TOPIC,
+    }
+)
+"""Topics of which the broker believes what they hold: no message goes there by the word of its properties."""
 
 
 class DelayedDelivery(SavedTable):
@@ -51,14 +63,18 @@ class DelayedDelivery(SavedTable):
         store: MessageStore,
         writer: MessageWriter,
         levels: DelayLevels,
+        topics: TopicTable,
         file: ConfigFile,
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._writer = writer
         self._levels = levels
+        self._topics = topics
         super().__init__(file)
         self._clock_ms = clock_ms
+        self._level_max = levels.level_max
+        """With those that messages wait in from a time when there were more."""
         wrapper = file.load(DelayOffsetSerializeWrapper.decode)
         self.offsets: dict[int, int] = wrapper.offset_table if wrapper is not None else {}
 
@@ -77,6 +93,8 @@ class DelayedDelivery(SavedTable):
 
     async def run(self) -> None:
         """Service: deliver what is due, sleep until the next message is or one that is due before it is scheduled."""
+        known = [queue_id for topic, queue_id in self._store.queues() if topic == system_topics.SCHEDULE_TOPIC]
+        self._level_max = max(self._levels.level_max, *(queue_id + 1 for queue_id in known), 0)
         while True:
             wait_ms = self._deliver_due_messages()
             if wait_ms is None:
@@ -89,7 +107,7 @@ class DelayedDelivery(SavedTable):
 
     def _deliver_due_messages(self) -> int | None:
         """Deliver some; return the milliseconds until the next message is due, None when none waits."""
-        waits = (self._deliver_level(level) for level in range(1, self._levels.level_max + 1))
+        waits = (self._deliver_level(level) for level in range(1, self._level_max + 1))
         return min((wait_ms for wait_ms in waits if wait_ms is not None), default=None)
 
     def _deliver_level(self, level: int) -> int | None:
@@ -102,13 +120,14 @@ class DelayedDelivery(SavedTable):
                 return None
             now_ms = self._clock_ms()
             physical_offset, _, due_ms = unit
-            is_due = partial(_is_due, now_ms, now_ms + self._levels.delays_ms[queue_id])
+            delay_ms = self._levels.delays_ms[queue_id] if level <= self._levels.level_max else _NEVER_MS
+            is_due = partial(_is_due, now_ms, now_ms + delay_ms)
             if not is_due(due_ms):
                 return due_ms - now_ms
             count = self._copy_due_messages(queue_id, offset, left, is_due)
             if not count:
                 # Something is in the way of the first one, or it must make room.
-                if not self._deliver(physical_offset):
+                if not self._deliver(physical_offset, f"{system_topics.SCHEDULE_TOPIC}-{queue_id}-{offset}"):
                     return int(_RETRY_SECONDS * 1000)
                 count = 1
             self.offsets[level] = offset + count
@@ -134,37 +153,45 @@ class DelayedDelivery(SavedTable):
             copies.append((message, destination, tags_code_of(destination[0], properties, 0, ())))
         return self._writer.put_copies(copies)
 
-    def _deliver(self, physical_offset: int) -> bool:
-        """Put a message into its real topic; False when the store does not take it now."""
+    def _deliver(self, physical_offset: int, place: str) -> bool:
+        """Put a message into its real topic, or keep it elsewhere; False when the store does not take it now."""
         record = self._store.read_record(physical_offset)
         if record is None:
             logger.warning("delayed message skipped physical_offset=%d reason=no record there", physical_offset)
             return True
-        message = _restore(record)
-        if message is None:
-            logger.warning("delayed message skipped physical_offset=%d reason=no real topic", physical_offset)
-            return True
-        status = self._writer.put(message, may_be_delayed=False).status
+        message = message_of_record(record)
+        # A committed transaction names its half message; the delivered copy does not, as in Java.
+        message.prepared_transaction_offset = 0
+        destination = _destination(message.properties)
+        if destination is None:
+            return self._keep(message, place, "no topic and queue to deliver to")
+        message.topic, message.queue_id = destination
+        status = self._writer.put_again(message, may_be_delayed=False).status
+        return self._keep(message, place, status.name) if status in _NEVER_STORABLE else status is PutStatus.OK
+
+    def _keep(self, message: Message, place: str, reason: str) -> bool:
+        """Put a message that can't be delivered among the broker's dead letters; False when it can't be put now."""
+        wanted, kept_in = message.topic, system_topics.UNDELIVERED_TOPIC
+        try:
+            self._topics.create_if_absent(kept_in, 1)
+        except OSError as error:
+            logger.error("topic not created, tried again topic=%s reason=%s", kept_in, error)
+            return False
+        message.topic, message.queue_id = kept_in, 0
+        status = self._writer.put_again(message, may_be_delayed=False).status
+        if status is not PutStatus.OK and status not in _NEVER_STORABLE:
+            return False
         if status in _NEVER_STORABLE:
-            logger.error("delayed message skipped physical_offset=%d reason=%s", physical_offset, status.name)
-        return status is PutStatus.OK or status in _NEVER_STORABLE
+            kept_in = place
+        logger.error(
+            "delayed message not delivered place=%s topic=%a reason=%s kept_in=%s", place, wanted, reason, kept_in
+        )
+        return True
 
 
 def _is_due(now_ms: int, due_ms_max: int, due_ms: int) -> bool:
     """Whether to deliver now: also what is due beyond its level's delay, because the clock went back meanwhile."""
     return due_ms <= now_ms or due_ms > due_ms_max
-
-
-def _restore(record: memoryview) -> Message | None:
-    """Make the message as it was sent; Apache leaves DELAY, REAL_TOPIC and REAL_QID in its properties."""
-    message = message_of_record(record)
-    destination = _destination(message.properties)
-    if destination is None:
-        return None
-    message.topic, message.queue_id = destination
-    # A committed transaction names its half message; the delivered copy does not, as in Java.
-    message.prepared_transaction_offset = 0
-    return message
 
 
 def _names_destination(tail: bytes) -> bool:
@@ -177,7 +204,8 @@ def _destination(properties: bytes) -> QueueKey | None:
     """Topic and queue id that a message was sent to; None where there is no way to deliver it."""
     topic = find_property(properties, PropertyName.REAL_TOPIC)
     queue_id = parse_int((find_property(properties, PropertyName.REAL_QUEUE_ID) or b"0").decode("ascii", "replace"))
+    name = (topic or b"").decode("utf-8", "replace")
     # The schedule topic itself: somebody sent there directly, and each delivery would schedule the next one.
-    if not topic or topic == _SCHEDULE_TOPIC_NAME or queue_id is None or queue_id < 0:
+    if not name or name in _NO_DESTINATION or queue_id is None or queue_id < 0:
         return None
-    return topic.decode("utf-8", "replace"), queue_id
+    return name, queue_id

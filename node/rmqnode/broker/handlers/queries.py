@@ -51,7 +51,7 @@ def query_message(broker: Broker, request: Request[QueryMessageRequestHeader]) -
 
 def view_message_by_id(broker: Broker, request: Request[ViewMessageRequestHeader]) -> Reply:
     """Answer the message at a physical offset."""
-    record = broker.store.read_record(request.header.offset)
+    record = broker.store.find_record(request.header.offset)
     if record is None:
         remark = f"can not find message by the offset, {request.header.offset}"
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)

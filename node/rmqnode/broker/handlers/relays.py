@@ -152,7 +152,7 @@ def consume_message_directly(broker: Broker, request: Request[ConsumeMessageDire
     """Hand a stored message to one consumer and answer how its listener liked it."""
     header = request.header
     physical_offset = decode_offset_message_id(header.msg_id or "").physical_offset
-    record = broker.store.read_record(physical_offset)
+    record = broker.store.find_record(physical_offset)
     if record is None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, f"can not find message by the id, {header.msg_id}")
     header.broker_name = broker.config.broker_name

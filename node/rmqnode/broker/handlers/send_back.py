@@ -40,7 +40,7 @@ def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackR
     if not topic.perm & Permission.WRITE:
         remark = f"the topic[{topic.topic_name}] sending message is forbidden"
         raise RequestError(ResponseCode.NO_PERMISSION, remark)
-    record = broker.store.read_record(header.offset)
+    record = broker.store.find_record(header.offset)
     if record is None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, f"look message by offset failed, {header.offset}")
     stored = decode_record(record)

@@ -62,12 +62,31 @@ def check_send(broker: Broker, header: SendHeader, peer: str) -> TopicConfig:
         remark = f"the topic[{topic}] is conflict with system reserved words."
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     if topic_config is None:
-        topic_config = _create_topic(broker, header)
+        topic_config = _create_topic(
+            broker, topic, header.default_topic, header.default_topic_queue_nums, unit_mode=header.unit_mode
+        )
     queue_id = header.queue_id
     if queue_id >= topic_config.write_queue_nums and queue_id >= topic_config.read_queue_nums:
         remark = f"request queueId[{queue_id}] is illegal, {_describe(topic_config)} Producer: {peer}"
         raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     return topic_config
+
+
+def check_destination(broker: Broker, topic: str, queue_id: int) -> None:
+    """Check where the commit of a transaction wants to store its message as a send to there is checked.
+
+    Raises:
+        RequestError: No producer may send there, or the topic can't be created or has no such queue.
+    """
+    if topic in system_topics.CLOSED_TO_PRODUCERS:
+        raise RequestError(ResponseCode.NO_PERMISSION, f"Sending message to topic[{topic}] is forbidden.")
+    if topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"the topic[{topic}] is conflict with system reserved words.")
+    config = broker.topics.get(topic) or _create_topic(
+        broker, topic, system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, broker.config.default_topic_queue_nums
+    )
+    if queue_id >= config.write_queue_nums and queue_id >= config.read_queue_nums:
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"queueId[{queue_id}] is illegal, {_describe(config)}")
 
 
 def _check_accepting(broker: Broker, start_ms: int) -> None:
@@ -76,15 +95,14 @@ def _check_accepting(broker: Broker, start_ms: int) -> None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, f"broker unable to service, until {when},{start_ms % 1000:03d}")
 
 
-def _create_topic(broker: Broker, header: SendHeader) -> TopicConfig:
-    topic = header.topic
+def _create_topic(
+    broker: Broker, topic: str, default_topic: str, queue_nums: int, *, unit_mode: bool = False
+) -> TopicConfig:
     problem = topic_problem(topic)
     if problem is not None:
         raise RequestError(ResponseCode.SYSTEM_ERROR, problem)
     try:
-        created = broker.topics.create_by_send(
-            topic, header.default_topic, header.default_topic_queue_nums, unit_mode=header.unit_mode
-        )
+        created = broker.topics.create_by_send(topic, default_topic, queue_nums, unit_mode=unit_mode)
     except OSError as error:
         logger.error("topic not created by a send topic=%s reason=%s", topic, error)
         raise put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE) from None

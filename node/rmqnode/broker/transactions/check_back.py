@@ -118,7 +118,7 @@ class CheckBack:
 
     def _put_copy(self, half: StoredMessage, copy: Message) -> PutResult | None:
         """Store a copy of a half message; None when the store does not take it now."""
-        result = self._writer.put(copy, may_be_delayed=False)
+        result = self._writer.put_again(copy, may_be_delayed=False)
         if result.status is PutStatus.OK:
             self._ledger.note_copy(half, result.queue_offset)
         elif result.status in _NEVER_STORABLE:
@@ -130,16 +130,20 @@ class CheckBack:
     def _give_up(self, half: StoredMessage) -> bool:
         if not self._has_topic(system_topics.TRANS_CHECK_MAX_TIME_TOPIC):
             return False
-        status = self._writer.put(half_messages.given_up(half), may_be_delayed=False).status
-        if status is not PutStatus.OK and status not in _NEVER_STORABLE:
+        result = self._writer.put_again(half_messages.given_up(half), may_be_delayed=False)
+        kept_in, queue_offset = system_topics.TRANS_CHECK_MAX_TIME_TOPIC, result.queue_offset
+        if result.status in _NEVER_STORABLE:
+            # A record of another broker that fills a whole file of the log: it stays where it is.
+            kept_in, queue_offset = half.topic, half.queue_offset
+        elif result.status is not PutStatus.OK:
             return False
         logger.error(
-            "transaction given up message_id=%s topic=%s producer_group=%s kept_in=%s status=%s",
+            "transaction given up message_id=%s topic=%a producer_group=%a kept_in=%s queue_offset=%d",
             half.message_id,
             half.properties.get(PropertyName.REAL_TOPIC),
             half.properties.get(PropertyName.PRODUCER_GROUP),
-            system_topics.TRANS_CHECK_MAX_TIME_TOPIC,
-            status.name,
+            kept_in,
+            queue_offset,
         )
         self._ledger.forget(half)
         return True

@@ -12,6 +12,7 @@ from typing import Final
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.messages import Message, copy_of, with_destination
+from rmqnode.broker.transactions.decision import Decision
 from rmqnode.protocol.java_text import parse_int, parse_long
 from rmqnode.protocol.message import StoredMessage, SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
@@ -30,6 +31,14 @@ Identity = tuple[int, str | None, int]
 The offset alone would do, but a producer may forward a message with its old properties; the other two alone would not,
 as producers may send one message object from many threads.
 """
+
+GROWTH_MAX: Final = (
+    len(f"{PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET}\x01{2**63}\x02")
+    + len(f"{PropertyName.TRANSACTION_CHECK_TIMES}\x01{2**31}\x02")
+    + len(f"{PropertyName.WAIT}\x01false\x02")
+    + 1
+)
+"""Bytes by which the properties of a half message grow at most in its copies; one for a missing separator."""
 
 _OF_COPIES: Final = (PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET, PropertyName.TRANSACTION_CHECK_TIMES)
 
@@ -83,15 +92,15 @@ def committed(half: StoredMessage) -> Message | None:
     return message
 
 
-def decided(half_queue_offset: int, now_ms: int, store_host: bytes) -> Message:
-    """Make the note that a half message needs no check-back any more, whichever way it was decided."""
+def decided(half_queue_offset: int, decision: Decision) -> Message:
+    """Make the note that a half message needs no check-back any more, and which way it was decided."""
     return Message(
         topic=system_topics.TRANS_OP_HALF_TOPIC,
         queue_id=QUEUE_ID,
-        flag=0,
+        flag=decision.kind,
         sys_flag=0,
-        born_timestamp=now_ms,
-        born_host=store_host,
+        born_timestamp=decision.at_ms,
+        born_host=decision.by,
         body=b"%d" % half_queue_offset,
         properties=_DECIDED_PROPERTIES,
     )

@@ -2,8 +2,8 @@
 
 Two consumer offsets of `CID_RMQ_SYS_TRANS` are all that is kept besides the log: every half message below the first is
 decided, copied to the end or given up; every note below the second is about one of those. What lies behind them is read
-again at a start, so a kill forgets nothing. In memory are only the decided half messages behind an undecided one, and
-the transactions that have been copied.
+again at a start, so a kill forgets nothing. In memory are only the decided half messages behind an undecided one, the
+transactions that have been copied, and the latest decisions (`DECISIONS_MAX`), which a start reads again too.
 
 Source: `TransactionalMessageServiceImpl#check`, `#fillOpRemoveMap`, `#calculateOpOffset` (RocketMQ 4.5.2). Differs: the
 notes are read once, not in each round; what a client says about an earlier copy counts for all copies, and once.
@@ -14,6 +14,7 @@ from typing import Final
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
+from rmqnode.broker.transactions.decision import DECISIONS_MAX, Decision, Note, read_note
 from rmqnode.broker.transactions.half_messages import (
     QUEUE_ID,
     Identity,
@@ -23,13 +24,17 @@ from rmqnode.broker.transactions.half_messages import (
 )
 from rmqnode.protocol.message import StoredMessage, decode_record
 from rmqnode.store import MessageStore
-from rmqnode.store.record import KEYS_HEAD, RECORD_HEAD_SIZE
 
 HALF: Final = system_topics.TRANS_HALF_TOPIC
 OP: Final = system_topics.TRANS_OP_HALF_TOPIC
 
 _SETTLED_MAX: Final = 16_384
 """So many of the transactions that were asked about are remembered after their decision, to take no second one."""
+
+_GIVEN_UP_MAX: Final = 1024
+"""So many of the transactions that were given up are remembered: their producers can still decide. And so many of those
+that nothing is remembered of.
+"""
 
 
 class TransactionLedger:
@@ -43,7 +48,12 @@ class TransactionLedger:
         self._op_offset = 0
         self._decided_ahead: set[int] = set()
         self._copies: dict[Identity, list[int]] = {}
-        self._settled: dict[Identity, None] = {}
+        self._settled: dict[Identity, Decision] = {}
+        self._decisions: dict[int, Decision] = {}
+        """By the queue offset of the half message that a note is about, the latest `DECISIONS_MAX`."""
+        self._given_up: dict[Identity, None] = {}
+        self._forgotten: dict[int, Decision] = {}
+        """Decisions that somebody asked for and nobody remembers, so that the log tells each once."""
         self._captured: tuple[int, int, int] | None = None
         self._is_loaded = False
 
@@ -52,9 +62,16 @@ class TransactionLedger:
         self._is_loaded = True
         self.half_offset = self._start_of(HALF)
         self._op_offset = self._start_of(OP)
-        for note in range(self._op_offset, self._store.max_offset(OP, QUEUE_ID)):
-            for half_offset in self._decisions_at(note):
-                self.note_decided(half_offset)
+        end = self._store.max_offset(OP, QUEUE_ID)
+        remembered_from = max(end - DECISIONS_MAX, self._store.min_offset(OP, QUEUE_ID))
+        for offset in range(min(self._op_offset, remembered_from), end):
+            note = self._note_at(offset)
+            if note is None:
+                continue
+            for half_offset in offsets_of_decisions(note.body):
+                self._remember(half_offset, note.decision)
+                if offset >= self._op_offset:
+                    self._count_decided(half_offset)
         found: dict[Identity, list[int]] = {}
         copied: set[Identity] = set()
         for half in self._undecided():
@@ -77,8 +94,17 @@ class TransactionLedger:
         self.half_offset += 1
         self._skip_decided()
 
-    def note_decided(self, half_offset: int) -> None:
+    def note_decided(self, half_offset: int, decision: Decision) -> None:
         """Be done with a half message because there is a note about it."""
+        self._remember(half_offset, decision)
+        self._count_decided(half_offset)
+
+    def _remember(self, half_offset: int, decision: Decision) -> None:
+        self._decisions[half_offset] = decision
+        if len(self._decisions) > DECISIONS_MAX:
+            del self._decisions[next(iter(self._decisions))]
+
+    def _count_decided(self, half_offset: int) -> None:
         if self.half_offset <= half_offset < self.half_end:
             self._decided_ahead.add(half_offset)
             self._skip_decided()
@@ -86,6 +112,23 @@ class TransactionLedger:
     def is_settled(self, half: StoredMessage) -> bool:
         """Whether this transaction is certainly decided: another decision about it comes too late."""
         return half.queue_offset in self._decided_ahead or identity_of(half) in self._settled
+
+    def decision_about(self, half: StoredMessage) -> Decision | None:
+        """The decision about this transaction; None while it is open, or was given up, where a decision still counts.
+
+        A half message below `half_offset` that has no open copy is done with: its decision is older than the memory, or
+        it was given up before this start. Its kind is 0 then.
+        """
+        identity = identity_of(half)
+        known = self._settled.get(identity) or self._decisions.get(half.queue_offset)
+        if known is not None:
+            return known
+        is_ahead = half.queue_offset >= self.half_offset and half.queue_offset not in self._decided_ahead
+        if is_ahead or identity in self._copies or identity in self._given_up:
+            return None
+        if len(self._forgotten) >= _GIVEN_UP_MAX:
+            del self._forgotten[next(iter(self._forgotten))]
+        return self._forgotten.setdefault(half.queue_offset, Decision(0))
 
     def note_copy(self, half: StoredMessage, queue_offset: int) -> None:
         """Remember where a transaction that is still open was copied to."""
@@ -95,19 +138,25 @@ class TransactionLedger:
         """Whether a later copy of this half message stands for it."""
         return any(each > half.queue_offset for each in self._copies.get(identity_of(half), ()))
 
-    def settle(self, half: StoredMessage) -> list[int]:
+    def settle(self, half: StoredMessage, decision: Decision) -> list[int]:
         """Remember that a transaction is decided; return the queue offsets of its copies that need a note."""
         identity = identity_of(half)
         copies = self._copies.pop(identity, [])
-        if copies:
-            self._settled[identity] = None
+        was_given_up = identity in self._given_up
+        if copies or was_given_up:
+            self._given_up.pop(identity, None)
+            self._settled[identity] = decision
             if len(self._settled) > _SETTLED_MAX:
                 del self._settled[next(iter(self._settled))]
         return [each for each in copies if each >= self.half_offset and each != half.queue_offset]
 
     def forget(self, half: StoredMessage) -> None:
-        """Drop what is known of a transaction that was given up."""
-        self._copies.pop(identity_of(half), None)
+        """Drop what is known of a transaction that was given up; its producer may still decide."""
+        identity = identity_of(half)
+        self._copies.pop(identity, None)
+        self._given_up[identity] = None
+        if len(self._given_up) > _GIVEN_UP_MAX:
+            del self._given_up[next(iter(self._given_up))]
 
     def skip_notes(self, count_max: int) -> bool:
         """Move on over at most so many notes about half messages that are done with; True when there may be more."""
@@ -161,11 +210,12 @@ class TransactionLedger:
         return None if record is None else decode_record(record)
 
     def _decisions_at(self, offset: int) -> list[int]:
+        note = self._note_at(offset)
+        return [] if note is None else offsets_of_decisions(note.body)
+
+    def _note_at(self, offset: int) -> Note | None:
         record = self._record(OP, offset)
-        if record is None:
-            return []
-        body_size = KEYS_HEAD.unpack_from(record)[4]
-        return offsets_of_decisions(bytes(record[RECORD_HEAD_SIZE : RECORD_HEAD_SIZE + body_size]))
+        return None if record is None else read_note(record)
 
     def _record(self, topic: str, offset: int) -> memoryview | None:
         unit = self._store.unit(topic, QUEUE_ID, offset)

@@ -12,6 +12,7 @@ from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.properties import encode_properties
 
 SCHEDULE = "SCHEDULE_TOPIC_XXXX"
+UNDELIVERED = "%DLQ%CID_RMQ_SYS_UNDELIVERED"
 
 
 class Ticker:
@@ -331,17 +332,51 @@ async def test_a_store_that_refuses_is_tried_again(
 # --- messages that stand in the way ---
 
 
-async def test_a_message_too_long_for_its_topics_name_stops_nobody(
-    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+@pytest.mark.parametrize("topic", ["x" * 127, "t"])
+async def test_a_message_too_long_for_its_topic_once_it_is_due_is_refused_at_once(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock, topic: str
 ) -> None:
     rig = make_rig(max_message_size_bytes=2_000)
     nursery.start_soon(rig.broker.delayed_delivery.run)
-    long_name = "x" * 127
-    reply = rig.send(long_name, bytes(2_000 - 91 - len(SCHEDULE) - 152 - 12), {"DELAY": "1"})
-    assert reply.code == ResponseCode.SUCCESS
-    rig.send("t", b"behind it", {"DELAY": "1"})
+    rig.create_topic(topic)
+    # While it waits it has the schedule topic's name in it, then its own, and the same properties.
+    properties_size = len(f"DELAY\x011\x02REAL_TOPIC\x01{topic}\x02REAL_QID\x010\x02")
+    body_size = 2_000 - 91 - max(len(topic), len(SCHEDULE)) - properties_size
+    assert rig.send(topic, bytes(body_size + 1), {"DELAY": "1"}).code == ResponseCode.MESSAGE_ILLEGAL
+    assert rig.store.wrote_offset == 0
+    assert rig.send(topic, bytes(body_size), {"DELAY": "1"}).code == ResponseCode.SUCCESS
     await Ticker(rig, mock_clock).pass_ms(1_000)
-    assert bodies(rig) == [b"behind it"]
+    assert [len(body) for body in bodies(rig, topic)] == [body_size]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_message_that_was_accepted_is_delivered_also_when_shorter_ones_only_are_accepted_now(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    before = make_rig()
+    before.send("t", bytes(5_000), {"DELAY": "1"})
+    before.close()
+    rig = make_rig(max_message_size_bytes=1_000, store_path_root_dir=before.config.store_path_root_dir)
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    await Ticker(rig, mock_clock).pass_ms(1_000)
+    assert bodies(rig) == [bytes(5_000)]
+    assert rig.send("t", bytes(1_000)).code == ResponseCode.MESSAGE_ILLEGAL
+    nursery.cancel_scope.cancel()
+
+
+async def test_messages_of_a_level_that_there_is_no_more_are_delivered_when_they_are_due(
+    make_rig: Callable[..., Any], nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    before = make_rig()
+    before.send("t", b"five seconds", {"DELAY": "2"})
+    before.close()
+    rig = make_rig(message_delay_level="1s", store_path_root_dir=before.config.store_path_root_dir)
+    nursery.start_soon(rig.broker.delayed_delivery.run)
+    tick = Ticker(rig, mock_clock)
+    await tick.pass_ms(4_000)
+    assert bodies(rig) == []
+    await tick.pass_ms(1_000)
+    assert bodies(rig) == [b"five seconds"]
     nursery.cancel_scope.cancel()
 
 
@@ -349,6 +384,8 @@ async def test_a_message_too_long_for_its_topics_name_stops_nobody(
     "properties",
     [
         {"DELAY": "1", "REAL_TOPIC": SCHEDULE, "REAL_QID": "0"},
+        {"DELAY": "1", "REAL_TOPIC": "RMQ_SYS_TRANS_OP_HALF_TOPIC", "REAL_QID": "0"},
+        {"DELAY": "1", "REAL_TOPIC": "%RETRY%" + "g" * 121, "REAL_QID": "0"},
         {"DELAY": "1", "REAL_TOPIC": "../../etc", "REAL_QID": "0"},
         {"DELAY": "1", "REAL_TOPIC": "u", "REAL_QID": "-1"},
         {"DELAY": "1", "REAL_TOPIC": "u", "REAL_QID": "x"},
@@ -358,7 +395,7 @@ async def test_a_message_too_long_for_its_topics_name_stops_nobody(
     ],
     ids=str,
 )
-async def test_a_message_forged_into_the_schedule_topic_stops_nobody(
+async def test_a_message_of_the_schedule_topic_that_goes_nowhere_is_kept_and_stops_nobody(
     rig: Any, tick: Ticker, mock_clock: trio.testing.MockClock, properties: dict[str, str]
 ) -> None:
     encoded = encode_properties(properties).encode()
@@ -367,9 +404,11 @@ async def test_a_message_forged_into_the_schedule_topic_stops_nobody(
     wrote = rig.store.wrote_offset
     await tick.pass_ms(1_000)
     assert bodies(rig) == [b"behind it"]
-    assert rig.store.wrote_offset - wrote < 300
+    assert [(message.body, message.properties) for message in rig.messages(UNDELIVERED)] == [(b"forged", properties)]
+    assert rig.broker.topics.get(UNDELIVERED).read_queue_nums == 1
+    assert rig.store.wrote_offset - wrote < 600
     await tick.pass_ms(10_000)
-    assert rig.store.wrote_offset - wrote < 300
+    assert rig.store.wrote_offset - wrote < 600
 
 
 async def test_sending_to_the_schedule_topic_never_goes_round_in_circles(
