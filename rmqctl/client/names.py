@@ -15,6 +15,9 @@ TOPIC_LENGTH_MAX: Final = 127
 GROUP_LENGTH_MAX: Final = 255
 """The longest name of a group that clients take; its retry topic is longer by a prefix."""
 
+NEW_GROUP_LENGTH_MAX: Final = TOPIC_LENGTH_MAX - len("%RETRY%")
+"""The longest name with which a group has a retry topic: with more its failed messages can't be sent back."""
+
 AUTO_CREATE_TOPIC: Final = "TBW102"
 """The template of topics that a broker creates by itself (`defaultTopic` of a send)."""
 
@@ -107,6 +110,21 @@ def check_group(group: str) -> str:
             f"{group[:32]!r} can't be the name of a group",
             f"a name has 1 to {GROUP_LENGTH_MAX} characters: letters, digits, and % | _ -",
             "choose another name, as in billing",
+        )
+    return group
+
+
+def check_new_group(group: str) -> str:
+    """Return the name of a group that may be created: legal, and so short that its retry topic is legal too.
+
+    Raises:
+        InvalidArgument: It is none.
+    """
+    if len(check_group(group)) > NEW_GROUP_LENGTH_MAX:
+        raise InvalidArgument(
+            f"group name {group[:32]}… has {len(group)} characters",
+            f"failed messages go to {RETRY_PREFIX}GROUP, and a topic has at most {TOPIC_LENGTH_MAX}",
+            f"choose a name of at most {NEW_GROUP_LENGTH_MAX} characters",
         )
     return group
 

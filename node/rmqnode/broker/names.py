@@ -6,9 +6,14 @@ Source: `TopicValidator`, `Validators` (RocketMQ 4.9.7): 4.5.2 leaves the check 
 import re
 from typing import Final
 
+from rmqnode.broker import system_topics
+
 PATTERN: Final = "^[%|a-zA-Z0-9_-]+$"
 TOPIC_LENGTH_MAX: Final = 127
 GROUP_LENGTH_MAX: Final = 255
+"""The longest name of a group that Apache's clients take, and that a heartbeat may bring."""
+RETRY_GROUP_LENGTH_MAX: Final = TOPIC_LENGTH_MAX - len(system_topics.RETRY_GROUP_TOPIC_PREFIX)
+"""The longest with which a group can have a retry topic, and so the longest that is created on purpose: 120."""
 QUEUE_NUMS_MAX: Final = 65_536
 """Each queue is a folder and up to two open files: a typing error must not fill the disk with them."""
 

@@ -36,5 +36,6 @@ class QueueLocks:
         """Free the client's own locks; those of others stay."""
         locks = self._locks.get(group, {})
         for queue in queues:
-            if locks.get(queue, ("", 0))[0] == client_id:
+            lock = locks.get(queue)
+            if lock is not None and lock[0] == client_id:
                 del locks[queue]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from rmqnode.broker import system_topics
-from rmqnode.broker.names import is_legal_group
+from rmqnode.broker.names import RETRY_GROUP_LENGTH_MAX, is_legal_group
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper
 from rmqnode.store.config_file import ConfigFile
@@ -40,6 +40,14 @@ class SubscriptionGroups:
         may_create = self.may_auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
         if found is None and may_create and is_legal_group(group):
             found = SubscriptionGroupConfig(group_name=group)
+            if len(group) > RETRY_GROUP_LENGTH_MAX:
+                logger.warning(
+                    "group can send nothing back group=%s reason=%d characters, for a retry topic at most %d: "
+                    "consumers keep what failed and try it again themselves",
+                    group,
+                    len(group),
+                    RETRY_GROUP_LENGTH_MAX,
+                )
             try:
                 self.put(found)
             except OSError as error:

@@ -52,6 +52,11 @@ BUILT_IN_GROUPS: Final = (
 """Consumer groups that every broker has from its start."""
 
 
+def is_system_group(group: str) -> bool:
+    """Whether a consumer group is there for brokers and tools, so that nobody may change or delete it."""
+    return group in BUILT_IN_GROUPS or group == TRANS_GROUP
+
+
 def reply_topic(cluster: str) -> str:
     """Name of the topic that replies of request-reply messages are sent to."""
     return f"{cluster}_REPLY_TOPIC"

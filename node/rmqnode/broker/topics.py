@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from rmqnode.broker import system_topics
+from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.config import BrokerConfig
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, Permission, TopicConfig, TopicConfigSerializeWrapper
@@ -54,6 +55,14 @@ class TopicTable:
     def all(self) -> Mapping[str, TopicConfig]:
         """All topics by name."""
         return self._topics
+
+    def is_system(self, topic: str) -> bool:
+        """Whether brokers need the topic for themselves, so that nobody else may change or delete it.
+
+        Source: TopicValidator#isSystemTopic (RocketMQ 4.9.7); 4.5.2 deletes and changes them all.
+        """
+        is_template = topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC
+        return is_template or topic in self.system_topic_names or topic in system_topics.CLOSED_TO_PRODUCERS
 
     def get(self, topic: str) -> TopicConfig | None:
         """Return the configuration of a topic, None when there is no such topic."""
@@ -124,7 +133,10 @@ class TopicTable:
         self._change(self._topics)
 
     def create_if_absent(self, topic: str, queue_nums: int, *, unit_mode: bool = False) -> TopicConfig:
-        """Return a topic that the broker itself needs (retry, dead letters), created when it is missing."""
+        """Return a topic that the broker itself needs (retry, dead letters), created when it is missing.
+
+        One with a name that no queue can have, for its group's is too long, is not kept: puts refuse it.
+        """
         found = self._topics.get(topic)
         if found is None:
             found = TopicConfig(
@@ -134,7 +146,8 @@ class TopicTable:
                 perm=_READ_WRITE,
                 topic_sys_flag=_unit_flag(topic, unit_mode),
             )
-            self.put(found)
+            if len(topic) <= TOPIC_LENGTH_MAX:
+                self.put(found)
         return found
 
     def apply_order_config(self, ordered_topics: Iterable[str]) -> None:

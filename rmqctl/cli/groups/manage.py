@@ -23,7 +23,7 @@ from rmqctl.client.admin.groups import (
     GroupMembers,
 )
 from rmqctl.client.connection import ClusterConnection
-from rmqctl.client.names import check_group
+from rmqctl.client.names import check_group, check_new_group
 from rmqnode.protocol.bodies import SubscriptionGroupConfig
 
 _GROUPS_AT_ONCE = 16
@@ -85,7 +85,7 @@ def create(
 ) -> None:
     """Create a consumer group on every master, or give it this configuration."""
     config = SubscriptionGroupConfig(
-        group_name=check_group(group),
+        group_name=check_new_group(group),
         consume_enable=not disabled,
         consume_broadcast_enable=not no_broadcast,
         retry_queue_nums=retry_queues,

@@ -15,7 +15,7 @@ from rmqctl.client.admin.topics import TopicAdmin
 from rmqctl.client.admin.topology import ALL_BROKERS, BrokerGroup
 from rmqctl.client.connection import ClusterConnection
 from rmqctl.client.errors import ClientError, GroupNotFound, InvalidArgument, NoMaster
-from rmqctl.client.names import RETRY_PREFIX, check_group
+from rmqctl.client.names import RETRY_PREFIX, check_new_group
 from rmqctl.client.parallel import in_parallel
 from rmqctl.client.routes import MASTER_ID
 from rmqnode.broker import system_topics
@@ -181,16 +181,16 @@ class GroupAdmin:
         """Create a group, or give it this configuration.
 
         Args:
-            config: With a name that is legal.
+            config: With a name that is legal for a new group.
             broker: As in `TopicAdmin.create`.
 
         Returns:
             Address by broker name of the masters that have the group now.
 
         Raises:
-            InvalidArgument: It belongs to the system.
+            InvalidArgument: It belongs to the system, or its name is too long.
         """
-        _check_own_group(check_group(config.group_name))
+        _check_own_group(check_new_group(config.group_name))
         masters = (await self._admin.topology()).masters_of(broker)
         for name, address in masters.items():
             code = RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP

@@ -5,6 +5,8 @@ import pytest
 from rmqctl.client.errors import InvalidArgument
 from rmqctl.client.names import (
     Destination,
+    check_group,
+    check_new_group,
     check_own_topic,
     check_topic,
     is_system_topic,
@@ -73,3 +75,12 @@ def test_a_subscription_names_any_number_of_tags(text: str, tags: tuple[str, ...
 def test_a_subscription_with_an_empty_tag_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         parse_subscription(text)
+
+
+def test_a_new_group_has_a_name_that_leaves_room_for_its_retry_topic() -> None:
+    assert check_new_group("g" * 120) == "g" * 120
+    assert check_group("g" * 255) == "g" * 255
+    with pytest.raises(InvalidArgument) as caught:
+        check_new_group("g" * 121)
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert "at most 127" in (caught.value.why or "")

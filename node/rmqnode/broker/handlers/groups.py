@@ -1,9 +1,11 @@
 """Consumer groups: their configuration, who consumes a topic.
 
-Source: `AdminBrokerProcessor` (RocketMQ 4.5.2).
+Source: `AdminBrokerProcessor` (RocketMQ 4.5.2). Differs: groups of brokers and tools can't be changed or deleted, and
+none is created whose retry topic could not be named.
 """
 
-from rmqnode.broker.names import QUEUE_NUMS_MAX, is_legal_group
+from rmqnode.broker.handlers.remarks import refuse_system_group
+from rmqnode.broker.names import QUEUE_NUMS_MAX, RETRY_GROUP_LENGTH_MAX, is_legal_group
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
@@ -23,7 +25,7 @@ from rmqnode.protocol.routes import Reply, Request
 def update_and_create_subscription_group(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Create or replace a group."""
     group = SubscriptionGroupConfig.decode(request.body)
-    _check_group(group)
+    _check_group(broker, group)
     broker.groups.put(group)
     return Reply()
 
@@ -32,14 +34,22 @@ def update_and_create_subscription_group_list(broker: Broker, request: Request[N
     """Create or replace several groups, all or none (since 5.3)."""
     groups = SubscriptionGroupList.decode(request.body).group_config_list
     for group in groups:
-        _check_group(group)
+        _check_group(broker, group)
     broker.groups.put_all(groups)
     return Reply()
 
 
-def _check_group(group: SubscriptionGroupConfig) -> None:
-    if not is_legal_group(group.group_name):
-        raise RequestError(ResponseCode.SYSTEM_ERROR, f"illegal name of a consumer group: {group.group_name!r}")
+def _check_group(broker: Broker, group: SubscriptionGroupConfig) -> None:
+    name = group.group_name
+    if not is_legal_group(name):
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"illegal name of a consumer group: {name!r}")
+    refuse_system_group(name)
+    if len(name) > RETRY_GROUP_LENGTH_MAX and broker.groups.get(name) is None:
+        remark = (
+            f"the name of a consumer group has at most {RETRY_GROUP_LENGTH_MAX} characters, this one has {len(name)}: "
+            f"its retry topic could not be named"
+        )
+        raise RequestError(ResponseCode.SYSTEM_ERROR, remark)
     if group.retry_queue_nums > QUEUE_NUMS_MAX:
         remark = (
             f"retryQueueNums of group[{group.group_name}] must be up to {QUEUE_NUMS_MAX}, got {group.retry_queue_nums}"
@@ -55,6 +65,7 @@ def get_all_subscription_group_config(broker: Broker, request: Request[NoHeader]
 def delete_subscription_group(broker: Broker, request: Request[DeleteSubscriptionGroupRequestHeader]) -> Reply:
     """Remove a group's configuration, and its offsets when a newer tool asks for that."""
     header = request.header
+    refuse_system_group(header.group_name)
     broker.groups.delete(header.group_name)
     if header.remove_offset or header.clean_offset:
         broker.offsets.forget_group(header.group_name)

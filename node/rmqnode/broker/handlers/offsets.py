@@ -1,11 +1,13 @@
 """Offsets: what a group committed, where queues begin and end, which message was stored at a time.
 
 Source: `ConsumerManageProcessor`, `AdminBrokerProcessor` (RocketMQ 4.5.2). Differs: QUERY_CORRECTION_OFFSET only leaves
-the groups out that are to be filtered, where 4.5.2 deletes their offsets of all topics.
+the groups out that are to be filtered, where 4.5.2 deletes their offsets of all topics; nobody commits offsets of the
+broker's own group, CID_RMQ_SYS_TRANS.
 """
 
 from typing import Final
 
+from rmqnode.broker.handlers.remarks import refuse_broker_offsets
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import QueryCorrectionOffsetBody
@@ -57,6 +59,7 @@ def _has_first_message_in_memory(broker: Broker, header: QueryConsumerOffsetRequ
 def update_consumer_offset(broker: Broker, request: Request[UpdateConsumerOffsetRequestHeader]) -> Reply:
     """Commit an offset."""
     header = request.header
+    refuse_broker_offsets(header.consumer_group)
     broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
     if broker.config.is_slave:
         broker.slave_commits.note(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
@@ -102,6 +105,7 @@ def get_all_delay_offset(broker: Broker, request: Request[NoHeader]) -> Reply:
 def clone_group_offset(broker: Broker, request: Request[CloneGroupOffsetRequestHeader]) -> Reply:
     """Let a group be where another one is, in one topic or in all of the other's."""
     header = request.header
+    refuse_broker_offsets(header.dest_group)
     source = broker.clients.consumer_group(header.src_group)
     for topic in [header.topic] if header.topic else list(broker.offsets.topics_of(header.src_group)):
         is_abandoned = source is not None and bool(source.subscriptions) and topic not in source.subscriptions

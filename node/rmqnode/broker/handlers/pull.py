@@ -6,7 +6,7 @@ queue the client is sent to the end, as since 4.9, where 4.5.2 may send it back 
 
 from typing import Any, Final
 
-from rmqnode.broker.handlers.remarks import FAQ, NO_SUCH_FILTER
+from rmqnode.broker.handlers.remarks import FAQ, NO_SUCH_FILTER, refuse_broker_offsets
 from rmqnode.broker.messages import Message
 from rmqnode.broker.outcome import Hold
 from rmqnode.broker.state import Broker
@@ -48,6 +48,7 @@ def pull_message(broker: Broker, request: PullRequest) -> Reply | Hold:
     group = _check_group(broker, header)
     tags_codes, accepts = _check_queue(broker, request, group)
     if header.sys_flag & FLAG_COMMIT_OFFSET and not broker.config.is_slave:
+        refuse_broker_offsets(header.consumer_group)
         broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
     offset, count_max = header.queue_offset, header.max_msg_nums
     found = broker.store.get(header.topic, header.queue_id, offset, count_max, tags_codes, accepts)

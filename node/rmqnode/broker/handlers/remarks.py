@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from rmqnode.broker import system_topics
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.codes import ResponseCode
@@ -24,6 +25,32 @@ ILLEGAL: Final = (
 def topic_not_exist(topic: str) -> str:
     """Remark of TOPIC_NOT_EXIST in administration."""
     return f"topic[{topic}] not exist"
+
+
+def system_topic_conflict(topic: str) -> str:
+    """Remark of a change of a topic that brokers need for themselves (since 4.9)."""
+    return f"The topic[{topic}] is conflict with system topic."
+
+
+def refuse_system_group(group: str) -> None:
+    """Refuse to change or delete a group that brokers and tools need.
+
+    Raises:
+        RequestError: It is one.
+    """
+    if system_topics.is_system_group(group):
+        raise RequestError(ResponseCode.SYSTEM_ERROR, f"The group[{group}] is conflict with system group.")
+
+
+def refuse_broker_offsets(group: str) -> None:
+    """Refuse to change offsets that are the broker's own: after a restart they say which transactions are done with.
+
+    Raises:
+        RequestError: They are.
+    """
+    if group == system_topics.TRANS_GROUP:
+        remark = f"offsets of the group[{group}] are the broker's own, nobody else may change them"
+        raise RequestError(ResponseCode.NO_PERMISSION, remark)
 
 
 def sending_forbidden(broker_ip: str | None) -> str:

@@ -2,14 +2,16 @@
 
 The requester is found by the client id in REPLY_TO_CLIENT: its producer sends heartbeats to every broker before it
 asks. It gets the message with PUSH_REPLY_MESSAGE_TO_CLIENT, and the send of the reply is answered as it answers.
-Source: `ReplyMessageProcessor` (RocketMQ 4.9.7; 4.5.2 has none). Differs: the reply is stored before it is handed on.
+Source: `ReplyMessageProcessor` (RocketMQ 4.9.7; 4.5.2 has none). Differs: the reply is stored before it is handed on,
+and refused when it can never be stored.
 """
 
 import random
 from typing import Final
 
 from rmqnode.broker.flow_control import refuse_when_busy
-from rmqnode.broker.handlers.send import SendRequest, message_of, refused
+from rmqnode.broker.handlers.remarks import put_error
+from rmqnode.broker.handlers.send import SendRequest, message_of, refused, without_transaction
 from rmqnode.broker.handlers.send_checks import SendHeader, check_send
 from rmqnode.broker.outcome import AfterClients, ClientCall
 from rmqnode.broker.state import Broker
@@ -19,6 +21,7 @@ from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.protocol.header_fields import header_to_ext_fields
 from rmqnode.protocol.headers import ReplyMessageRequestHeader, SendMessageResponseHeader
+from rmqnode.protocol.message import SysFlag
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties
 from rmqnode.protocol.routes import Reply
 from rmqnode.store import PutStatus
@@ -74,7 +77,12 @@ def _store(broker: Broker, request: SendRequest, queue_id: int) -> SendMessageRe
         msg_id="0", queue_id=queue_id, queue_offset=0, msg_region=config.region_id, trace_on=config.trace_on
     )
     if config.store_reply_message_enable:
-        result = broker.writer.put(message_of(request, request.header.topic, queue_id))
+        message = message_of(request, request.header.topic, queue_id)
+        if message.sys_flag & SysFlag.TRANSACTION_PREPARED:
+            message = without_transaction(message)
+        result = broker.writer.put(message)
+        if result.status in (PutStatus.MESSAGE_ILLEGAL, PutStatus.PROPERTIES_SIZE_EXCEEDED):
+            raise put_error(broker, result.status)
         if result.status is PutStatus.OK:
             answer.msg_id = f"{broker.message_id_prefix}{result.physical_offset:016X}"
             answer.queue_offset = result.queue_offset

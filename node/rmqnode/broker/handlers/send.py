@@ -2,7 +2,8 @@
 
 Source: `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is
 Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, and one that becomes a dead
-letter is not delayed, as in 4.9.
+letter is not delayed, as in 4.9. A message of a batch that wants to wait, and one that is marked as prepared and is no
+half message, are refused: 4.5.2 delivers the one at once and the other never.
 """
 
 import random
@@ -38,6 +39,8 @@ from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import BatchPart, PutResult, PutStatus, tags_code_of
 
 _MULTI_TAGS: Final = int(SysFlag.MULTI_TAGS)
+_UNDECIDED: Final = int(SysFlag.TRANSACTION_PREPARED)
+"""Set for prepared and rolled back messages, which get no unit: no consumer would ever see them."""
 _MULTI_TAG_TOPIC: Final = TopicFilterType.MULTI_TAG
 _OK: Final = PutStatus.OK
 """By names of our own: to take a member out of an enum costs as much as a call."""
@@ -46,6 +49,7 @@ VERSION_3_4_9: Final = 121
 """Clients since this version say how often a message may be consumed."""
 
 _TRANSACTION_NAME: Final = PropertyName.TRANSACTION_PREPARED.encode() + b"\x01"
+_DELAY_NAME: Final = PropertyName.DELAY.encode() + b"\x01"
 _REPLY_NAME: Final = PropertyName.REPLY_TO_CLIENT.encode() + b"\x01"
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
@@ -97,6 +101,8 @@ def _send(broker: Broker, request: SendRequest) -> Outcome:
         message.properties = with_property(properties, PropertyName.CLUSTER, broker.config.broker_cluster_name)
     if _TRANSACTION_NAME in properties and is_prepared(broker, message):
         result = broker.transactions.prepare(message)
+    elif message.sys_flag & _UNDECIDED:
+        result = broker.writer.put(without_transaction(message), may_be_delayed=dead_letters is None)
     elif dead_letters is not None:
         # The consumer asked for a delay before the next try; there is none.
         result = broker.writer.put(message, may_be_delayed=False)
@@ -124,6 +130,20 @@ def message_of(request: SendRequest, topic: str, queue_id: int) -> Message:
     )
 
 
+def without_transaction(message: Message) -> Message:
+    """Take the mark of a prepared message from one that is no half message, if it was one before.
+
+    Raises:
+        RequestError: It never was (it has no TRAN_MSG): whoever marks it expects a transaction, which this is not.
+    """
+    value = find_property(message.properties, PropertyName.TRANSACTION_PREPARED)
+    if value is None or value.lower() != b"true":
+        remark = f"sysFlag[{message.sys_flag}] marks a prepared message, {PropertyName.TRANSACTION_PREPARED} does not"
+        raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
+    message.sys_flag &= ~int(SysFlag.TRANSACTION_ROLLBACK)
+    return message
+
+
 def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Outcome:
     header = request.header
     if len(header.topic) > TOPIC_LENGTH_MAX:
@@ -137,6 +157,8 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
         BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
         for part in decode_batch(request.body)
     ]
+    if _DELAY_NAME in request.body or _TRANSACTION_NAME in request.body:
+        _check_parts_are_plain(parts)
     if TIMER_NAMES in request.body or DELIVERY_TIME_NAME in request.body:
         for part in parts:
             refuse_delivery_time(broker, part.properties)
@@ -159,6 +181,15 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
     message_id = ",".join(f"{broker.message_id_prefix}{offset:016X}" for offset in result.physical_offsets)
     # All messages of a batch have the same WAIT: the client refuses to mix them.
     return _stored(broker, result, message_id, queue_id, parts[0].properties)
+
+
+def _check_parts_are_plain(parts: list[BatchPart]) -> None:
+    for part in parts:
+        level = parse_int((find_property(part.properties, PropertyName.DELAY) or b"0").decode("ascii", "replace"))
+        prepared = find_property(part.properties, PropertyName.TRANSACTION_PREPARED) or b""
+        if (level or 0) > 0 or prepared.lower() == b"true":
+            remark = "a message of a batch can't be delayed (DELAY) or transactional (TRAN_MSG): send it alone"
+            raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
 
 
 def _asks_for_delay(header: SendHeader) -> bool:

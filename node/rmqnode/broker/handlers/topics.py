@@ -2,10 +2,10 @@
 
 Source: `AdminBrokerProcessor` (RocketMQ 4.5.2), with the name checks of 4.9. Differs: UPDATE_AND_CREATE_TOPIC is
 answered after it is done and the nameservers know it, 4.5.2 answers before it begins; a deleted topic takes the
-offsets of its groups with it, as in 5.3.
+offsets of its groups with it, as in 5.3; system topics can't be changed or deleted, as since 4.9.
 """
 
-from rmqnode.broker.handlers.remarks import topic_not_exist
+from rmqnode.broker.handlers.remarks import system_topic_conflict, topic_not_exist
 from rmqnode.broker.names import QUEUE_NUMS_MAX, topic_problem
 from rmqnode.broker.outcome import AfterRegistration
 from rmqnode.broker.state import Broker
@@ -27,7 +27,6 @@ from rmqnode.protocol.headers import (
     TopicRequestHeader,
 )
 from rmqnode.protocol.routes import Reply, Request
-from rmqnode.store.queue_table import is_protected
 
 
 def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Reply | AfterRegistration:
@@ -62,6 +61,8 @@ def _check_topic(broker: Broker, topic: TopicConfig) -> None:
     problem = topic_problem(topic.topic_name) or _problem_of(topic)
     if topic.topic_name == broker.config.broker_cluster_name:
         problem = f"the topic[{topic.topic_name}] is conflict with system reserved words."
+    elif broker.topics.is_system(topic.topic_name):
+        problem = system_topic_conflict(topic.topic_name)
     elif problem is None and broker.config.is_slave:
         problem = "Can't modify topic or subscription group from slave broker, please execute it from master broker."
     if problem is not None:
@@ -83,10 +84,11 @@ def delete_topic(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
     With the offsets a group would miss what is sent to a new topic of this name, whose queues begin at 0.
     """
     topic = request.header.topic
+    if broker.topics.is_system(topic):
+        raise RequestError(ResponseCode.SYSTEM_ERROR, system_topic_conflict(topic))
     if broker.topics.delete(topic):
         broker.store.delete_topic(topic)
-        if not is_protected(topic):
-            broker.offsets.forget_topic(topic)
+        broker.offsets.forget_topic(topic)
     return Reply()
 
 
