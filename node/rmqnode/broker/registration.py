@@ -3,7 +3,8 @@
 The connections stay open, for a nameserver forgets a broker with its connection. A nameserver that can't be
 reached, or that was restarted and has forgotten everything, is tried again every second.
 Source: `BrokerOuterAPI#registerBrokerAll`, `BrokerController#registerBrokerAll` (RocketMQ 4.5.2). Differs: Java
-notices a restarted nameserver only with the next period, up to 30 s later.
+notices a restarted nameserver only with the next period, up to 30 s later, and never one that lost a topic
+(`route_check`).
 """
 
 import logging
@@ -16,6 +17,7 @@ import trio
 from msgspec.structs import replace
 
 from rmqnode.broker.outcome import AfterRegistration
+from rmqnode.broker.route_check import RouteCheck
 from rmqnode.config import BrokerConfig
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
@@ -109,10 +111,26 @@ class Registration:
         if speaker is not None:
             self._on_order_config(order_configs[speaker])
 
+    async def register_at(self, address: str) -> bool:
+        """Register with one nameserver now; whether it took that."""
+        await self._register_with((address,))
+        return address not in self._failed
+
+    @property
+    def period_seconds(self) -> float:
+        """How often the broker registers."""
+        return self._period
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long a nameserver may take for an answer."""
+        return self._timeout
+
     async def keep_registered(self) -> None:
         """Service: register again each period, after each change, and where it failed."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._answer_late_ones)
+            nursery.start_soon(RouteCheck(self).run)
             while True:
                 await self._wait_for_next()
 

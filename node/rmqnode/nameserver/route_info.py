@@ -8,7 +8,8 @@ it unregisters, its connection closes, or it is silent for two minutes; with the
 name and all its queues go.
 
 Source: `RouteInfoManager` (RocketMQ 4.5.2). Differs: a closed connection removes every broker that registered on it
-(Java: the first one found); unregistering removes the broker's address, not whatever address its id has (as in 5.3).
+(Java: the first one found); unregistering removes the broker's address, not whatever address its id has (as in 5.3);
+a registration brings back topics of its broker name that are gone, also with a version that is known (as in 5.x).
 """
 
 import logging
@@ -128,12 +129,21 @@ class RouteInfoManager:
         return broker_id not in known.broker_addrs
 
     def _take_topics(self, registration: Registration, is_new: bool) -> None:
-        if not is_new and not self.is_changed(registration.broker_addr, registration.topics.data_version):
-            return
+        """Take all topics of a new broker or version, and of a known one those that were lost meanwhile.
+
+        What is there stays with an equal version: a write permission that was wiped comes back with a change only.
+        """
+        name = registration.broker_name
+        is_changed = is_new or self.is_changed(registration.broker_addr, registration.topics.data_version)
+        has_taken = is_changed
         for key, topic in registration.topics.topic_config_table.items():
-            by_broker = self._queues.setdefault(topic.topic_name or key, {})
-            by_broker[registration.broker_name] = _queue_data(registration.broker_name, topic)
-        self._encoded_routes.clear()
+            by_broker = self._queues.get(topic.topic_name or key, {})
+            if is_changed or name not in by_broker:
+                by_broker[name] = _queue_data(name, topic)
+                self._queues[topic.topic_name or key] = by_broker
+                has_taken = True
+        if has_taken:
+            self._encoded_routes.clear()
 
     def _take_filter_servers(self, address: str, filter_servers: list[str] | None) -> None:
         if filter_servers is None or filter_servers == self._filter_servers.get(address, []):
@@ -245,7 +255,10 @@ class RouteInfoManager:
         )
 
     def delete_topic(self, topic: str, cluster_name: str | None = None) -> None:
-        """Remove a topic, everywhere or from the brokers of one cluster; a broker that has it brings it back."""
+        """Remove a topic, everywhere or from the brokers of one cluster.
+
+        A broker that has it brings it back with its next registration.
+        """
         names = self._queues.get(topic, {}) if cluster_name is None else self._clusters.get(cluster_name, set())
         if topic in self._queues:
             self._remove_queues(topic, list(names))

@@ -190,14 +190,43 @@ def test_wiped_write_permission_lasts_until_a_changed_registration(table: RouteI
     assert route(table)["queueDatas"][0]["perm"] == 7
 
 
-def test_a_deleted_topic_comes_back_with_the_next_change_only(table: RouteInfoManager) -> None:
+def test_a_deleted_topic_comes_back_with_the_next_registration_of_a_broker_that_has_it(table: RouteInfoManager) -> None:
     table.register_broker(registration())
+    assert route(table) is not None
     table.delete_topic("t")
     table.delete_topic("unknown")
-    table.register_broker(registration())
-    assert table.topics() == []
-    table.register_broker(registration(topics=topics_of("t", counter=2)))
+    assert route(table) is None
+    table.register_broker(registration(topics=topics_of("t", perm=4)))
+    assert route(table)["queueDatas"][0]["perm"] == 4
     assert table.topics() == ["t"]
+
+
+def test_queues_of_one_broker_name_come_back_beside_those_of_another(table: RouteInfoManager) -> None:
+    table.register_broker(registration())
+    table.register_broker(registration(B0, name="broker-b", cluster="d"))
+    table.delete_topic("t", "c")
+    table.register_broker(registration(B0, name="broker-b", cluster="d"))
+    assert [queues["brokerName"] for queues in route(table)["queueDatas"]] == ["broker-b"]
+    table.register_broker(registration())
+    assert sorted(queues["brokerName"] for queues in route(table)["queueDatas"]) == ["broker-a", "broker-b"]
+
+
+def test_what_is_wiped_stays_so_when_another_topic_comes_back(table: RouteInfoManager) -> None:
+    table.register_broker(registration(topics=topics_of("t", "u", perm=6)))
+    table.wipe_write_permission("broker-a")
+    table.delete_topic("u")
+    for _ in range(2):
+        table.register_broker(registration(topics=topics_of("t", "u", perm=6)))
+        assert route(table, "t")["queueDatas"][0]["perm"] == 4
+        assert route(table, "u") is not None
+
+
+def test_a_slave_brings_no_topic_back(table: RouteInfoManager) -> None:
+    table.register_broker(registration())
+    table.register_broker(registration(A1, broker_id=1))
+    table.delete_topic("t")
+    table.register_broker(registration(A1, broker_id=1))
+    assert route(table) is None
 
 
 def test_a_topic_is_deleted_from_the_brokers_of_one_cluster(table: RouteInfoManager) -> None:
