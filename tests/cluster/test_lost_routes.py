@@ -1,0 +1,51 @@
+"""Routes that a stranger deletes at a nameserver come back by themselves; what is wiped stays so meanwhile."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from rmqnode.net.client import RemotingClient
+from rmqnode.protocol.codes import RequestCode
+from rmqnode.protocol.command import Command
+from tests.cluster.java import nothing_runs, require_apache
+from tests.cluster.profiles import write_profile
+
+WaitUntil = Callable[..., None]
+
+OFTEN = "[properties.masters]\nregisterNameServerPeriod = 10000\n"
+PERIOD_SECONDS = 10
+
+
+def ask_nameserver(cli: Any, code: RequestCode, **fields: str) -> int:
+    """Ask as anybody can who reaches the port; the response code."""
+
+    async def ask() -> int:
+        async with RemotingClient() as client:
+            answer = await client.request(f"127.0.0.1:{9876 + cli.port_offset}", Command(code=code, ext_fields=fields))
+            return answer.code
+
+    return trio.run(ask)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["embedded", "apache"])
+def test_a_topic_that_a_stranger_deleted_from_the_nameserver_is_sent_to_again(
+    cli: Any, tmp_path: Path, wait_until: WaitUntil, engine: str
+) -> None:
+    if engine == "apache":
+        require_apache("4.5.2")
+    more = f'{OFTEN}[nodes.nameserver-0]\nengine = "{engine}"\n'
+    cli.up("--profile", write_profile(tmp_path, more=more))
+    assert cli.run("topic", "create", "orders", "--queues", "2").returncode == 0
+    assert ask_nameserver(cli, RequestCode.DELETE_TOPIC_IN_NAMESRV, topic="orders") == 0
+    assert cli.run("topic", "route", "orders").returncode != 0
+    wait_until(lambda: cli.run("topic", "route", "orders").returncode == 0, "the route is back", 3 * PERIOD_SECONDS)
+    (route,) = json.loads(cli.run("topic", "route", "orders", "--json").stdout)["brokers"]
+    assert (route["broker"], route["write_queues"]) == ("broker-a", 2)
+    assert cli.run("send", "orders", "again").returncode == 0
+    cli.run("down")
+    assert nothing_runs(cli)
