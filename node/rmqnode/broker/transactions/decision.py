@@ -5,17 +5,20 @@ that Apache's brokers write and never read: `flag` (8 commit, 12 rollback), born
 decided). A note of Apache's has flag 0 there: that a transaction is decided is known then, and not how.
 """
 
-from typing import Final, NamedTuple
+from struct import Struct
+from typing import Final
 
 import msgspec
 
 from rmqnode.protocol.message import SysFlag
-from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
+from rmqnode.store.copying import StoredMessage
 
 DECISIONS_MAX: Final = 8192
 """So many decided half messages are remembered, the latest ones: some 2 MB. Of an older one the broker knows that it is
 decided, and not how; a second decision about it is refused.
 """
+
+_BORN: Final = Struct(">q8s")
 
 COMMIT: Final = int(SysFlag.TRANSACTION_COMMIT)
 ROLLBACK: Final = int(SysFlag.TRANSACTION_ROLLBACK)
@@ -41,18 +44,8 @@ class Decision(msgspec.Struct, gc=False):
         return f"{'.'.join(map(str, self.by[:4]))}:{int.from_bytes(self.by[4:], 'big')}"
 
 
-class Note(NamedTuple):
-    """What a record of the op topic says: a decision, and the half messages' queue offsets as text."""
-
-    decision: Decision
-    body: bytes
-
-
-def read_note(record: memoryview) -> Note:
-    """Read a record of the op topic, ours or Apache's."""
-    head = RECORD_HEAD.unpack_from(record)
-    flag, born_timestamp, born_host, body_size = head[4], head[8], head[9], head[14]
-    kind = flag if flag in (COMMIT, ROLLBACK) else 0
-    return Note(
-        Decision(kind, born_timestamp, born_host), bytes(record[RECORD_HEAD_SIZE : RECORD_HEAD_SIZE + body_size])
-    )
+def decision_of_note(note: StoredMessage) -> Decision:
+    """Read what a message of the op topic, ours or Apache's, says of the decision."""
+    kind = int.from_bytes(note.flag, "big")
+    at_ms, by = _BORN.unpack(note.born)
+    return Decision(kind if kind in (COMMIT, ROLLBACK) else 0, at_ms, by)

@@ -40,6 +40,9 @@ GROWTH_MAX: Final = (
 )
 """Bytes by which the properties of a half message grow at most in its copies; one for a missing separator."""
 
+_DIGITS_SURE: Final = 18
+"""A number of so many digits is a long."""
+
 _OF_COPIES: Final = (PropertyName.TRANSACTION_PREPARED_QUEUE_OFFSET, PropertyName.TRANSACTION_CHECK_TIMES)
 
 
@@ -108,6 +111,8 @@ def decided(half_queue_offset: int, decision: Decision) -> Message:
 
 def offsets_of_decisions(body: bytes) -> list[int]:
     """Read the queue offsets of half messages in a note; 5.x joins those of several with commas."""
+    if body.isdigit() and len(body) <= _DIGITS_SURE:
+        return [int(body)]  # all that brokers of 4.5.2 and we write; a start reads thousands
     offsets = (parse_long(part.strip()) for part in body.decode("utf-8", "replace").split(","))
     return [offset for offset in offsets if offset is not None and offset >= 0]
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
-from rmqnode.broker.transactions.decision import DECISIONS_MAX, Decision, Note, read_note
+from rmqnode.broker.transactions.decision import DECISIONS_MAX, Decision, decision_of_note
 from rmqnode.broker.transactions.half_messages import (
     QUEUE_ID,
     Identity,
@@ -24,6 +24,7 @@ from rmqnode.broker.transactions.half_messages import (
 )
 from rmqnode.protocol.message import StoredMessage, decode_record
 from rmqnode.store import MessageStore
+from rmqnode.store.copying import StoredMessage as Note
 
 HALF: Final = system_topics.TRANS_HALF_TOPIC
 OP: Final = system_topics.TRANS_OP_HALF_TOPIC
@@ -64,12 +65,10 @@ class TransactionLedger:
         self._op_offset = self._start_of(OP)
         end = self._store.max_offset(OP, QUEUE_ID)
         remembered_from = max(end - DECISIONS_MAX, self._store.min_offset(OP, QUEUE_ID))
-        for offset in range(min(self._op_offset, remembered_from), end):
-            note = self._note_at(offset)
-            if note is None:
-                continue
+        for offset, note in self._notes(min(self._op_offset, remembered_from), end):
+            decision = decision_of_note(note)
             for half_offset in offsets_of_decisions(note.body):
-                self._remember(half_offset, note.decision)
+                self._remember(half_offset, decision)
                 if offset >= self._op_offset:
                     self._count_decided(half_offset)
         found: dict[Identity, list[int]] = {}
@@ -210,12 +209,15 @@ class TransactionLedger:
         return None if record is None else decode_record(record)
 
     def _decisions_at(self, offset: int) -> list[int]:
-        note = self._note_at(offset)
-        return [] if note is None else offsets_of_decisions(note.body)
+        return [half for _, note in self._notes(offset, offset + 1) for half in offsets_of_decisions(note.body)]
 
-    def _note_at(self, offset: int) -> Note | None:
-        record = self._record(OP, offset)
-        return None if record is None else read_note(record)
+    def _notes(self, begin: int, end: int) -> Iterator[tuple[int, Note]]:
+        """Yield the notes that are there with their queue offsets."""
+        while begin < end:
+            notes = self._store.stretch(OP, QUEUE_ID, begin, end - begin, lambda _: True)
+            yield from enumerate(notes, begin)
+            # A stretch ends at what is gone.
+            begin += len(notes) or 1
 
     def _record(self, topic: str, offset: int) -> memoryview | None:
         unit = self._store.unit(topic, QUEUE_ID, offset)
