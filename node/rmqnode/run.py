@@ -16,6 +16,7 @@ import trio
 
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
+from rmqnode.config_changes import log_set_aside
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
 from rmqnode.service_manager import ServiceManager
@@ -85,6 +86,7 @@ async def _serve_until_signal(kind: NodeKind, config_path: Path) -> None:
 async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceManager) -> None:
     loaded = load_broker_config(config_path, environment=os.environ)
     _log_notices(loaded.notices)
+    log_set_aside(config_path, loaded.set_aside)
     async with trio.open_nursery() as nursery:
         config = await nursery.start(serve_broker, loaded.config, stop)
         nameservers = f" and name server is {';'.join(config.namesrv_addr)}" if config.namesrv_addr else ""
@@ -100,6 +102,7 @@ async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceMan
 async def _serve_nameserver(config_path: Path, stop: trio.Event, manager: ServiceManager) -> None:
     loaded = load_nameserver_config(config_path)
     _log_notices(loaded.notices)
+    log_set_aside(config_path, loaded.set_aside)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_nameserver, loaded.config)
         print("The Name Server boot success. serializeType=JSON", flush=True)

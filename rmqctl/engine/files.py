@@ -6,11 +6,15 @@ from pathlib import Path
 from rmqctl.engine import Engine
 from rmqctl.errors import RmqctlError
 from rmqctl.home import ClusterHome, write_atomically
+from rmqctl.profile.drift import set_aside_refused
 from rmqctl.profile.model import ClusterModel
 
 
-def write_node_files(engines: Mapping[str, Engine], model: ClusterModel, home: ClusterHome) -> None:
+def write_node_files(engines: Mapping[str, Engine], model: ClusterModel, home: ClusterHome) -> list[str]:
     """Create the folders of every node and write its configuration.
+
+    Returns:
+        What a person should read: keys that were changed over the network and do not go to a Java node.
 
     Raises:
         RmqctlError: A folder cannot be written; names it.
@@ -27,6 +31,7 @@ def write_node_files(engines: Mapping[str, Engine], model: ClusterModel, home: C
                 write_atomically(folder / name, content.encode(), durable=False)
         except OSError as error:
             raise _not_writable(error, folder) from None
+    return [notice for node in model.nodes if node.java is not None for notice in set_aside_refused(node, home)]
 
 
 def _not_writable(error: OSError, folder: Path) -> RmqctlError:

@@ -270,7 +270,7 @@ def _check_entries(kind: NodeKind, properties: Mapping[str, str], sources: Mappi
     if engine == "apache":
         entries = _entries_known_to_us(kind, entries)
     try:
-        check_entries(kind, entries)
+        check_entries(kind, entries, is_ours=engine != "apache")
     except ConfigError as error:
         raise UsageError(error.problems[0], "\n".join(error.problems[1:]) or None) from None
 

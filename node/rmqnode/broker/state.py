@@ -14,7 +14,6 @@ from typing import Any, Final
 from rmqnode.broker.cleaning import CleaningService
 from rmqnode.broker.client_calls import ClientCalls
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
-from rmqnode.broker.config_changes import ConfigChanges
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delayed.delivery import DelayedDelivery
 from rmqnode.broker.delayed.levels import DelayLevels
@@ -22,7 +21,7 @@ from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
-from rmqnode.broker.limitations import Limitations
+from rmqnode.broker.limitations import Limit, Limitations
 from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterClients, AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
 from rmqnode.broker.queue_locks import QueueLocks
@@ -36,6 +35,7 @@ from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
 from rmqnode.broker.transactions import CheckBack, TransactionLedger, Transactions
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
+from rmqnode.config_changes import ConfigChanges
 from rmqnode.net.dispatch import call_handler
 from rmqnode.protocol.bodies import DataVersion
 from rmqnode.protocol.codes import RequestCode
@@ -78,10 +78,12 @@ class Broker:
     ) -> None:
         folder = config.store_path_root_dir / "config"
         self.config = config
-        self._changes = ConfigChanges(config)
+        # A broker that was not started from a file keeps its changes with its tables.
+        self.config_changes = ConfigChanges("broker", config.broker_config_path or folder / "broker.conf")
         self.config_version = DataVersion(timestamp=clock_ms())
         self.store = store
         self.limitations = Limitations()
+        self.look_at_refused_keys()
         self.clock_ms = clock_ms
         self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)
@@ -134,7 +136,7 @@ class Broker:
             OSError: The change can't be kept.
         """
         before = self.config
-        config = self.config = self._changes.apply(before, changes)
+        config = self.config = self.config_changes.apply(before, changes)
         self.config_version = self.config_version.next_version(self.clock_ms())
         self.send_replies = SendReplies(config)
         self.registration.config = config
@@ -153,6 +155,14 @@ class Broker:
         if config.broker_permission != before.broker_permission:
             # What nameservers are told of every topic is another table now.
             self.topics.touch()
+
+    def look_at_refused_keys(self) -> None:
+        """Say while keys of the overlay are set aside that they are; a file that was deleted ends it."""
+        sentence = self.config_changes.refused_sentence()
+        if sentence is None:
+            self.limitations.clear(Limit.CONFIGURATION)
+        else:
+            self.limitations.report(Limit.CONFIGURATION, sentence)
 
     @property
     def unanswered_sends(self) -> int:

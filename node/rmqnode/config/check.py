@@ -15,7 +15,9 @@ from rmqnode.config.key_table import KeyTable, key_table, owner_of
 from rmqnode.config.kinds import Kind
 from rmqnode.config.nameserver import NameserverConfig
 from rmqnode.config.properties import Property
-from rmqnode.config.rules import settle
+from rmqnode.config.rules import BrokerRule, broken_rules, settle
+from rmqnode.config.secrets import is_secret, masked
+from rmqnode.plain_text import is_plain
 
 NodeKind = Literal["broker", "nameserver"]
 C = TypeVar("C")
@@ -33,10 +35,27 @@ class Loaded(Generic[C]):
     Attributes:
         config: The typed config.
         notices: Whole sentences with their place, for the log at start.
+        set_aside: Keys of the overlay that a start cannot take; the config is without them.
     """
 
     config: C
     notices: list[str] = field(default_factory=list)
+    set_aside: list["SetAside"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A key of an overlay that has no effect, because a start cannot take it.
+
+    Attributes:
+        key: As it stands in the overlay.
+        value: Its text there.
+        reason: A sentence.
+    """
+
+    key: str
+    value: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +110,55 @@ def entries_of(properties: Mapping[str, str] | Iterable[Property], source: str) 
     return list(last.values())
 
 
-def check_entries(kind: NodeKind, entries: Iterable[Entry]) -> Loaded[Any]:
+def check_entries(kind: NodeKind, entries: Iterable[Entry], *, is_ours: bool = True) -> Loaded[Any]:
     """Build a typed config from entries of one or several sources; a later entry of a key replaces an earlier one.
+
+    Args:
+        kind: Of which node.
+        entries: Key, value and place.
+        is_ours: False for a node of Apache's, which starts with some keys that contradict each other.
 
     Raises:
         ConfigError: With every problem found.
     """
     table = key_table(kind)
     by_key = {each.key: each for each in entries}
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    unused: list[Entry] = []
-    for entry in by_key.values():
-        problem = _problem_with(entry, table, values, may_guess=len(problems) < _GUESSES_MAX)
-        if problem is not None:
-            problems.append(f"{entry.where}: {problem}")
-        elif entry.key in table.unused:
-            unused.append(entry)
-    failed = {key for key in by_key if key in table.used and table.used[key].attribute not in values}
-    settled = settle(table.config_type(**values), {key: each.where for key, each in by_key.items()}, failed)
+    values, problems = _values(table, by_key.values())
+    places = {key: each.where for key, each in by_key.items()}
+    settled = settle(table.config_type(**values), places, _failed(table, by_key, values), with_ours=is_ours)
     problems += settled.problems
     if problems:
         raise ConfigError(problems)
+    unused = [entry for entry in by_key.values() if entry.key in table.unused]
     return Loaded(settled.config, [*settled.notices, *_unused_notice(unused)])
+
+
+def problem_of(kind: NodeKind, entry: Entry) -> str | None:
+    """What is wrong with one entry by itself, in a sentence; None when a node of this kind takes it."""
+    return _problem_with(entry, key_table(kind), {}, may_guess=True)
+
+
+def rules_broken_by(kind: NodeKind, entries: Iterable[Entry]) -> list[tuple[BrokerRule, str]]:
+    """The rules between keys that do not hold, each with its sentence; without values that are bad by themselves."""
+    table = key_table(kind)
+    by_key = {each.key: each for each in entries}
+    values, _ = _values(table, by_key.values())
+    return broken_rules(table.config_type(**values), _failed(table, by_key, values))
+
+
+def _values(table: KeyTable, entries: Iterable[Entry]) -> tuple[dict[str, Any], list[str]]:
+    """The values of fields, and the problems of those that have none."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for entry in entries:
+        problem = _problem_with(entry, table, values, may_guess=len(problems) < _GUESSES_MAX)
+        if problem is not None:
+            problems.append(f"{entry.where}: {problem}")
+    return values, problems
+
+
+def _failed(table: KeyTable, keys: Iterable[str], values: Mapping[str, Any]) -> set[str]:
+    return {key for key in keys if key in table.used and table.used[key].attribute not in values}
 
 
 def config_properties(config: BrokerConfig | NameserverConfig) -> dict[str, str]:
@@ -128,16 +173,19 @@ def _problem_with(entry: Entry, table: KeyTable, values: dict[str, Any], *, may_
     kind = table.kind_of(entry.key)
     if kind is None:
         return _unknown_key(entry.key, table) if may_guess else f"unknown key {shown(entry.key)}"
+    told = shown(masked(entry.key, entry.value))
+    if not is_plain(entry.value):
+        return f"{entry.key} must not contain control characters, got {told}"
     comment = _INLINE_COMMENT.search(entry.value)
     if comment is not None:
         return (
-            f"{entry.key} is {shown(entry.value)}: properties files have no inline comments,"
-            f" move {shown(comment[0].strip())} to a line of its own"
+            f"{entry.key} is {told}: properties files have no inline comments,"
+            f" move {shown(masked(entry.key, comment[0].strip()))} to a line of its own"
         )
     try:
         value = kind.parse(entry.value)
     except ValueError as error:
-        return _wrong_value(entry, kind, str(error))
+        return _wrong_value(entry, kind, told, str(error))
     if entry.key in table.used:
         values[table.used[entry.key].attribute] = value
     refusal = table.refused.get(entry.key)
@@ -146,10 +194,12 @@ def _problem_with(entry: Entry, table: KeyTable, values: dict[str, Any], *, may_
     return None
 
 
-def _wrong_value(entry: Entry, kind: Kind[Any], hint: str) -> str:
-    if "#" in entry.value:
+def _wrong_value(entry: Entry, kind: Kind[Any], told: str, hint: str) -> str:
+    if is_secret(entry.key):
+        hint = ""
+    elif "#" in entry.value:
         hint = "properties files have no inline comments, '#' is part of the value"
-    return f"{entry.key} must be {kind.expected}, got {shown(entry.value)}{': ' + hint if hint else ''}"
+    return f"{entry.key} must be {kind.expected}, got {told}{': ' + hint if hint else ''}"
 
 
 def _unknown_key(key: str, table: KeyTable) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rmqnode.plain_text import escape_controls
+
 
 class ConfigError(Exception):
     """A configuration cannot be used.
@@ -22,5 +24,5 @@ def place(source: str, line: int | None = None) -> str:
 
 def shown(text: str) -> str:
     """Quote a value for a message: control characters escaped, cut after 80 characters."""
-    visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:80])
+    visible = escape_controls(text[:80])
     return f"'{visible}…'" if len(text) > 80 else f"'{visible}'"

@@ -21,7 +21,6 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _DOUBLE = re.compile(r"[+-]?[0-9]{1,19}(\.[0-9]{0,19})?([eE][+-]?[0-9]{1,3})?")
 _SIZE_WITH_UNIT = re.compile(r"([0-9]{1,12})\s*([kKmMgG])(?:i?[bB])?")
 _SIZE_FACTORS = {"k": 2**10, "m": 2**20, "g": 2**30}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9_.|%-]{1,127}")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 _IPV4_LIKE = re.compile(r"[0-9.]+")
@@ -30,6 +29,12 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _HOUR = re.compile(r"[0-9]{1,2}")
 _SEPARATOR = re.compile(r"[;,]")
 _DELAY_LEVELS = re.compile(r"[0-9]{1,9}[smhd]( [0-9]{1,9}[smhd])*")
+
+_TEXT_LENGTH_MAX = 1024
+"""Some texts go into each answer to a send."""
+
+_DELAY_LEVELS_MAX = 64
+_DELAY_MS_MAX = 3650 * 86_400_000
 
 _DELAY_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -70,7 +75,7 @@ def _integer_hint(text: str) -> str:
     return "plain integers only, no units and no arithmetic" if text[:1].isdigit() else ""
 
 
-def count(maximum: int = INT_MAX) -> Kind[int]:
+def count(maximum: int) -> Kind[int]:
     """A number of things, from 0."""
     return integer(0, maximum)
 
@@ -80,9 +85,9 @@ def size_bytes(minimum: int = 0) -> Kind[int]:
     return integer(minimum, INT_MAX, "bytes")
 
 
-def duration_ms(maximum: int = INT_MAX) -> Kind[int]:
+def duration_ms(minimum: int, maximum: int) -> Kind[int]:
     """A duration in milliseconds."""
-    return integer(0, maximum, "ms")
+    return integer(minimum, maximum, "ms")
 
 
 def double() -> Kind[float]:
@@ -122,21 +127,21 @@ def member(enum: type[E]) -> Kind[E]:
 
 
 def text() -> Kind[str]:
-    """Any text without control characters; may be empty."""
+    """Any text of a line; may be empty. Control characters are refused for every kind, see `check`."""
 
     def parse(value: str) -> str:
-        if _CONTROL.search(value) is not None:
+        if len(value) > _TEXT_LENGTH_MAX:
             raise ValueError
         return value
 
-    return Kind("a text without control characters", parse)
+    return Kind(f"a text of at most {_TEXT_LENGTH_MAX} characters", parse)
 
 
 def name() -> Kind[str]:
     """A broker, cluster, region or topic name: what every client can carry in a route."""
 
     def parse(value: str) -> str:
-        if _NAME.fullmatch(value) is None:
+        if _NAME.fullmatch(value) is None or value in (".", ".."):
             raise ValueError
         return value
 
@@ -147,7 +152,7 @@ def path() -> Kind[Path]:
     """A file or folder; relative ones count from the working directory, as in Java."""
 
     def parse(value: str) -> Path:
-        if not value or _CONTROL.search(value) is not None:
+        if not value:
             raise ValueError
         if value.startswith(("~", "$")) or "${" in value:
             raise ValueError("'~' and '$…' are not expanded, write the whole path")
@@ -223,6 +228,9 @@ def delay_levels() -> Kind[str]:
     def parse(value: str) -> str:
         if _DELAY_LEVELS.fullmatch(value) is None:
             raise ValueError
+        delays = delays_ms(value)
+        if len(delays) > _DELAY_LEVELS_MAX or max(delays) > _DELAY_MS_MAX:
+            raise ValueError(f"at most {_DELAY_LEVELS_MAX} levels of at most {_DELAY_MS_MAX // 86_400_000}d each")
         return value
 
     return Kind("durations such as '1s 5m 2h 1d' separated by one blank", parse)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmqnode.config import kinds
-from rmqnode.config.setting import DERIVED, prop
+from rmqnode.config.broker import HOUR_MS
+from rmqnode.config.setting import AT_ONCE, DERIVED, prop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,21 +22,21 @@ class NameserverConfig:
     """Port for brokers and clients."""
     bind_address: tuple[str, ...] = prop("bindAddress", ("0.0.0.0",), kinds.bind_addresses())
     """Addresses to listen on (a key of 5.3; 4.x ignores it and listens on all)."""
-    server_channel_max_idle_time_seconds: int = prop("serverChannelMaxIdleTimeSeconds", 120, kinds.count())
+    server_channel_max_idle_time_seconds: int = prop("serverChannelMaxIdleTimeSeconds", 120, kinds.integer(30, 86_400))
     """A connection without traffic for so long is closed, in seconds; a broker on it is removed."""
     scan_not_active_broker_interval_ms: int = prop(
-        "scanNotActiveBrokerInterval", 10_000, kinds.integer(1, kinds.INT_MAX, "ms")
+        "scanNotActiveBrokerInterval", 10_000, kinds.duration_ms(100, HOUR_MS), AT_ONCE
     )
     """Time between two searches for brokers that stopped registering (fixed in 4.x)."""
     kv_config_path: Path = prop("kvConfigPath", DERIVED, kinds.path())
     """File of the KV table. Default: `namesrv/kvConfig.json` in the user's home folder."""
     config_store_path: Path = prop("configStorePath", DERIVED, kinds.path())
     """File that a configuration update writes: the file the nameserver was started with."""
-    order_message_enable: bool = prop("orderMessageEnable", False, kinds.boolean())
+    order_message_enable: bool = prop("orderMessageEnable", False, kinds.boolean(), AT_ONCE)
     """Put the order configuration of a topic into its route."""
-    product_env_name: str = prop("productEnvName", "center", kinds.text())
+    product_env_name: str = prop("productEnvName", "center", kinds.text(), AT_ONCE)
     """Name of the environment; only reported."""
-    cluster_test: bool = prop("clusterTest", False, kinds.boolean())
+    cluster_test: bool = prop("clusterTest", False, kinds.boolean(), AT_ONCE)
     """Test-cluster mode of Apache's nameserver; only reported."""
 
     def __post_init__(self) -> None:

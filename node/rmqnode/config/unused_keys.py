@@ -7,10 +7,12 @@ Source: fields and setters of `BrokerConfig`, `MessageStoreConfig`, `NettyServer
 `NamesrvConfig` (RocketMQ 4.5.2, 4.9.7, 5.3.3) and `AuthConfig` (5.3.3).
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from rmqnode.config import kinds
 from rmqnode.config.kinds import Kind
+from rmqnode.config.setting import AT_RESTART, NEVER, Changes
 
 _BROKER_BOOLEANS = """
     accountStatsEnable accountStatsPrintZeroValues allowRecallWhenBrokerNotWriteable appendAckAsync
@@ -178,32 +180,75 @@ _NAMESERVER_TEXTS = """
 """
 """Texts of a nameserver."""
 
-_BOOLEAN = kinds.boolean()
-_INTEGER = kinds.integer(-kinds.INT_MAX - 1, kinds.INT_MAX)
-_LONG = kinds.integer(-kinds.LONG_MAX - 1, kinds.LONG_MAX)
-_DOUBLE = kinds.double()
-_TEXT = kinds.text()
+_CHANGEABLE_SWITCHES = """
+    autoMessageVersionOnTopicLen clearRetryTopicWhenDeleteTopic debugLockEnable disableConsumeIfConsumerReadSlowly
+    diskFallRecorded enableBatchPush enableBroadcastOffsetStore enableCalcFilterBitMap enableCleanExpiredOffset
+    enableDetailStat enableMixedMessageType enableNetWorkFlowControl enableRegisterProducer enableScheduleMessageStats
+    enableSkipLongAwaitingAck estimateAccumulation highSpeedMode printChannelGroups realTimeNotifyConsumerChange
+    recordGetMessageResult serverLoadBalancerEnable skipPreOnline transferMsgByHeap useServerSideResetOffset
+    validateSystemTopicWhenUpdateTopic
+"""
+"""Switches that tools may change: they alter figures, notices and the handling of single requests."""
 
-_NET: dict[str, Kind[Any]] = {
+_NUMBERS: dict[str, Kind[Any]] = {
+    "consumerFallbehindThreshold": kinds.integer(0, 1 << 50, "bytes"),
+    "deleteConsumeQueueFilesInterval": kinds.duration_ms(0, 60_000),
+    "destroyMapedFileIntervalForcibly": kinds.duration_ms(1000, 3_600_000),
+    "flushConsumeQueueLeastPages": kinds.count(65_536),
+    "flushConsumeQueueThoroughInterval": kinds.duration_ms(0, 3_600_000),
+    "osPageCacheBusyTimeOutMills": kinds.duration_ms(100, 60_000),
+    "putMsgIndexHightWater": kinds.integer(10_000, 10_000_000),
+    "redeleteHangedFileInterval": kinds.duration_ms(1000, 86_400_000),
+    "waitTimeMillsInHeartbeatQueue": kinds.duration_ms(100, 3_600_000),
+    "waitTimeMillsInPullQueue": kinds.duration_ms(100, 3_600_000),
+    "waitTimeMillsInTransactionQueue": kinds.duration_ms(100, 3_600_000),
+}
+"""Numbers that tools may change, within limits that leave a broker of Apache's useful."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedKey:
+    """A key without effect on our nodes.
+
+    Attributes:
+        kind: What its value may be.
+        changes: `AT_RESTART` where a change over the network is kept and handed to a node of Apache's, else `NEVER`:
+            a list of what is allowed, because Apache's node takes whatever it finds in its file.
+    """
+
+    kind: Kind[Any]
+    changes: Changes = NEVER
+
+
+_BOOLEAN = UnusedKey(kinds.boolean())
+_SWITCH = UnusedKey(kinds.boolean(), AT_RESTART)
+_INTEGER = UnusedKey(kinds.integer(-kinds.INT_MAX - 1, kinds.INT_MAX))
+_LONG = UnusedKey(kinds.integer(-kinds.LONG_MAX - 1, kinds.LONG_MAX))
+_DOUBLE = UnusedKey(kinds.double())
+_TEXT = UnusedKey(kinds.text())
+
+_NET: dict[str, UnusedKey] = {
     **dict.fromkeys(_NET_BOOLEANS.split(), _BOOLEAN),
     **dict.fromkeys(_NET_INTEGERS.split(), _LONG),
     **dict.fromkeys(_NET_TEXTS.split(), _TEXT),
 }
 
-UNUSED_BROKER_KEYS: dict[str, Kind[Any]] = {
+UNUSED_BROKER_KEYS: dict[str, UnusedKey] = {
     **_NET,
     **dict.fromkeys(_BROKER_BOOLEANS.split(), _BOOLEAN),
     **dict.fromkeys(_BROKER_INTEGERS.split(), _INTEGER),
     **dict.fromkeys(_BROKER_LONGS.split(), _LONG),
     **dict.fromkeys(_BROKER_DOUBLES.split(), _DOUBLE),
     **dict.fromkeys(_BROKER_TEXTS.split(), _TEXT),
+    **dict.fromkeys(_CHANGEABLE_SWITCHES.split(), _SWITCH),
+    **{key: UnusedKey(kind, AT_RESTART) for key, kind in _NUMBERS.items()},
 }
-"""Key → kind of broker keys without effect."""
+"""Broker keys without effect."""
 
-UNUSED_NAMESERVER_KEYS: dict[str, Kind[Any]] = {
+UNUSED_NAMESERVER_KEYS: dict[str, UnusedKey] = {
     **_NET,
     **dict.fromkeys(_NAMESERVER_BOOLEANS.split(), _BOOLEAN),
     **dict.fromkeys(_NAMESERVER_INTEGERS.split(), _INTEGER),
     **dict.fromkeys(_NAMESERVER_TEXTS.split(), _TEXT),
 }
-"""Key → kind of nameserver keys without effect."""
+"""Nameserver keys without effect."""

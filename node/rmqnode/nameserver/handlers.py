@@ -11,10 +11,11 @@ import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from rmqnode.config import ConfigError, config_properties, parse_properties, render_properties
+from rmqnode.config import ConfigError, config_properties, masked_properties, parse_properties, render_properties
+from rmqnode.config_changes import NotChangeable
 from rmqnode.nameserver.kv_config import ORDER_TOPIC_CONFIG
 from rmqnode.nameserver.route_info import Registration
-from rmqnode.nameserver.state import Nameserver, NotChangeable
+from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import (
     DataVersion,
@@ -251,8 +252,8 @@ def update_namesrv_config(nameserver: Nameserver, request: Request[NoHeader]) ->
 
 
 def get_namesrv_config(nameserver: Nameserver, request: Request[NoHeader]) -> Reply:
-    """GET_NAMESRV_CONFIG (319): properties text."""
-    return Reply(body=render_properties(config_properties(nameserver.config)).encode())
+    """GET_NAMESRV_CONFIG (319): properties text; secrets are `***`."""
+    return Reply(body=render_properties(masked_properties(config_properties(nameserver.config))).encode())
 
 
 def _on_disk(change: Callable[[], None]) -> None:

@@ -108,7 +108,8 @@ def _carry_out(plan: ClusterPlan, running: StoredCluster, change: ChangePlan, ha
     home, model = plan.home, plan.model
     engines = engines_of(model, open_install_progress, narrate)
     check_ports_free(model, [node for node in model.nodes if node.name in change.add])
-    write_node_files(engines, model, home)
+    for notice in write_node_files(engines, model, home):
+        narrate(notice)
     save_cluster(home, plan.stored)
     patience = _JAVA_READY_SECONDS if model.has_java_nodes else _READY_SECONDS
     request = ClusterChange(

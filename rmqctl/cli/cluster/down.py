@@ -1,4 +1,4 @@
-"""`rmqctl down`: take a cluster down in reverse order; with `--purge`, delete its stores."""
+"""`rmqctl down`: take a cluster down in reverse order; with `--purge`, delete its stores and changed configuration."""
 
 import shutil
 import time
@@ -18,6 +18,7 @@ from rmqctl.supervisor.messages import NodeChanged, Notice
 from rmqctl.supervisor.nodes.orphans import find_orphans, stop_orphans
 from rmqctl.systemd.record import refuse_if_installed
 from rmqctl.target import choose_local_home
+from rmqnode.config import overlay_files
 
 _SILENCE_SECONDS = 90.0
 """Longest time between two events of a stop: the grace of a Java node, with room."""
@@ -26,7 +27,9 @@ _POLL_SECONDS = 0.002
 
 
 def down(
-    purge: Annotated[bool, typer.Option("--purge", help="Delete the stores too: all messages are lost.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete stores and overlays too: all messages are lost.")
+    ] = False,
     yes: YesOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
@@ -106,7 +109,7 @@ def _may_purge(home: ClusterHome, yes: bool) -> bool:
 
 
 def _purge(home: ClusterHome, stored: StoredCluster) -> list[str]:
-    """Delete the store of every node, as far as it is inside the home; a store elsewhere is left alone, and named."""
+    """Delete the store of every node and what was changed in its configuration; a store outside the home stays."""
     deleted = []
     for node in stored.model.nodes:
         store = home.node_folder(node.name) / "store"
@@ -114,6 +117,9 @@ def _purge(home: ClusterHome, stored: StoredCluster) -> list[str]:
             shutil.rmtree(store)
             deleted.append(str(store))
         elsewhere = node.properties.get("storePathRootDir", str(store))
+        for path in overlay_files(home.node_folder(node.name) / node.conf_name):
+            path.unlink(missing_ok=True)
+            deleted.append(str(path))
         if elsewhere != str(store):
             narrate(f"left alone: {elsewhere}, the store of {node.name}, is not inside the cluster home")
     return deleted

@@ -117,7 +117,8 @@ class ClusterStart:
         check_ports_free(model, [node for node in model.nodes if node.name not in self._adopted])
         if model.has_java_nodes and not self._adopted:
             _check_machine(model)
-        write_node_files(engines, model, home)
+        for notice in write_node_files(engines, model, home):
+            narrate(notice)
         save_cluster(home, self._plan.stored)
         logs = {node.name: home.node_log(node.name) for node in model.nodes}
         self._log_sizes = {name: log.stat().st_size if log.exists() else 0 for name, log in logs.items()}

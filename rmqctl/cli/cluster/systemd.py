@@ -197,6 +197,7 @@ def _write_cluster(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
     engines = engines_of(plan.model, open_install_progress, narrate, options.cache)
     units = _units(plan, options, engines)
     if options.per_node:
-        write_node_files(engines, plan.model, plan.home)
+        for notice in write_node_files(engines, plan.model, plan.home):
+            narrate(notice)
     save_cluster(plan.home, plan.stored)
     return units

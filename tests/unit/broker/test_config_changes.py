@@ -6,8 +6,20 @@ from typing import Any
 
 import pytest
 
-from rmqnode.config import config_properties, load_broker_config, overlay_path, parse_properties, read_overlay
-from rmqnode.protocol.bodies import DataVersion, TopicConfig
+from rmqnode.config import (
+    ConfigError,
+    check_properties,
+    config_properties,
+    load_broker_config,
+    masked_properties,
+    overlay_path,
+    parse_properties,
+    read_overlay,
+    read_refused,
+    refused_path,
+)
+from rmqnode.config_changes import keep_set_aside
+from rmqnode.protocol.bodies import DataVersion, KVTable, TopicConfig
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.frame import Serialization
 
@@ -69,9 +81,9 @@ def test_a_change_counts_at_once_and_survives_in_a_file_of_its_own(rig: Any, con
 
 
 def test_a_key_that_is_read_at_the_start_counts_from_the_next_one(rig: Any, conf: Path) -> None:
-    assert update(rig, "maxMessageSize=1000\nsendThreadPoolQueueCapacity=77")[0] == ResponseCode.SUCCESS
+    assert update(rig, "maxMessageSize=1000\nmaxErrorRateOfBloomFilter=10")[0] == ResponseCode.SUCCESS
     assert rig.broker.config.max_message_size_bytes == 4 * 1024 * 1024
-    assert read_overlay(conf) == {"maxMessageSize": "1000", "sendThreadPoolQueueCapacity": "77"}
+    assert read_overlay(conf) == {"maxMessageSize": "1000", "maxErrorRateOfBloomFilter": "10"}
     assert load_broker_config(conf).config.max_message_size_bytes == 1000
     assert update(rig, "maxMessageSize=1000")[0] == ResponseCode.SUCCESS
 
@@ -102,7 +114,25 @@ def test_sending_the_whole_configuration_back_is_no_change(rig: Any, conf: Path)
         ("storePathRootDir=/etc", ResponseCode.NO_PERMISSION, "storePathRootDir"),
         ("slaveReadEnabled=true", ResponseCode.SYSTEM_ERROR, "did you mean 'slaveReadEnable'?"),
         ("traceOn=maybe", ResponseCode.SYSTEM_ERROR, "traceOn must be true or false"),
-        ("aclEnable=true", ResponseCode.SYSTEM_ERROR, "aclEnable=true is refused"),
+        ("aclEnable=true", ResponseCode.NO_PERMISSION, "aclEnable cannot be changed over the network"),
+        ("aclEnable=false", ResponseCode.NO_PERMISSION, "aclEnable cannot be changed over the network"),
+        ("maxMessageSize=2147483647", ResponseCode.SYSTEM_ERROR, "maxMessageSize must be 512..15728640 bytes"),
+        (
+            "flushDiskType=SYNC_FLUSH\nsendThreadPoolQueueCapacity=0",
+            ResponseCode.NO_PERMISSION,
+            "sendThreadPoolQueueCapacity cannot be changed",
+        ),
+        (
+            "filterServerNums=1\nrocketmqHome=-c $@|sh . echo x",
+            ResponseCode.NO_PERMISSION,
+            "filterServerNums, rocketmqHome cannot be changed",
+        ),
+        ("namesrvAddr=10.6.6.6:9876", ResponseCode.NO_PERMISSION, "namesrvAddr cannot be changed"),
+        ("initAuthenticationUser={}", ResponseCode.NO_PERMISSION, "initAuthenticationUser cannot be changed"),
+        ("haSendHeartbeatInterval=20000", ResponseCode.SYSTEM_ERROR, "before its next sign of life"),
+        ("regionId=a\\nbrokerName=x", ResponseCode.SYSTEM_ERROR, "regionId must not contain control characters"),
+        ("regionId=a\\u0085x", ResponseCode.SYSTEM_ERROR, "regionId must not contain control characters"),
+        ("noSuchListener\\n=1", ResponseCode.NO_PERMISSION, "noSuchListener\\n cannot be changed"),
         ("traceOn=false\nregionId=\\u12", ResponseCode.SYSTEM_ERROR, "\\u must be followed by four"),
     ],
 )
@@ -129,10 +159,74 @@ def test_a_broker_without_a_file_keeps_changes_with_its_tables(make_rig: Callabl
     assert parse_properties(path.read_bytes()).as_mapping() == {"traceOn": "false"}
 
 
-def test_an_overlay_that_cannot_be_read_stops_the_start(conf: Path) -> None:
-    overlay_path(conf).write_text("traceOn=maybe\n")
-    with pytest.raises(Exception, match=r"broker\.overlay\.conf:1: traceOn must be true or false"):
-        load_broker_config(conf)
+def test_a_change_is_held_against_the_file_as_it_is_now(rig: Any, conf: Path) -> None:
+    conf.write_text(conf.read_text() + "mappedFileSizeCommitLog=1048576\nmaxMessageSize=65536\n")
+    code, remark = update(rig, "maxMessageSize=2097152")
+    assert code == ResponseCode.SYSTEM_ERROR
+    assert "does not fit into a commit log file of mappedFileSizeCommitLog=1048576 bytes" in remark
+    assert not overlay_path(conf).exists()
+
+
+def test_a_start_sets_aside_what_it_cannot_take_from_an_overlay_and_keeps_the_rest(conf: Path) -> None:
+    overlay_path(conf).write_text(
+        "traceOn=maybe\nmaxMessageSize=2147483647\nslaveReadEnable=true\naclEnable=false\n"
+        "filterServerNums=1\nhaHousekeepingInterval=1000\nnoSuchKey=1\n"
+    )
+    loaded = load_broker_config(conf)
+    assert loaded.config == load_broker_config(conf, overlay={"slaveReadEnable": "true"}).config
+    assert [each.key for each in loaded.set_aside] == [
+        *("traceOn", "maxMessageSize", "aclEnable", "filterServerNums", "noSuchKey", "haHousekeepingInterval")
+    ]
+    assert "broker.overlay.conf:1: traceOn must be true or false" in loaded.set_aside[0].reason
+    assert any("set aside, without effect" in notice and "traceOn" in notice for notice in loaded.notices)
+    keep_set_aside(conf, loaded.set_aside)
+    assert read_overlay(conf) == {"slaveReadEnable": "true"}
+    assert read_refused(conf)["maxMessageSize"] == "2147483647"
+    assert "# " in refused_path(conf).read_text()
+    assert load_broker_config(conf).set_aside == []
+
+
+def test_an_overlay_that_is_no_text_is_kept_as_it_is_and_stops_no_start(conf: Path) -> None:
+    content = b"slaveReadEnable=true\0\n"
+    overlay_path(conf).write_bytes(content)
+    loaded = load_broker_config(conf)
+    assert loaded.config.slave_read_enable is False
+    keep_set_aside(conf, loaded.set_aside)
+    assert (conf.parent / "broker.overlay.conf.refused.original").read_bytes() == content
+    assert load_broker_config(conf).set_aside == []
+
+
+def test_a_broker_says_which_keys_were_set_aside_until_they_are_set_anew_or_the_file_is_deleted(
+    make_rig: Callable[..., Any], conf: Path
+) -> None:
+    overlay_path(conf).write_text("maxMessageSize=1\naclEnable=false\n")
+    keep_set_aside(conf, load_broker_config(conf).set_aside)
+    rig = make_rig(broker_config_path=conf)
+
+    def said() -> str | None:
+        body = rig.ask(RequestCode.GET_BROKER_RUNTIME_INFO).body
+        found: str | None = KVTable.decode(body).table.get("limited.configuration")
+        return found
+
+    assert "set aside from the overlay, because a start cannot take it: maxMessageSize, aclEnable" in str(said())
+    assert update(rig, "maxMessageSize=4096")[0] == ResponseCode.SUCCESS
+    assert "aclEnable (why:" in str(said())
+    refused_path(conf).unlink()
+    assert said() is None
+
+
+def test_secrets_are_never_answered(rig: Any) -> None:
+    assert masked_properties(
+        {"objectStoreSecretKey": "x", "initAuthenticationUser": "y", "a.passWord": "z", "b": "w"}
+    ) == {
+        "objectStoreSecretKey": "***",
+        "initAuthenticationUser": "***",
+        "a.passWord": "***",
+        "b": "w",
+    }
+    with pytest.raises(ConfigError) as caught:
+        check_properties("broker", {"objectStoreSecretKey": "hush\n"}, "x")
+    assert "hush" not in str(caught.value)
 
 
 def test_a_changed_permission_reaches_the_nameservers(rig: Any) -> None:

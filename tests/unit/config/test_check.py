@@ -84,10 +84,10 @@ def test_what_unknown_keys_were_meant_to_be_is_guessed_for_the_first_ones_only()
         (
             "maxMessageSize",
             "4k",
-            "maxMessageSize must be 1..2147483647 bytes, got '4k': plain integers only, write 4096",
+            "maxMessageSize must be 512..15728640 bytes, got '4k': plain integers only, write 4096",
         ),
         ("fileReservedTime", "2*24", "got '2*24': plain integers only, no units and no arithmetic"),
-        ("maxMessageSize", "2147483648", "maxMessageSize must be 1..2147483647 bytes, got '2147483648'"),
+        ("maxMessageSize", "2147483648", "maxMessageSize must be 512..15728640 bytes, got '2147483648'"),
         ("traceOn", "yes", "traceOn must be true or false, got 'yes': Apache's nodes would take it as false"),
         ("brokerRole", "slave", "brokerRole must be one of ASYNC_MASTER, SYNC_MASTER, SLAVE, got 'slave': upper and"),
         ("flushDiskType", "SYNC", "flushDiskType must be one of SYNC_FLUSH, ASYNC_FLUSH, got 'SYNC'"),

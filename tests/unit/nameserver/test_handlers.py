@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rmqnode.config import NameserverConfig, parse_properties
+from rmqnode.config import NameserverConfig, load_nameserver_config, overlay_path, parse_properties, read_overlay
 from rmqnode.nameserver.routes import ROUTES
 from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.dispatch import RequestError
@@ -257,13 +257,15 @@ def test_a_kv_change_that_cannot_be_written_is_refused_and_not_kept(nameserver: 
     assert nameserver.kv_config.get("ns", "k") is None
 
 
-def test_a_configuration_update_is_effective_and_written_to_the_file(nameserver: Nameserver) -> None:
+def test_a_configuration_update_is_effective_and_kept_beside_the_file(nameserver: Nameserver) -> None:
     path = nameserver.config.config_store_path
     path.write_text("# mine\nserverWorkerThreads=9\nproductEnvName=old\n")
     assert update(nameserver, "productEnvName=测试\norderMessageEnable=true\n").code == 0
     assert nameserver.config.product_env_name == "测试"
-    stored = parse_properties(path.read_bytes()).as_mapping()
-    assert stored == {"serverWorkerThreads": "9", "productEnvName": "测试", "orderMessageEnable": "true"}
+    assert path.read_text() == "# mine\nserverWorkerThreads=9\nproductEnvName=old\n"
+    assert read_overlay(path) == {"productEnvName": "测试", "orderMessageEnable": "true"}
+    loaded = load_nameserver_config(path).config
+    assert (loaded.product_env_name, loaded.order_message_enable) == ("测试", True)
     text = call(nameserver, RequestCode.GET_NAMESRV_CONFIG, headers.NoHeader()).body
     assert isinstance(text, bytes)
     shown = parse_properties(text).as_mapping()
@@ -273,7 +275,14 @@ def test_a_configuration_update_is_effective_and_written_to_the_file(nameserver:
 @pytest.mark.parametrize(
     ("text", "code", "remark"),
     [
-        ("listenPort=1234", ResponseCode.NO_PERMISSION, "listenPort cannot be changed while the nameserver runs"),
+        ("listenPort=1234", ResponseCode.NO_PERMISSION, "listenPort cannot be changed over the network"),
+        ("configStorePath=/tmp/x\nproductEnvName=* * * * * root", ResponseCode.NO_PERMISSION, "configStorePath cannot"),
+        ("configStorePathName=/tmp/x", ResponseCode.NO_PERMISSION, "cannot be changed"),
+        ("rocketmqHome=/tmp/x", ResponseCode.NO_PERMISSION, "rocketmqHome cannot be changed"),
+        ("configBlackList=", ResponseCode.NO_PERMISSION, "configBlackList cannot be changed"),
+        ("brokerConfigPath=/tmp/x", ResponseCode.NO_PERMISSION, "brokerConfigPath cannot be changed"),
+        ("productEnvName=a\\nkvConfigPath=/tmp/x", ResponseCode.SYSTEM_ERROR, "must not contain control characters"),
+        ("scanNotActiveBrokerInterval=1", ResponseCode.SYSTEM_ERROR, "must be 100..3600000 ms"),
         ("kvConfigPath=/etc/passwd", ResponseCode.NO_PERMISSION, "kvConfigPath cannot be changed"),
         ("serverWorkerThreads=3", ResponseCode.NO_PERMISSION, "serverWorkerThreads cannot be changed"),
         ("orderMessageEnabled=true", ResponseCode.SYSTEM_ERROR, "did you mean 'orderMessageEnable'?"),
@@ -290,7 +299,17 @@ def test_a_configuration_update_that_is_not_safe_changes_nothing(
     assert reply.code == code
     assert remark in (reply.remark or "")
     assert nameserver.config == before
-    assert not before.config_store_path.exists()
+    assert list(before.config_store_path.parent.glob("nameserver*")) == []
+
+
+def test_a_start_of_a_nameserver_sets_aside_what_it_cannot_take_from_its_overlay(nameserver: Nameserver) -> None:
+    path = nameserver.config.config_store_path
+    path.write_text("productEnvName=mine\n")
+    overlay_path(path).write_text("kvConfigPath=/etc/passwd\norderMessageEnable=true\nscanNotActiveBrokerInterval=0\n")
+    loaded = load_nameserver_config(path)
+    assert [each.key for each in loaded.set_aside] == ["kvConfigPath", "scanNotActiveBrokerInterval"]
+    assert loaded.config.order_message_enable is True
+    assert str(loaded.config.kv_config_path) != "/etc/passwd"
 
 
 def test_sending_the_present_configuration_back_is_no_change(nameserver: Nameserver) -> None:

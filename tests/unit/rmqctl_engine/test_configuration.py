@@ -10,13 +10,14 @@ from rmqctl.engine.apache.configuration import known_keys
 from rmqctl.engine.apache.java import Java
 from rmqctl.engine.apache.log_config import log_config
 from rmqctl.engine.apache.nodes import ApacheEngine
+from rmqctl.engine.files import write_node_files
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import ClusterHome
 from rmqctl.profile.distribution import Distribution, unpacked_distribution
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel, Node, NodeKind
 from rmqctl.profile.planning import UpOptions, plan_cluster
-from rmqnode.config import parse_properties
+from rmqnode.config import parse_properties, read_overlay
 
 JAVA = Java("/usr/bin/java", 17, "17.0.15", "PATH")
 
@@ -155,13 +156,28 @@ def test_unpacked_distribution_has_the_version_of_its_jar(jars: Path) -> None:
         unpacked_distribution(str(jars))
 
 
-def test_what_was_changed_on_our_engine_counts_on_apaches_as_far_as_the_version_knows_it(
+def test_what_was_changed_on_our_engine_counts_on_apaches_as_far_as_it_may_and_the_version_knows_it(
     jars: Path, tmp_path: Path
 ) -> None:
-    broker = model_of(tmp_path).brokers[0]
+    model = model_of(tmp_path)
+    broker = model.brokers[0]
     folder = ClusterHome(tmp_path, "rmqctl").node_folder(broker.name)
     folder.mkdir(parents=True)
-    (folder / "broker.overlay.conf").write_text("mappedFileSizeCommitLog=2097152\nskipPreOnline=true\n")
-    conf = conf_of(broker, ApacheEngine(Distribution("4.5.0", jars), JAVA), tmp_path)
-    assert conf["mapedFileSizeCommitLog"] == "2097152"
-    assert "skipPreOnline" not in conf
+    overlay = folder / "broker.overlay.conf"
+    overlay.write_text(
+        "fileReservedTime=9\nskipPreOnline=true\nmappedFileSizeCommitLog=2097152\n"
+        "filterServerNums=1\nrocketmqHome=-c $@|sh . echo x\naclEnable=false\nnamesrvAddr=10.6.6.6:1\n"
+    )
+    engine = ApacheEngine(Distribution("4.5.0", jars), JAVA)
+    before = conf_of(model_of(tmp_path).brokers[0], engine, tmp_path)
+    notices = write_node_files({node.name: engine for node in model.nodes}, model, ClusterHome(tmp_path, "rmqctl"))
+    conf = parse_properties((folder / "broker.conf").read_bytes(), "x").as_mapping()
+    assert conf == before
+    assert conf["fileReservedTime"] == "9"
+    assert not {"skipPreOnline", "filterServerNums", "rocketmqHome", "aclEnable"} & conf.keys()
+    assert conf["namesrvAddr"] != "10.6.6.6:1"
+    assert read_overlay(folder / "broker.conf") == {"fileReservedTime": "9", "skipPreOnline": "true"}
+    assert [notice.partition(" cannot be")[0].rpartition(" ")[2] for notice in notices] == [
+        *("mappedFileSizeCommitLog", "filterServerNums", "rocketmqHome", "aclEnable", "namesrvAddr")
+    ]
+    assert "broker-a-0: set aside, without effect: broker.overlay.conf: rocketmqHome" in notices[2]

@@ -5,11 +5,11 @@ Source: `AdminBrokerProcessor` (RocketMQ 4.5.2).
 
 import logging
 
-from rmqnode.broker.config_changes import NotChangeable
 from rmqnode.broker.outcome import AfterRegistration
 from rmqnode.broker.runtime_info import runtime_info
 from rmqnode.broker.state import Broker
-from rmqnode.config import ConfigError, config_properties, parse_properties, render_properties
+from rmqnode.config import ConfigError, config_properties, masked_properties, parse_properties, render_properties
+from rmqnode.config_changes import NotChangeable
 from rmqnode.net.dispatch import RequestError
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import ResponseCode
@@ -22,13 +22,14 @@ logger = logging.getLogger(__name__)
 
 def get_broker_runtime_info(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Answer the broker's figures; a slave asks its master for the ends of its log here."""
+    broker.look_at_refused_keys()
     return Reply(body=KVTable(table=runtime_info(broker)).encode())
 
 
 def get_broker_config(broker: Broker, request: Request[NoHeader]) -> Reply:
-    """Answer every key that this broker acts on, as it counts now, in properties text."""
+    """Answer every key that this broker acts on, as it counts now, in properties text; secrets are `***`."""
     header = GetBrokerConfigResponseHeader(version=broker.config_version.encode().decode())
-    return Reply(header=header, body=render_properties(config_properties(broker.config)).encode())
+    return Reply(header=header, body=render_properties(masked_properties(config_properties(broker.config))).encode())
 
 
 def update_broker_config(broker: Broker, request: Request[NoHeader]) -> Reply | AfterRegistration:

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from rmqctl.cli.messages.rendering.document import body_of, document_of, text_of
-from rmqctl.cli.messages.rendering.escape import escape_controls
 from rmqctl.client.start_position import format_time
+from rmqnode.plain_text import escape_controls
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 from rmqnode.protocol.properties import PropertyName

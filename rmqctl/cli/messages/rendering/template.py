@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rmqctl.cli.messages.rendering.document import body_of
-from rmqctl.cli.messages.rendering.escape import escape_bytes
 from rmqctl.cli.messages.rendering.line import body_text, json_line, store_time_of
 from rmqctl.client.start_position import format_time
 from rmqctl.errors import UsageError
+from rmqnode.plain_text import escape_bytes
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 from rmqnode.protocol.properties import PropertyName

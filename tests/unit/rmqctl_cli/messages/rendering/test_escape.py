@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmqctl.cli.messages.rendering.escape import escape_bytes, escape_controls
+from rmqnode.plain_text import escape_bytes, escape_controls
 
 
 @pytest.mark.parametrize(
