@@ -3,6 +3,22 @@
 Nothing else escapes from the codecs: a caller that handles `ProtocolError` has handled every possible input.
 """
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=Exception)
+
+
+def fresh(error: E) -> E:
+    """Return an exception with the same class, arguments and attributes, and without the frames that it went through.
+
+    Whoever keeps an exception raises this copy: each raise of the kept one would add frames to its traceback, and
+    with them everything that their variables hold.
+    """
+    again: E = type(error).__new__(type(error), *error.args)
+    again.__dict__.update(error.__dict__)
+    again.__suppress_context__ = True
+    return again
+
 
 class ProtocolError(Exception):
     """Bytes of a peer (or of a file another engine wrote) do not follow RocketMQ's protocol."""

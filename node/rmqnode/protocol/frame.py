@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from rmqnode.protocol.errors import FrameTooLarge, MalformedFrame
+from rmqnode.protocol.errors import FrameTooLarge, MalformedFrame, fresh
 
 FRAME_SIZE_BYTES_MAX: Final = 16_777_216
 """Java's `com.rocketmq.remoting.frameMaxLength`, the four bytes of the length field included."""
@@ -71,7 +71,7 @@ class FrameDecoder:
             if header_end > frame_end or head >= 0x2000000 or frame_end - position > self._size_bytes_max:
                 self._refused = self._refusal(length, head)
                 if not frames:
-                    raise self._refused
+                    self.check()
                 return frames
             if frame_end > end:
                 self._needed_bytes = frame_end - position
@@ -89,7 +89,7 @@ class FrameDecoder:
     def check(self) -> None:
         """Raise what `feed` found wrong behind the frames that it returned last."""
         if self._refused is not None:
-            raise self._refused
+            raise fresh(self._refused)
 
     def _refusal(self, length: int, head: int) -> FrameTooLarge | MalformedFrame:
         if length + 4 > self._size_bytes_max:

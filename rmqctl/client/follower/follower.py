@@ -28,6 +28,7 @@ from rmqctl.client.pull import pull
 from rmqctl.client.routes import RouteTable, TopicRoute
 from rmqctl.client.start_position import AsOfNow, Earliest, EndPosition, Latest, StartPosition, UntilTime
 from rmqnode.protocol.bodies import MessageQueue
+from rmqnode.protocol.errors import fresh
 from rmqnode.protocol.message import StoredMessage
 
 _ROUTE_INTERVAL_SECONDS: Final = 30.0
@@ -139,7 +140,7 @@ class Follower:
                 self._taken = trio.Event()
                 return messages
             if self._failure is not None:
-                raise self._failure
+                raise fresh(self._failure)
             if self._end_is_due and not self._readers:
                 return []
             self._changed = trio.Event()

@@ -18,6 +18,7 @@ from rmqctl.client.producer.delivery import Delivery, FailedAttempt
 from rmqctl.client.producer.queue_choice import Placement
 from rmqctl.client.producer.send_request import SendRequest, result_of
 from rmqnode.protocol.bodies import MessageQueue
+from rmqnode.protocol.errors import fresh
 
 SendOutcome = SendResult | ClientError
 SendCallback = Callable[[SendOutcome], None]
@@ -73,7 +74,7 @@ class PendingSend:
                 self._done = trio.Event()
             await self._done.wait()
         if isinstance(self._outcome, ClientError):
-            raise self._outcome
+            raise fresh(self._outcome)
         assert self._outcome is not None
         return self._outcome
 

@@ -7,6 +7,7 @@ wrong. Source: `SelectorParser.PARSE_CACHE` (RocketMQ 4.5.2), differs: bounded b
 from typing import Final
 
 from rmqnode.filter import FilterError, MessageFilter, UnknownExpressionType, compile_filter
+from rmqnode.protocol.errors import fresh
 
 _LENGTH_MAX: Final = 512 * 1024
 """Characters of all expressions that are kept; compiled they take up to 60 bytes each."""
@@ -41,7 +42,7 @@ class CompiledFilters:
             del self._kept[oldest]
             self._length -= len(oldest[1])
         if isinstance(kept, FilterError):
-            raise kept
+            raise fresh(kept)
         return kept
 
 
@@ -52,4 +53,4 @@ def _compile(expression_type: str, expression: str) -> MessageFilter | FilterErr
         return compile_filter(expression)
     except FilterError as error:
         # Without the frames that it went through: it may stay for long.
-        return error.with_traceback(None)
+        return fresh(error)
