@@ -3,18 +3,21 @@
 Reading: every frame that one read brought is handed on before the loop is yielded to, and what the handlers
 answer meanwhile leaves in one write, unless that takes more time or memory than one peer may have at a turn.
 Writing never waits: what the socket does not take at once goes to a task that drains it, and a peer that reads
-too slowly is first not read from any more and then dropped.
+too slowly is first not read from any more and then dropped. What all connections of a node hold together has a
+budget: a connection may keep as much unsent as is still free of it.
 The socket is driven directly (`recv`, `send`, `wait_readable`): a trio stream would add a task switch to each
 answer of a long poll and a copy to each read.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter, thread_time
 from typing import Any, Final
 
 import trio
 
+from rmqnode.net.budgets import Budget
 from rmqnode.net.errors import ConnectionLost, RequestTimeout
 from rmqnode.net.stream_socket import StreamSocket, address_text, host_bytes
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, encode_command
@@ -36,8 +39,20 @@ _ANSWERS_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 _BACKLOG_BYTES_PAUSE: Final = 8 * 1024 * 1024
 """With more than this unsent, nothing more is read from the peer."""
 
-_BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
+_BACKLOG_BYTES_MAX: Final = 64 * 1024 * 1024
 """With more than this unsent (a peer that does not read its long polls' answers), the peer is dropped."""
+
+_PIECE_BYTES: Final = 256 * 1024
+"""What is unsent is kept in pieces of this size: memory is given back with each."""
+
+_DRAINED_AT_ONCE_BYTES: Final = 1024 * 1024
+"""So much is written to a socket that takes it before others get their turn."""
+
+_FRAME_SILENCE_SECONDS: Final = 10.0
+"""A peer that begins a frame and then sends nothing for so long is dropped (`partialFrameTimeoutMillis`)."""
+
+_STALLED_SECONDS: Final = 1.0
+"""A connection that holds memory and on which nothing moved for so long goes before those on which it does."""
 
 _GATHERED_BYTES_MAX: Final = 16_384
 """So much of requests submitted in a row leaves at once: the peer can begin to work on them."""
@@ -65,12 +80,31 @@ class Connection:
         sock: Connected and non-blocking; closed when `run` ends.
         on_frame: Called for each frame in order; must not block and may raise ProtocolError to end the
             connection. It calls `resolve` for responses.
+        budget: What it shares with the other connections of its node, in bytes; None for an end that chose its peer.
+        relieve: Called when the budget is used up; closes connections, perhaps this one.
+        frame_silence_seconds_max: How long a peer that has begun a frame may send nothing.
     """
 
-    def __init__(self, sock: StreamSocket, on_frame: "Callable[[Connection, Frame], None]") -> None:
+    def __init__(
+        self,
+        sock: StreamSocket,
+        on_frame: "Callable[[Connection, Frame], None]",
+        budget: Budget | None = None,
+        relieve: Callable[[], None] | None = None,
+        frame_silence_seconds_max: float = _FRAME_SILENCE_SECONDS,
+    ) -> None:
         self._sock = sock
         self._on_frame = on_frame
+        self._budget = budget
+        self._relieve = relieve
+        self._frame_silence_seconds_max = frame_silence_seconds_max
+        self.request_count = 0
+        """How many frames were handled."""
+        self.held_bytes = 0
+        """What it holds of the budget: frames that are not complete or not handled, answers that are not sent."""
+        self._read_bytes = 0
         peer_address = sock.getpeername()
+        self.host = str(peer_address[0])
         self.peer = address_text(peer_address)
         self.peer_host_bytes = host_bytes(sock, peer_address)
         """Address and port as messages store them: 4 bytes each; zeros for an IPv6 peer, which 4.5.2 can't store."""
@@ -88,7 +122,7 @@ class Connection:
         self._in_batch = False
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._backlog: list[bytes] = []
+        self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._drained = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -100,6 +134,21 @@ class Connection:
     def is_closed(self) -> bool:
         """Whether the socket is closed, by either side."""
         return self._sock.fileno() < 0
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing has moved on it for a while."""
+        return trio.current_time() - self.last_activity > _STALLED_SECONDS
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer takes its answers, so that another may be made: one that waits in memory helps nobody."""
+        return not self._backlog_bytes or self._backlog_bytes <= self._pause_bytes
+
+    @property
+    def _pause_bytes(self) -> int:
+        """With more than this unsent nothing more is read: as much as is free, so that many get equal parts."""
+        return _BACKLOG_BYTES_PAUSE if self._budget is None else min(_BACKLOG_BYTES_PAUSE, self._budget.free)
 
     async def run(self) -> None:
         """Read until the peer closes, sends what can't be understood, or `close` is called."""
@@ -122,7 +171,7 @@ class Connection:
             try:
                 data = self._sock.recv(_READ_SIZE_BYTES)
             except BlockingIOError:
-                if not await self._wait_readable():
+                if not await (self._wait_rest() if self._read_bytes else self._wait_readable()):
                     return
                 turn_end = perf_counter() + _TURN_SECONDS
                 continue
@@ -131,9 +180,11 @@ class Connection:
             if not data:
                 return self.close("the peer closed it")
             left = self._handle(decoder, data, turn_end)
+            if left or self._read_bytes or decoder.pending_bytes:
+                self._account_read(decoder, left)
             queued_since = thread_time() if left else 0.0
             while not self.is_closed and (left or self._is_turn_over(turn_end)):
-                if self._backlog_bytes > _BACKLOG_BYTES_PAUSE:
+                if self._must_pause():
                     await self._drained.wait()
                     queued_since = thread_time()  # it was the peer who kept them waiting
                 else:
@@ -142,10 +193,36 @@ class Connection:
                 if left:
                     self.queued_seconds, self.queued_count = thread_time() - queued_since, len(left)
                 left = self._handle_frames(decoder, left, turn_end)
+                self._account_read(decoder, left)
             self.queued_seconds = 0.0
 
     def _is_turn_over(self, turn_end: float) -> bool:
-        return perf_counter() > turn_end or self._backlog_bytes > _BACKLOG_BYTES_PAUSE
+        return perf_counter() > turn_end or self._must_pause()
+
+    def _must_pause(self) -> bool:
+        return self._backlog_bytes > 0 and self._backlog_bytes > self._pause_bytes
+
+    def _account_read(self, decoder: FrameDecoder, left: list[Frame]) -> None:
+        self._read_bytes = decoder.pending_bytes + sum(len(each.header) + len(each.body) for each in left)
+        self._account()
+
+    def _account(self) -> None:
+        """Tell the budget what is held now; called when it may have changed, not for each message."""
+        if self._budget is None:
+            return
+        held_bytes = 0 if self.is_closed else self._read_bytes + self._backlog_bytes
+        self._budget.used += held_bytes - self.held_bytes
+        is_more, self.held_bytes = held_bytes > self.held_bytes, held_bytes
+        if is_more and self._budget.free < 0 and self._relieve is not None:
+            self._relieve()
+
+    async def _wait_rest(self) -> bool:
+        """Wait for more of a frame that has begun."""
+        with trio.move_on_after(self._frame_silence_seconds_max):
+            return await self._wait_readable()
+        logger.warning("connection closed peer=%s reason=the rest of a frame did not come", self.peer)
+        self.close(f"nothing of the rest of a frame came for {self._frame_silence_seconds_max:g} s")
+        return False
 
     async def _wait_readable(self) -> bool:
         try:
@@ -166,12 +243,15 @@ class Connection:
 
     def _handle_frames(self, decoder: FrameDecoder, frames: list[Frame], turn_end: float) -> list[Frame]:
         handled = 0
+        bytes_max, budget = _ANSWERS_BYTES_AT_ONCE, self._budget
+        if budget is not None and budget.used + bytes_max > budget.maximum:
+            bytes_max = max(0, self._pause_bytes)
         self._in_batch = True
         try:
             for frame in frames:
                 self._on_frame(self, frame)
                 handled += 1
-                if self._out_bytes > _ANSWERS_BYTES_AT_ONCE or perf_counter() > turn_end:
+                if self._out_bytes > bytes_max or perf_counter() > turn_end:
                     break
             if handled == len(frames):
                 decoder.check()
@@ -180,6 +260,7 @@ class Connection:
             return []
         finally:
             self._in_batch = False
+            self.request_count += handled
             self._flush()
         return frames[handled:]
 
@@ -286,6 +367,10 @@ class Connection:
         self.close_reason = reason
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
+        self._out.clear()
+        self._backlog.clear()
+        self._out_bytes = self._backlog_bytes = 0
+        self._account()
         self._drained.set()
 
     def _write(self, frame: bytes) -> None:
@@ -295,7 +380,11 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._out or self.is_closed:
+        if not self._out:
+            return
+        if self.is_closed:
+            self._out.clear()
+            self._out_bytes = 0
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
@@ -312,11 +401,16 @@ class Connection:
                 return
             data = data[sent:]
             self._start_draining()
-        self._backlog.append(data)
+        self._keep_unsent(data)
+
+    def _keep_unsent(self, data: bytes) -> None:
+        pieces = (data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES))
+        self._backlog.extend([data] if len(data) <= _PIECE_BYTES else pieces)
         self._backlog_bytes += len(data)
         if self._backlog_bytes > _BACKLOG_BYTES_MAX:
             logger.warning("connection closed peer=%s reason=it does not read its answers", self.peer)
             self.close("it does not read its answers")
+        self._account()
 
     def _start_draining(self) -> None:
         self._drained = trio.Event()
@@ -325,17 +419,43 @@ class Connection:
 
     async def _drain(self) -> None:
         while self._backlog and not self.is_closed:
-            data = memoryview(b"".join(self._backlog))
-            self._backlog.clear()
-            while data and not self.is_closed:
-                try:
-                    await trio.lowlevel.wait_writable(self._sock)
-                    sent = self._sock.send(data)
-                except (BlockingIOError, trio.ClosedResourceError):
-                    continue
-                except OSError as error:
-                    return self.close(f"the write failed: {error}")
-                data = data[sent:]
-                self._backlog_bytes -= sent
-                self.last_activity = trio.current_time()
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+                self._send_unsent()
+            except (BlockingIOError, trio.ClosedResourceError):
+                continue
+            except OSError as error:
+                return self.close(f"the write failed: {error}")
         self._drained.set()
+
+    def _send_unsent(self) -> None:
+        """Write pieces until the socket takes no more, or enough for one turn.
+
+        Raises:
+            OSError: BlockingIOError when it takes no more; any other when the connection is broken.
+        """
+        written = 0
+        try:
+            while self._backlog and written < _DRAINED_AT_ONCE_BYTES:
+                piece = self._next_piece()
+                sent = self._sock.send(piece)
+                written += sent
+                self._backlog_bytes -= sent
+                if sent < len(piece):
+                    self._backlog[0] = piece[sent:]
+                else:
+                    self._backlog.popleft()
+        finally:
+            if written:
+                self.last_activity = trio.current_time()
+                self._account()
+
+    def _next_piece(self) -> bytes:
+        """Return what is to be written next, small answers together; it stays the first of the backlog."""
+        if len(self._backlog) > 1 and len(self._backlog[0]) + len(self._backlog[1]) <= _PIECE_BYTES:
+            size, together = 0, []
+            while self._backlog and size + len(self._backlog[0]) <= _PIECE_BYTES:
+                size += len(self._backlog[0])
+                together.append(self._backlog.popleft())
+            self._backlog.appendleft(b"".join(together))
+        return self._backlog[0]

@@ -1,9 +1,12 @@
 """Listening sockets: bind them, and accept from one for as long as it is wanted."""
 
+import contextlib
+import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Self
 
 import trio
 
@@ -14,6 +17,39 @@ _BACKLOG: Final = 1024
 
 _ACCEPT_RETRY_SECONDS: Final = 0.1
 """Pause after a failed accept, usually for want of file descriptors: connections that end free some."""
+
+_ACCEPT_LOG_SECONDS: Final = 10.0
+"""The same failure is logged so often."""
+
+
+class _Spare:
+    """A descriptor that is kept so that a peer can be accepted, and hung up on, when there are no others."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def hang_up(self, listener: socket.socket) -> None:
+        """Accept the peer that waits, and close its connection."""
+        self._close()
+        with contextlib.suppress(OSError):
+            listener.accept()[0].close()
+        self._open()
+
+    def _open(self) -> None:
+        with contextlib.suppress(OSError):
+            self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class BindError(Exception):
@@ -48,12 +84,29 @@ def listen(hosts: Iterable[str], port: int) -> list[socket.socket]:
     return sockets
 
 
-async def accept(listener: socket.socket, start: Callable[[socket.socket], None]) -> None:
+async def accept(
+    listener: socket.socket,
+    start: Callable[[socket.socket], None],
+    *,
+    on_no_descriptor: Callable[[], None] = lambda: None,
+) -> None:
     """Accept until cancelled; `start` gets each new socket, non-blocking and without Nagle's delay.
 
     A peer that is gone before `start` has looked at its socket (an `OSError` there) is forgotten: no name, no state,
-    nothing to tell anybody.
+    nothing to tell anybody. When no descriptor is left `on_no_descriptor` is called, and the peer that waits is hung up
+    on with the help of a descriptor that is kept for this: it learns at once that it is not served.
     """
+    with _Spare() as spare:
+        await _accept(listener, start, on_no_descriptor, spare)
+
+
+async def _accept(
+    listener: socket.socket,
+    start: Callable[[socket.socket], None],
+    on_no_descriptor: Callable[[], None],
+    spare: "_Spare",
+) -> None:
+    silent_until = trio.current_time()
     while True:
         try:
             sock, _ = listener.accept()
@@ -62,7 +115,12 @@ async def accept(listener: socket.socket, start: Callable[[socket.socket], None]
         except ConnectionError:
             await trio.lowlevel.checkpoint()
         except OSError as error:
-            logger.error("accept failed port=%d reason=%s", listener.getsockname()[1], error)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                on_no_descriptor()
+                spare.hang_up(listener)
+            if trio.current_time() >= silent_until:
+                silent_until = trio.current_time() + _ACCEPT_LOG_SECONDS
+                logger.error("accept failed port=%d reason=%s", listener.getsockname()[1], error)
             await trio.sleep(_ACCEPT_RETRY_SECONDS)
         else:
             try:
@@ -71,3 +129,5 @@ async def accept(listener: socket.socket, start: Callable[[socket.socket], None]
                 start(sock)
             except OSError:
                 sock.close()
+            # Many may come at once, and those who are connected have requests.
+            await trio.lowlevel.checkpoint()

@@ -3,10 +3,14 @@
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import trio
 
+from rmqnode.net.admission import Admission
+from rmqnode.net.budgets import Budget, close_worst
 from rmqnode.net.connection import Connection
 from rmqnode.net.listening import accept
 from rmqnode.protocol.frame import Frame
@@ -14,6 +18,23 @@ from rmqnode.protocol.frame import Frame
 logger = logging.getLogger(__name__)
 
 _IDLE_SCAN_SECONDS: Final = 30.0
+
+_FREED_FOR_DESCRIPTORS: Final = 64
+"""So many connections give way at once when the process has no descriptor left."""
+
+_REFUSAL_LOG_SECONDS: Final = 10.0
+"""Refused connections are told in one line each so many seconds, however many they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What all connections of a server may take together."""
+
+    connections_max: int = 8192
+    connections_per_address_max: int = 0
+    """Of one address that is not of the loopback; 0 for half of all."""
+    bytes_in_flight_max: int = 64 * 1024 * 1024
+    frame_silence_seconds_max: float = 10.0
 
 
 class Server:
@@ -23,6 +44,8 @@ class Server:
         on_frame: Handles each frame, see `Connection`.
         on_closed: Called once for each connection after it has ended.
         idle_seconds_max: A connection without traffic in either direction for so long is closed.
+        limits: How much all connections together may take.
+        on_full: Called when a budget is full; see `Budget`.
     """
 
     def __init__(
@@ -30,11 +53,24 @@ class Server:
         on_frame: Callable[[Connection, Frame], None],
         on_closed: Callable[[Connection], None],
         idle_seconds_max: float,
+        limits: ServerLimits | None = None,
+        on_full: Callable[[Budget], None] | None = None,
     ) -> None:
+        limits = limits or ServerLimits()
         self._on_frame = on_frame
         self._on_closed = on_closed
         self._idle_seconds_max = idle_seconds_max
+        self._frame_silence_seconds_max = limits.frame_silence_seconds_max
+        self._refused_since_log = 0
         self.connections: set[Connection] = set()
+        self.bytes_in_flight = Budget("bytesInFlight", limits.bytes_in_flight_max, on_full)
+        places = Budget("connections", limits.connections_max, on_full)
+        self.admission = Admission(places, limits.connections_per_address_max, self.connections)
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """What its connections may take together."""
+        return self.admission.budget, self.bytes_in_flight
 
     async def serve(self, listeners: Iterable[socket.socket]) -> None:
         """Accept and serve until cancelled; all sockets are closed then."""
@@ -42,8 +78,10 @@ class Server:
         try:
             async with trio.open_nursery() as nursery:
                 for sock in sockets:
-                    nursery.start_soon(accept, sock, lambda accepted: self._start(accepted, nursery))
+                    start = partial(self._start, nursery=nursery)
+                    nursery.start_soon(partial(accept, sock, start, on_no_descriptor=self._make_room))
                 nursery.start_soon(self._close_idle_connections)
+                nursery.start_soon(self._log_refusals)
         finally:
             for sock in sockets:
                 sock.close()
@@ -54,8 +92,16 @@ class Server:
             await connection.wait_sent()
 
     def _start(self, sock: socket.socket, nursery: trio.Nursery) -> None:
-        connection = Connection(sock, self._on_frame)
+        host = str(sock.getpeername()[0])
+        if not self.admission.admit(host):
+            self._refused_since_log += 1
+            sock.close()
+            return
+        connection = Connection(
+            sock, self._on_frame, self.bytes_in_flight, self._relieve, self._frame_silence_seconds_max
+        )
         self.connections.add(connection)
+        self.admission.opened(connection)
         nursery.start_soon(self._run, connection)
 
     async def _run(self, connection: Connection) -> None:
@@ -63,7 +109,25 @@ class Server:
             await connection.run()
         finally:
             self.connections.discard(connection)
+            self.admission.ended(connection)
             self._on_closed(connection)
+
+    def _relieve(self) -> None:
+        close_worst(self.bytes_in_flight, self.connections)
+
+    def _make_room(self) -> None:
+        """No descriptor is left for a newcomer: whoever may give way goes, so that the next one finds some."""
+        self.admission.budget.refuse()
+        self._refused_since_log += 1
+        self.admission.make_room(_FREED_FOR_DESCRIPTORS)
+
+    async def _log_refusals(self) -> None:
+        while True:
+            await trio.sleep(_REFUSAL_LOG_SECONDS)
+            if self._refused_since_log:
+                count, self._refused_since_log = self._refused_since_log, 0
+                places = self.admission.budget
+                logger.warning("connections refused count=%d open=%d max=%d", count, places.used, places.maximum)
 
     async def _close_idle_connections(self) -> None:
         while True:

@@ -46,6 +46,11 @@ class FrameDecoder:
         self._needed_bytes = 0
         self._refused: FrameTooLarge | MalformedFrame | None = None
 
+    @property
+    def pending_bytes(self) -> int:
+        """How much of an incomplete frame is kept."""
+        return len(self._pending)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Return every frame that `data` completes, oldest first.
 

@@ -13,7 +13,7 @@ from rmqnode.net.client import RemotingClient
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher, RequestError
 from rmqnode.net.listening import listen
-from rmqnode.net.server import Server
+from rmqnode.net.server import Server, ServerLimits
 from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command, decode_command, encode_command
@@ -33,7 +33,7 @@ SLOW = RequestCode.SEARCH_OFFSET_BY_TIMESTAMP
 class Node:
     """A server whose handlers note what they got; requests of the code WAIT are answered by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ServerLimits | None = None) -> None:
         self.handled: list[Request[Any]] = []
         self.waiting: list[Request[Any]] = []
         self.closed: list[Connection] = []
@@ -49,7 +49,11 @@ class Node:
             Route(WAIT, NoHeader, None, lambda node, request: object()),
         )
         self.dispatch = Dispatcher(routes, self, lambda outcome, request: self.waiting.append(request))
-        self.server = Server(self.dispatch, self.closed.append, 120)
+        self.full: list[str] = []
+        """Names of budgets that were full, each time."""
+        self.server = Server(
+            self.dispatch, self.closed.append, 120, limits, lambda budget: self.full.append(budget.name)
+        )
         self.scope = trio.CancelScope()
 
     async def run(self, listeners: list[socket.socket]) -> None:
@@ -137,6 +141,38 @@ async def node(nursery: trio.Nursery) -> AsyncIterator[Node]:
     nursery.start_soon(node.run, listeners)
     yield node
     node.scope.cancel()
+
+
+@pytest.fixture
+async def start_node(nursery: trio.Nursery) -> AsyncIterator[Callable[[ServerLimits], Node]]:
+    """Start servers with limits of their own."""
+    nodes: list[Node] = []
+
+    def start(limits: ServerLimits) -> Node:
+        node = Node(limits)
+        nodes.append(node)
+        listeners = listen(["127.0.0.1"], 0)
+        node.port = listeners[0].getsockname()[1]
+        nursery.start_soon(node.run, listeners)
+        return node
+
+    yield start
+    for node in nodes:
+        node.scope.cancel()
+
+
+@pytest.fixture
+async def connect_to() -> AsyncIterator[Callable[[Node], Awaitable[Peer]]]:
+    """Make a peer that is connected to a node."""
+    peers: list[Peer] = []
+
+    async def connect(node: Node) -> Peer:
+        peers.append(Peer(await trio.open_tcp_stream("127.0.0.1", node.port)))
+        return peers[-1]
+
+    yield connect
+    for peer in peers:
+        await trio.aclose_forcefully(peer.stream)
 
 
 @pytest.fixture
