@@ -2,10 +2,10 @@
 
 import typer
 
-from rmqctl.cli.messages.rendering.escape import escape_controls
 from rmqctl.cli.messages.rendering.format import OutputFormat, Rendering
 from rmqctl.cli.output import narrate, print_error
 from rmqctl.errors import RmqctlError
+from rmqnode.plain_text import escape_controls
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 
