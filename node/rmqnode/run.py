@@ -3,6 +3,7 @@
 `rmqnode` on the command line and the processes that `rmqctl` forks both end up here.
 """
 
+import errno
 import logging
 import os
 import resource
@@ -21,6 +22,7 @@ from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
 from rmqnode.service_manager import ServiceManager
 from rmqnode.store import StoreError
+from rmqnode.store.disk import NOT_WRITABLE, describe_file_system
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ EXIT_STORE_INCOMPLETE: Final = 65
 EXIT_TEMPORARY: Final = 75
 """The start failed for a reason that may go away by itself, such as a full disk; it is worth trying again."""
 
+PASSING_ERRORS: Final = NOT_WRITABLE | {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN}
+"""What a system refuses for want of something that others may give back."""
+
 
 def run_node(kind: NodeKind, config_path: Path) -> int:
     """Run a node until SIGTERM or SIGINT; return its exit code. Logs to stderr."""
@@ -53,8 +58,10 @@ def run_node(kind: NodeKind, config_path: Path) -> int:
         trio.run(_serve_until_signal, kind, config_path)
     except* ConfigError as errors:
         exit_code = _refuse(errors, EXIT_CONFIG)
-    except* (BindError, StoreError, OSError) as errors:
+    except* (BindError, StoreError) as errors:
         exit_code = _refuse(errors, EXIT_FAILED)
+    except* OSError as errors:
+        exit_code = max(exit_code, _refuse(errors, exit_code_of(errors)))
     return exit_code
 
 
@@ -130,10 +137,17 @@ def _refuse(errors: BaseExceptionGroup[BaseException], exit_code: int) -> int:
     return exit_code
 
 
+def exit_code_of(errors: BaseExceptionGroup[OSError]) -> int:
+    """Whether what the system refused may go away by itself."""
+    passes = all(isinstance(leaf, OSError) and leaf.errno in PASSING_ERRORS for leaf in _leaves(errors))
+    return EXIT_TEMPORARY if passes else EXIT_FAILED
+
+
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"can't use {error.filename}: {error.strerror}"
-    return str(error)
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    where = f" ({describe_file_system(Path(error.filename))})" if error.errno in NOT_WRITABLE else ""
+    return f"can't use {error.filename}: {error.strerror}{where}"
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

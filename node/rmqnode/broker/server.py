@@ -48,13 +48,23 @@ async def serve_broker(
 ) -> None:
     """Run a broker until `stop` is set. `task_status` is started when it serves and its nameservers were told.
 
+    A store that a full disk let be opened for reading only is opened again when the disk has room.
+
     Raises:
         BindError: A port is taken.
         StoreError: The store can't be opened, or a table below `config/` can't be read.
+        OSError: A disk refused what can't wait; names the path.
     """
     if config.broker_ip1 is None:
         address = own_address()
         config = replace(config, broker_ip1=address, broker_ip2=config.broker_ip2 or address)
+    while await _serve_store(config, stop, task_status):
+        task_status = trio.TASK_STATUS_IGNORED
+        logger.info("the disk has room again: the store is opened anew")
+
+
+async def _serve_store(config: BrokerConfig, stop: trio.Event, task_status: trio.TaskStatus[BrokerConfig]) -> bool:
+    """Open the store, serve it, close it; returns whether that is to be done again."""
     # Ports before the store: a second broker with this configuration must not touch the first one's files.
     listeners = _listen(config, (config.listen_port, config.listen_port - VIP_PORT_DISTANCE, config.ha_listen_port))
     try:
@@ -63,10 +73,9 @@ async def serve_broker(
         try:
             broker = Broker(config, store, pull_message_again)
             try:
-                await _serve(broker, listeners, stop, task_status)
+                return await _serve(broker, listeners, stop, task_status)
             finally:
-                for write in broker.take_changes():
-                    write()
+                _write_changes(broker)
         finally:
             store.close()
             logger.info("store closed")
@@ -79,7 +88,8 @@ async def _serve(
     listeners: dict[int, list[socket.socket]],
     stop: trio.Event,
     task_status: trio.TaskStatus[BrokerConfig],
-) -> None:
+) -> bool:
+    """Serve until `stop` is set; returns True when the store is to be opened anew instead."""
     server = Server(
         Dispatcher(ROUTES, broker, broker.finish_later),
         broker.clients.connection_closed,
@@ -94,8 +104,9 @@ async def _serve(
         await broker.registration.register()
         services.start_soon(broker.registration.keep_registered)
         task_status.started(broker.config)
-        await stop.wait()
-        await broker.registration.unregister()
+        is_again = await _wait_for_end(stop, broker.disk_watch.wants_reopening)
+        if not is_again:
+            await broker.registration.unregister()
         broker.held_pulls.answer_all()
         with trio.move_on_after(_DRAIN_SECONDS):
             await broker.flusher.wait_answered()
@@ -103,6 +114,30 @@ async def _serve(
             broker.replication.confirmations.give_up_waiting()
             await server.wait_answers_sent()
         services.cancel_scope.cancel()
+    return is_again
+
+
+async def _wait_for_end(stop: trio.Event, wants_reopening: trio.Event) -> bool:
+    """Wait until one of the two is set; returns whether it is the second alone."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_when, wants_reopening, nursery.cancel_scope)
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+    return not stop.is_set()
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+def _write_changes(broker: Broker) -> None:
+    """Write the tables that changed; a disk without space costs what was committed since the last time, no more."""
+    for write in broker.take_changes():
+        try:
+            write()
+        except OSError as error:
+            logger.error("table not written at the stop reason=%s", error)
 
 
 def _listen(config: BrokerConfig, ports: Iterable[int]) -> dict[int, list[socket.socket]]:
@@ -128,6 +163,7 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.indexer.build)
     services.start_soon(broker.indexer.sync)
     services.start_soon(broker.cleaning.run)
+    services.start_soon(broker.disk_watch.run)
     services.start_soon(broker.statistics.run)
     services.start_soon(broker.client_calls.run)
     services.start_soon(broker.held_pulls.answer_due_pulls)

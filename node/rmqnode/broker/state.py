@@ -17,6 +17,7 @@ from rmqnode.broker.clients import ClientTable, ConsumerGroup
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delayed.delivery import DelayedDelivery
 from rmqnode.broker.delayed.levels import DelayLevels
+from rmqnode.broker.disk_watch import DiskWatch
 from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
@@ -84,6 +85,7 @@ class Broker:
         self.store = store
         self.limitations = Limitations()
         self.look_at_refused_keys()
+        self.disk_watch = DiskWatch(store, config, self.limitations)
         self.clock_ms = clock_ms
         self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)

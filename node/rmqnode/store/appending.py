@@ -6,7 +6,6 @@ so a put asks for it rarely, and a full disk refuses a message before anything o
 Source: CommitLog#putMessage, #putMessages (RocketMQ 4.5.2).
 """
 
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from rmqnode.store.batch import append_batch, record_sizes
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
+from rmqnode.store.disk import DISK_FULL
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueTable
@@ -32,8 +32,6 @@ from rmqnode.store.record import (
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
 )
 from rmqnode.store.results import BatchPart, PutResult, PutStatus
-
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _OK: Final = PutStatus.OK
 """By a name of its own: to take a member out of an enum costs as much as a call."""
@@ -218,7 +216,7 @@ class Appender:
         except OSError as error:
             if not queue.max_queue_offset:
                 queue.delete()
-            if error.errno not in _DISK_FULL:
+            if error.errno not in DISK_FULL:
                 return PutStatus.CREATE_MAPPED_FILE_FAILED
             self.out_of_space = folder
             return PutStatus.SERVICE_NOT_AVAILABLE

@@ -21,6 +21,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from rmqnode.store.disk import naming
 from rmqnode.store.index.files import IndexState
 from rmqnode.store.sync import sync_data
 
@@ -118,9 +119,10 @@ def _read(path: Path) -> bytes:
 def _write(path: Path, content: bytes, file_size: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if os.fstat(descriptor).st_size != file_size:
-            os.ftruncate(descriptor, file_size)
-        os.pwrite(descriptor, content, 0)
-        sync_data(descriptor)
+        with naming(path):
+            if os.fstat(descriptor).st_size != file_size:
+                os.ftruncate(descriptor, file_size)
+            os.pwrite(descriptor, content, 0)
+            sync_data(descriptor)
     finally:
         os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from msgspec import MsgspecError
 
 from rmqnode.protocol.errors import ProtocolError
+from rmqnode.store.disk import naming
 from rmqnode.store.errors import StoreError
 from rmqnode.store.sync import sync_folder
 
@@ -73,10 +74,15 @@ class ConfigFile:
             OSError: The old content is still there, as the file or as its backup.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._temporary.open("wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with naming(self._temporary), self._temporary.open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # What is left of it would take the space that others need.
+            self._temporary.unlink(missing_ok=True)
+            raise
         self._former.unlink(missing_ok=True)
         has_former = self._keep_former()
         self._temporary.replace(self.path)

@@ -25,6 +25,7 @@ from rmqnode.store.queue_units import (
     place_of_unit,
 )
 from rmqnode.store.record import RECORD_FIXED_SIZE, encoded_topic
+from rmqnode.store.stand_in import StandIns
 
 RESERVE_STEP: Final = 16 * 1024
 """Disk space is reserved in steps of this many bytes: about 800 units, little enough for a thousand idle queues."""
@@ -77,10 +78,13 @@ class ConsumeQueue:
         end = position + count * UNIT_SIZE
         reserved = position
         while reserved < end:
-            file = self._files.find(reserved) or self._files.append_file(reserved)
-            if reserved >= self._reserved:
-                wanted = max(end - reserved, RESERVE_STEP)
-                self._reserved = file.base_offset + file.reserve(reserved - file.base_offset, wanted)
+            try:
+                file = self._reserve(reserved, end)
+            except OSError as error:
+                if self._budget.stand_ins is None:
+                    raise
+                file = self._stand_in(self._budget.stand_ins, reserved, error)
+                self._reserve(reserved, end)
             reserved = min(self._reserved, file.base_offset + file.size_bytes)
         active = self._files.find(position)
         assert active is not None
@@ -88,6 +92,23 @@ class ConsumeQueue:
         self.mapping = active.mapping
         self.base_queue_offset = active.base_offset // UNIT_SIZE
         self.limit = min(reserved, active.base_offset + active.size_bytes) // UNIT_SIZE
+
+    def _reserve(self, position: int, end: int) -> MappedFile:
+        """Find or create the file of a position, and have space in it from there on."""
+        file = self._files.find(position) or self._files.append_file(position)
+        if position >= self._reserved:
+            wanted = max(end - position, RESERVE_STEP)
+            self._reserved = file.base_offset + file.reserve(position - file.base_offset, wanted)
+        return file
+
+    def _stand_in(self, stand_ins: StandIns, position: int, error: OSError) -> MappedFile:
+        """Hold in memory what the disk has no space for, during a recovery; at any other time the error goes on."""
+        former = self._files.find(position)
+        file = stand_ins.replace(self._files, position, error)
+        if former is not None:
+            self._budget.forget(former)
+        self._reserved = min(self._reserved, position)
+        return file
 
     def _activate(self, file: MappedFile) -> None:
         """Account for a file that is about to be written: it belongs to the queue's own place in the budget."""

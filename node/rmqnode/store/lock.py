@@ -13,6 +13,7 @@ import fcntl
 import os
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,9 @@ class StoreLock:
             os.close(descriptor)
             raise StoreLocked(self._path, holder) from None
         if os.pread(descriptor, len(_CONTENT) + 1, 0) != _CONTENT:
-            os.pwrite(descriptor, _CONTENT, 0)
+            # The lock is held; the content is only what Java writes, and a full disk may have no block for it.
+            with suppress(OSError):
+                os.pwrite(descriptor, _CONTENT, 0)
         self._descriptor = descriptor
 
     def release(self) -> None:

@@ -12,9 +12,13 @@ import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from rmqnode.store.disk import naming
 from rmqnode.store.sync import sync_data, sync_folder
+
+if TYPE_CHECKING:
+    from rmqnode.store.stand_in import StandIns
 
 FILE_NAME_DIGITS: Final = 20
 PIECE_SIZE: Final = 1 << 20
@@ -39,6 +43,8 @@ class MappingBudget:
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
         self._holders: dict[Unmappable, None] = {}
+        self.stand_ins: StandIns | None = None
+        """Of a store that may open on a full disk: what holds units in memory for which the disk has no space."""
 
     def hold(self, holder: Unmappable) -> None:
         """Note that a holder has mapped something; may unmap the one that has been mapped longest."""
@@ -75,7 +81,8 @@ class MappedFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            os.ftruncate(descriptor, size_bytes)
+            with naming(path):
+                os.ftruncate(descriptor, size_bytes)
         except OSError:
             path.unlink()
             raise
@@ -140,11 +147,13 @@ class MappedFile:
             sync_folder(self.path.parent)
             self._is_new = False
         if self._descriptor >= 0:
-            sync_data(self._descriptor)
+            with naming(self.path):
+                sync_data(self._descriptor)
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            sync_data(descriptor)
+            with naming(self.path):
+                sync_data(descriptor)
         finally:
             os.close(descriptor)
 
@@ -174,7 +183,8 @@ class MappedFile:
             return self.size_bytes
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            os.posix_fallocate(descriptor, position, end - position)
+            with naming(self.path):
+                os.posix_fallocate(descriptor, position, end - position)
         except OSError as error:
             if error.errno in _CANNOT_RESERVE:
                 return self.size_bytes
@@ -203,7 +213,8 @@ class MappedFile:
             for begin, end in _data_ranges(descriptor, position, self.size_bytes):
                 content = len(os.pread(descriptor, end - begin, begin).rstrip(b"\0"))
                 if content:
-                    os.pwrite(descriptor, bytes(content), begin)
+                    with naming(self.path):
+                        os.pwrite(descriptor, bytes(content), begin)
                     end_of_content = begin + content
         finally:
             os.close(descriptor)

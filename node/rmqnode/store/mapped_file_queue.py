@@ -90,14 +90,18 @@ class MappedFileQueue:
         Raises:
             OSError: Nothing was created.
         """
+        path, base_offset = self.next_place(start_offset)
+        file = MappedFile.create(path, base_offset, self.file_size)
+        self.files.append(file)
+        return file
+
+    def next_place(self, start_offset: int) -> tuple[Path, int]:
+        """Path and first offset of the file behind the last one, or that holds `start_offset` when there is none."""
         if self.files:
             base_offset = self.files[-1].base_offset + self.file_size
         else:
             base_offset = start_offset - start_offset % self.file_size
-        path = self.directory / f"{base_offset:0{FILE_NAME_DIGITS}d}"
-        file = MappedFile.create(path, base_offset, self.file_size)
-        self.files.append(file)
-        return file
+        return self.directory / f"{base_offset:0{FILE_NAME_DIGITS}d}", base_offset
 
     def cut(self, end: int) -> int:
         """Remove everything from `end` on: later files go, the rest of the last one becomes zeros.

@@ -23,6 +23,7 @@ from rmqnode.store.damage import Damage
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
+from rmqnode.store.opening import Opening
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
 from rmqnode.store.queue_table import QueueKey, QueueTable
@@ -54,6 +55,7 @@ class MessageStore:
         self._options = options
         self._clock_ms = clock_ms
         self._budget = MappingBudget(options.mapped_files_max)
+        self._opening = Opening(options.root, self._budget)
         self._log = CommitLog(options.commit_log_dir, options.mapped_file_size_commit_log, self._budget)
         self._table = QueueTable(options.consume_queue_dir, options.mapped_file_size_consume_queue, self._budget)
         self._queues = self._table.by_key
@@ -62,12 +64,12 @@ class MessageStore:
         """Stretches of the log that hold nothing whole, known since the opening."""
         self._log.damage = self.damage
         self._lock = StoreLock(options.root / "lock")
-        self._abort_path = options.root / "abort"
         self.index = MessageIndex(options, self._log, self._budget, clock_ms)
         """Finds messages by their keys; puts do nothing for it, whoever owns the store lets it `build`."""
         self._checkpointing = Checkpointing(self._log, self._table, self.index, self._checkpoint)
         self.cleaner = Cleaner(options, self._log, self._table, self.index, clock_ms)
         """Takes out files that have had their time, when whoever owns the store asks."""
+        self._is_open = False
         self._replica: Replica | None = None
         self.put_times = PutTimes()
         """Of the puts that had to make a file."""
@@ -84,32 +86,50 @@ class MessageStore:
     def open(self) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.
 
+        On a full disk it may open for reading only, see `is_read_only`.
+
         Raises:
             StoreLocked: Another process has it open; nothing was touched.
             StoreFileMismatch: A file does not fit; nothing was changed.
             UnsupportedRecord: A later version wrote the log; no message was changed.
+            OSError: The disk has no space for what cannot wait, or refuses a file; names the path.
         """
         self._options.root.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         try:
-            was_clean = not self._abort_path.exists()
+            was_clean = self._opening.was_clean
             self._log.load()
             self._table.load()
             self._checkpoint.load()
             self.damage.load()
-            # Before the first change, so that a crash from here on is met as one.
-            self._abort_path.touch()
-            report = Recovery(
-                self._log, self._table, self._checkpoint, self.damage, self._options, was_clean, self._clock_ms()
-            ).run()
+            with self._opening.begun():
+                report = Recovery(
+                    self._log, self._table, self._checkpoint, self.damage, self._options, was_clean, self._clock_ms()
+                ).run()
             report = report._replace(
                 index_files_dropped=self._open_index(was_clean), index_lag_bytes=self.index.lag_bytes
             )
         except BaseException:
             self._lock.release()
             raise
-        self._appender.is_open = True
+        self._is_open = True
+        self._appender.is_open = not self._opening.is_read_only
+        if self._opening.is_read_only:
+            self._appender.out_of_space = self._options.root
         return report
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the disk had no space for what the opening has to write: open it again when it has room.
+
+        All messages can be read. Nothing is written: puts are refused, flushes and checkpoints do nothing.
+        """
+        return self._opening.is_read_only
+
+    @property
+    def missing_bytes(self) -> int:
+        """Disk space that the next opening needs before messages are taken again; 0 unless it is for reading only."""
+        return self._opening.missing_bytes
 
     def _open_index(self, was_clean: bool) -> int:
         coverage = self._checkpoint.coverage
@@ -122,17 +142,19 @@ class MessageStore:
         Raises:
             OSError: The disk failed; the next opening recovers as after a crash.
         """
-        if not self._appender.is_open:
+        if not self._is_open:
             return
-        self._appender.is_open = False
+        self._is_open = self._appender.is_open = False
         try:
+            if self.is_read_only:
+                return
             self._log.delete_unused_file()
             self.flush_commit_log()
             is_index_complete = self._complete_index()
             self.flush_consume_queues()
             self.write_checkpoint()
             if is_index_complete:
-                self._abort_path.unlink(missing_ok=True)
+                self._opening.note_clean_stop()
         finally:
             self._table.unmap()
             self.index.close()
@@ -154,6 +176,11 @@ class MessageStore:
         """Folder whose disk is too full for the last put; None when that was not refused for it."""
         return self.cleaner.full_folder or self._appender.out_of_space
 
+    def forget_full_folder(self) -> None:
+        """Let the next put find out whether there is space; for when there is some again and nobody sends."""
+        if not self.is_read_only:
+            self._appender.out_of_space = None
+
     def append_replicated(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
         """Append bytes of the master's log at the same physical offset; only of a store that nobody puts into.
 
@@ -166,6 +193,7 @@ class MessageStore:
             ReplicaMismatch: The bytes do not belong there; nothing was written.
             OSError: The disk is full; go on from where the log ends then.
         """
+        self._opening.refuse_writes()
         if self._replica is None:
             self._replica = Replica(self._log, self._table, self._options.delay_levels_ms)
         self._replica.append(physical_offset, content, on_arrived)
@@ -315,7 +343,8 @@ class MessageStore:
         Raises:
             OSError: The disk failed; nothing counts as flushed.
         """
-        self._checkpointing.flush_queues()
+        if not self.is_read_only:
+            self._checkpointing.flush_queues()
 
     def write_checkpoint(self) -> None:
         """Note how far the last `flush_consume_queues` got, for the recovery. Blocks; may run in a worker thread.
@@ -323,7 +352,8 @@ class MessageStore:
         Raises:
             OSError: The disk failed; the last checkpoint still holds or counts as unknown.
         """
-        self._checkpointing.write(is_running=self._appender.is_open)
+        if not self.is_read_only:
+            self._checkpointing.write(is_running=self._appender.is_open)
 
     def delete_topic(self, topic: str) -> int:
         """Delete all queues of a topic and return how many; its records stay in the log, a new topic begins at 0.
@@ -348,6 +378,7 @@ class MessageStore:
         return self._delete_queues(lambda queue: 0 <= queue.end_physical_offset() <= minimum)
 
     def _delete_queues(self, goes: Callable[[ConsumeQueue], bool]) -> int:
+        self._opening.refuse_writes()
         with self._checkpointing.lock:
             count = self._table.delete(goes)
         if count:
