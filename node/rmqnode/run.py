@@ -47,8 +47,14 @@ PASSING_ERRORS: Final = NOT_WRITABLE | {errno.ENOMEM, errno.EMFILE, errno.ENFILE
 """What a system refuses for want of something that others may give back."""
 
 
-def run_node(kind: NodeKind, config_path: Path) -> int:
-    """Run a node until SIGTERM or SIGINT; return its exit code. Logs to stderr."""
+def run_node(kind: NodeKind, config_path: Path, accept_loss: bool = False) -> int:
+    """Run a node until SIGTERM or SIGINT; return its exit code. Logs to stderr.
+
+    Args:
+        kind: What to run.
+        config_path: Its configuration.
+        accept_loss: Start a broker also on a store that lacks what its other files speak of, for this one start.
+    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )

@@ -27,6 +27,7 @@ _STYLES: Final[Mapping[str, str]] = {
     "stopping": "cyan",
     "draining": "cyan",
     "backoff": "yellow",
+    "limited": "yellow",
     "exited": "yellow",
     "unsupervised": "yellow",
     "failed": "bold red",

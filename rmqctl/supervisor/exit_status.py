@@ -2,13 +2,22 @@
 
 import os
 import signal
+from typing import Final
 
 from rmqctl.supervisor.node_state import LastExit
+
+EXIT_STORE_INCOMPLETE: Final = 65
+"""Of our nodes: the store lacks what its other files speak of. As `rmqnode.run` has it, which imports every node."""
+
+EXIT_TEMPORARY: Final = 75
+"""Of our nodes: the start failed for a reason that may go away by itself. As `rmqnode.run` has it."""
 
 _EXIT_MEANINGS = {
     "embedded": {
         1: "it refused to start, or failed",
         2: "its configuration is wrong",
+        EXIT_STORE_INCOMPLETE: "its store lacks messages",
+        EXIT_TEMPORARY: "something was missing that may come back, such as disk space",
         70: "it crashed, see its log",
     },
     "apache": {
@@ -29,6 +38,14 @@ embedded: of `rmqnode.run.run_node`, and that of a node that ended with an excep
 `NamesrvStartup` (RocketMQ 4.5.2 to 5.3.3) exit with -1 to -4; the JVM with 1, with 3 at `-XX:+ExitOnOutOfMemoryError`,
 and with 128 + n after the signals that it handles.
 """
+
+
+_REFUSALS: Final = frozenset({1, 2, EXIT_STORE_INCOMPLETE, EXIT_TEMPORARY})
+
+
+def refused_to_start(wait_status: int) -> bool:
+    """Whether a node of ours ended so that its last error says why."""
+    return os.waitstatus_to_exitcode(wait_status) in _REFUSALS
 
 
 def describe_exit(wait_status: int, engine: str = "embedded") -> str:

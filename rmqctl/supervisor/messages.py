@@ -55,6 +55,10 @@ class StartNode(msgspec.Struct, frozen=True, tag="start"):
     """Fork a node; it waits for `Go`."""
 
     spec: StartSpec
+    accepts_loss: bool = False
+    """For this one start: it may go on without messages that its store lacks. No part of the specification, which is
+    kept and used again.
+    """
 
 
 class Go(msgspec.Struct, frozen=True, tag="go"):
@@ -75,6 +79,8 @@ class Reaped(msgspec.Struct, frozen=True, tag="reaped"):
 
     pid: int
     wait_status: int
+    said: str | None = None
+    """The last error that a node of ours logged; None when it logged none."""
 
 
 class NodeChanged(msgspec.Struct, frozen=True, kw_only=True, tag="node", tag_field="event"):
@@ -104,7 +110,9 @@ class StartFailed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", tag_f
     node: str
     problem: str
     lack: str | None = None
-    """What a node that runs was still missing; None for a node that ended."""
+    """What a node that runs, or is tried again, was still missing; None for a node that ended."""
+    said: str | None = None
+    """The own sentence of a node that ended."""
 
 
 class SupervisorRefused(msgspec.Struct, frozen=True, tag="refused", tag_field="event"):
@@ -135,6 +143,8 @@ class NodeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """How long they get; None for what the profile says."""
     stays_down: bool = False
     """A killed node does not come back."""
+    accepts_loss: bool = False
+    """A node starts this once also without messages that its store lacks."""
     timeout_seconds: float = 30.0
     """How long a node may take to serve."""
 
@@ -200,6 +210,10 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     problem: str | None = None
     """Why it does not serve as it should, in words that follow its name."""
+    limits: dict[str, str] = {}
+    """What limits a node whose state is `limited`, and why: `disk`, `memory`, `descriptors`, `replication`, `store`,
+    `configuration`.
+    """
     pid: int | None
     address: str
     ports: dict[str, int] = {}

@@ -26,6 +26,8 @@ class NodeStatus(StrEnum):
     """It was given up: it never got ready, or failed too often in a row."""
     UNSUPERVISED = "unsupervised"
     """It runs, but its supervisor is gone. Only commands that find it so say this."""
+    LIMITED = "limited"
+    """It is ready, and says itself that something keeps it from serving all. Only what is reported says this."""
 
 
 KILLED_BY_HAND = "was killed by hand"
@@ -43,6 +45,8 @@ class LastExit(msgspec.Struct, frozen=True):
     """As `os.waitpid` gives it; None when nobody could know, for a process without a supervisor, or an adopted one."""
     cause: str | None = None
     """Why it was made to end, where the supervisor or a person did it."""
+    said: str | None = None
+    """The node's own sentence, where it refused to start."""
 
 
 UNSEEN_EXIT = LastExit(None, "ended while no supervisor ran")
@@ -67,6 +71,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     ready_at: float | None = None
     failures: int = 0
     """Failures in a row without a healthy period."""
+    passing_failures: int = 0
+    """Failures in a row that may go away by themselves: they make pauses longer and are never too many."""
     restarts: int = 0
     """As in its history."""
     retry_at: float | None = None
@@ -76,5 +82,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """Why its process is about to end, where the wait status will not tell."""
     start_again: bool = False
     """While STOPPING: it was asked to restart."""
+    accepts_loss: bool = False
+    """While `start_again`: that start may go on without messages that the store lacks."""
     is_excused: bool = False
     """Its process is being killed by hand: the exit is no failure."""

@@ -20,6 +20,7 @@ import trio
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.supervisor.control.feed import EventFeed
 from rmqctl.supervisor.control.server import Reply, serve_control
+from rmqctl.supervisor.exit_status import refused_to_start
 from rmqctl.supervisor.files.ledger import Ledger
 from rmqctl.supervisor.files.record import SaveNodes
 from rmqctl.supervisor.files.rotating_log import cut_if_full
@@ -183,7 +184,12 @@ class Supervisor:
         return all(self._nodes[name].status is NodeStatus.READY for name in group)
 
     def _failure_of(self, name: str) -> StartFailed:
-        return StartFailed(node=name, problem=f"ended at start: {self._nodes.last_exit(name)}")
+        last = self._nodes[name].last_exit
+        return StartFailed(
+            node=name,
+            problem=f"ended at start: {self._nodes.last_exit(name)}",
+            said=None if last is None else last.said,
+        )
 
     async def _take_down(self) -> None:
         self._request_stop("the supervisor")
@@ -207,9 +213,9 @@ class Supervisor:
 
     # --- tasks
 
-    def _spawn(self, name: str) -> None:
+    def _spawn(self, name: str, accepts_loss: bool) -> None:
         try:
-            self._zygote.request_start(self._plan.specs[name])
+            self._zygote.request_start(self._plan.specs[name], accepts_loss)
         except ZygoteLost:
             # Its reports end at the same moment; `_follow_zygote` knows what to do.
             return
@@ -221,7 +227,8 @@ class Supervisor:
                     self._nodes.apply(report.node, Spawned(report.pid))
                     self._zygote.let_go(report.pid)
                 elif (name := self._nodes.name_of(report.pid)) is not None:
-                    self._nodes.apply(name, Exited(report.wait_status, random.random()))
+                    said = report.said if refused_to_start(report.wait_status) else None
+                    self._nodes.apply(name, Exited(report.wait_status, random.random(), said))
         self._zygote_is_lost = True
         self._wake()
         if not self._is_up:

@@ -160,7 +160,7 @@ class ClusterStart:
         assert node is not None, "the supervisor knows the nodes of the plan"
         log = self._plan.home.node_log(node.name)
         lines = tail_of_log(log, self._log_sizes[node.name], _LOG_LINES_READ)
-        why = failed.lack or explain_failure(node, lines) or "it wrote nothing to its log"
+        why = failed.lack or explain_failure(node, lines) or failed.said or "it wrote nothing to its log"
         if lines:
             why = "\n".join([why, f"last lines of {log}:", *(f"  {line}" for line in lines[-_LOG_LINES_SHOWN:])])
         exit_code = ExitCode.TIMEOUT if failed.lack else ExitCode.REFUSED

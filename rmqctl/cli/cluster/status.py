@@ -19,9 +19,11 @@ from rmqctl.cli.output import (
     print_table,
     show_again_and_again,
 )
+from rmqctl.client.admin.limits import ask_limits
 from rmqctl.client.admin.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
+from rmqctl.node_limits import describe_limits
 from rmqctl.process_usage import cpu_percents_of, memory_bytes_of
 from rmqctl.profile.drift import Drift, find_drift, refused_keys
 from rmqctl.profile.model import ClusterModel, Node, Role
@@ -110,8 +112,27 @@ def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
     if installation is not None and installation.is_per_node:
         from rmqctl.systemd.unit_states import units_report
 
-        return _with_cpu(units_report(installation, model))
+        return _with_cpu(_with_limits(units_report(installation, model), model))
     return _with_cpu(_unsupervised(home, model))
+
+
+def _with_limits(report: StatusReport, model: ClusterModel) -> StatusReport:
+    """Ask brokers that systemd takes for well what keeps them from serving all, as a supervisor would."""
+    ready = {node.name for node in report.nodes if node.state == NodeStatus.READY and node.engine != "apache"}
+    asked = {node.name: node.local_address for node in model.brokers if node.name in ready}
+    limits = trio.run(ask_limits, asked) if asked else {}
+    if not limits:
+        return report
+    nodes = [
+        node
+        if node.name not in limits
+        else msgspec.structs.replace(
+            node, state=NodeStatus.LIMITED, limits=limits[node.name], problem=describe_limits(limits[node.name])
+        )
+        for node in report.nodes
+    ]
+    problems = [f"{node.name} {node.problem}" for node in nodes if node.problem is not None]
+    return StatusReport(state="degraded", problems=problems, nodes=nodes)
 
 
 def _with_cpu(report: StatusReport) -> StatusReport:

@@ -6,21 +6,23 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.nodes.choice import BrokerOption, NodesArgument, RoleOption, choose_nodes
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NoDrainOption
-from rmqctl.cli.output import narrate, print_json
+from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NoDrainOption, YesOption
+from rmqctl.cli.output import confirm_or_refuse, narrate, print_json
 from rmqctl.cli.supervision.asker import asked_by
 from rmqctl.cli.supervision.work import follow_work
-from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.profile.model import Node
+from rmqctl.profile.model import Node, Role
 from rmqctl.profile.stored import load_cluster
 from rmqctl.supervisor.control.client import ask_status, order_nodes
 from rmqctl.supervisor.messages import NodeOrder, NodeVerb
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.nodes.orphans import find_orphans
 from rmqctl.target import choose_local_home
 
 _READY_SECONDS = 30.0
 _JAVA_READY_SECONDS = 120.0
+_HAVE_STARTED = (NodeStatus.STARTING, NodeStatus.READY, NodeStatus.DRAINING, NodeStatus.LIMITED)
 _DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}
 
 DrainSecondsOption = Annotated[
@@ -40,13 +42,52 @@ def start(
     role: RoleOption = None,
     broker: BrokerOption = None,
     timeout: ReadyTimeoutOption = None,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Start brokers also without the messages that their stores lack, this once."
+        ),
+    ] = False,
+    yes: YesOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> int:
     """Start nodes that were stopped, were given up, or wait for their next try; returns when they serve."""
     chosen, found = _choose(nodes, role, broker, cluster, home, "start")
-    return _carry_out(chosen, found, _order("start", found, timeout), json_output)
+    if accept_loss:
+        _confirm_loss(chosen, found, yes=yes)
+    return _carry_out(chosen, found, _order("start", found, timeout, accepts_loss=accept_loss), json_output)
+
+
+def _confirm_loss(home: ClusterHome, nodes: list[Node], *, yes: bool) -> None:
+    """Say which nodes may lose messages for good, and go on only with a yes.
+
+    Raises:
+        UsageError: There is nobody to ask; or nodes are chosen that cannot accept a loss.
+        RmqctlError: The answer was no.
+    """
+    for node in nodes:
+        if node.role is Role.NAMESERVER or node.engine != "embedded":
+            kind = "a nameserver" if node.role is Role.NAMESERVER else "a node of Apache's"
+            raise UsageError(
+                f"{node.name} cannot accept a loss",
+                f"it is {kind}, which starts without looking for messages",
+                "name our brokers only",
+            )
+    states = {report.name: report.state for report in ask_status(home).nodes}
+    for node in nodes:
+        if states.get(node.name) in _HAVE_STARTED:
+            narrate(f"{node.name} is {states[node.name]} already: --accept-loss changes nothing for it")
+    names = ", ".join(node.name for node in nodes)
+    confirm_or_refuse(
+        f"Start {names} without the messages that their stores lack? What is gone is not looked for again;"
+        " what a slave or a backup has can be copied only before this start.",
+        yes=yes,
+        refused=f"start --accept-loss would give up the messages that the stores of {names} lack",
+        kept=f"{names}: not started",
+    )
+    narrate(f"starting {names}, for this one start without the messages that their stores lack")
 
 
 def stop(
@@ -129,6 +170,7 @@ def _order(
     drain: bool = False,
     drain_seconds: float | None = None,
     stays_down: bool = False,
+    accepts_loss: bool = False,
 ) -> NodeOrder:
     patience = _JAVA_READY_SECONDS if any(node.java is not None for node in nodes) else _READY_SECONDS
     return NodeOrder(
@@ -137,6 +179,7 @@ def _order(
         drain=drain,
         drain_seconds=drain_seconds,
         stays_down=stays_down,
+        accepts_loss=accepts_loss,
         timeout_seconds=timeout or patience,
     )
 

@@ -58,7 +58,7 @@ async def ask_replication(members: list[PairMember]) -> list[ReplicaStatus]:
     answers: dict[str, Info | None] = {}
 
     async def ask(member: PairMember) -> None:
-        answers[member.node] = await _runtime_info(client, member.address)
+        answers[member.node] = await runtime_info(client, member.address)
 
     async with RemotingClient() as client, trio.open_nursery() as nursery:
         for member in members:
@@ -71,7 +71,8 @@ async def ask_replication(members: list[PairMember]) -> list[ReplicaStatus]:
     ]
 
 
-async def _runtime_info(client: RemotingClient, address: str) -> Info | None:
+async def runtime_info(client: RemotingClient, address: str) -> Info | None:
+    """What a broker says of itself; None when it does not answer."""
     command = Command(code=RequestCode.GET_BROKER_RUNTIME_INFO)
     try:
         answer = await client.request(address, command, timeout_seconds=_ANSWER_SECONDS)

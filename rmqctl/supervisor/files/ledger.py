@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from rmqctl.supervisor.exit_status import describe_exit, signal_name
+from rmqctl.supervisor.files.appending import Unwritten, append_whole
 from rmqctl.supervisor.files.rotating_log import rotate_if_full
-from rmqctl.supervisor.messages import Event, NodeChanged
+from rmqctl.supervisor.messages import Event, NodeChanged, Notice
 
 _SIZE_MAX = 8 << 20
 _FILES = 2
@@ -51,23 +52,29 @@ LedgerEntry = NodeStarted | NodeExited | Event
 
 
 class Ledger:
-    """Appends entries to a file; one that cannot be written is lost, and nothing else."""
+    """Appends entries to a file; those that cannot be written are counted, and the next one that can says so."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._unwritten = Unwritten()
 
     def write(self, entry: LedgerEntry) -> None:
         """Append an entry with the time."""
-        document: dict[str, Any] = {"time": timestamp(time.time()), **_entry(entry)}
+        lost = self._unwritten.sentence("event")
+        entries = [entry] if lost is None else [Notice(lost), entry]
+        time_text = timestamp(time.time())
+        lines = [msgspec.json.encode({"time": time_text, **_entry(each)}) + b"\n" for each in entries]
         try:
             rotate_if_full(self._path, _SIZE_MAX, _FILES)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                os.write(descriptor, msgspec.json.encode(document) + b"\n")
+                append_whole(descriptor, b"".join(lines))
             finally:
                 os.close(descriptor)
         except OSError:
-            return
+            self._unwritten.add(1)
+        else:
+            self._unwritten.forget()
 
 
 def _entry(entry: LedgerEntry) -> dict[str, Any]:

@@ -9,8 +9,12 @@ A program of another engine keeps its descriptor, so its file is copied and cut 
 import io
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from rmqctl.supervisor.files.appending import Unwritten, append_whole
+from rmqctl.supervisor.files.last_error import LastError
 
 
 class RotatingLog(io.TextIOBase):
@@ -23,19 +27,34 @@ class RotatingLog(io.TextIOBase):
         size_max: In bytes, before it is renamed; a line is never torn.
         files: How many renamed ones are kept.
         descriptors: Whose places it takes.
+        last_error: Keeps the last error among what is written.
     """
 
     encoding = "utf-8"
 
-    def __init__(self, path: str, size_max: int, files: int, descriptors: Sequence[int] = (1, 2)) -> None:
+    def __init__(
+        self,
+        path: str,
+        size_max: int,
+        files: int,
+        descriptors: Sequence[int] = (1, 2),
+        last_error: LastError | None = None,
+    ) -> None:
         self._path = path
         self._size_max = size_max
         self._files = files
         self._descriptors = descriptors
+        self._last_error = last_error
         self._size = 0
         self._partial = ""
+        self._unwritten = Unwritten()
+        self._is_open = False
         rotate_if_full(Path(path), size_max, files)
-        self._open()
+        try:
+            self._open()
+        except OSError:
+            # A disk without room for a file must not keep a node from running; each line tries again.
+            self._point_at(os.devnull, os.O_WRONLY)
 
     def write(self, text: str) -> int:
         """Append whole lines; the rest waits for its end, or for `flush`."""
@@ -45,16 +64,27 @@ class RotatingLog(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Append what waits; what cannot be written is lost, for a full disk must not end a node."""
+        """Append what waits; what cannot be written is counted, for a full disk must not end a node."""
         text, self._partial = self._partial, ""
-        data = text.encode(errors="backslashreplace")
+        if not text:
+            return
+        if self._last_error is not None:
+            self._last_error.note(text)
+        lost = self._unwritten.sentence("line")
+        lines = text if lost is None else f"{_now()} WARNING {__name__} {lost}\n{text}"
+        data = lines.encode(errors="backslashreplace")
         try:
+            if not self._is_open:
+                self._open()
             if self._size + len(data) > self._size_max and self._size > 0:
                 rotate(Path(self._path), self._files)
                 self._open()
-            self._size += os.write(2, data)
+            append_whole(2, data)
+            self._size += len(data)
         except OSError:
-            return
+            self._unwritten.add(text.count("\n") or 1)
+        else:
+            self._unwritten.forget()
 
     def writable(self) -> bool:
         """Always."""
@@ -65,12 +95,23 @@ class RotatingLog(io.TextIOBase):
         return 2
 
     def _open(self) -> None:
-        log = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        self._size = os.fstat(log).st_size
+        self._point_at(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._size = os.fstat(2).st_size
+        self._is_open = True
+
+    def _point_at(self, path: str, flags: int) -> None:
+        """Let the descriptors lead to a file."""
+        opened = os.open(path, flags, 0o644)
         for descriptor in self._descriptors:
-            os.dup2(log, descriptor)
-        if log > 2:
-            os.close(log)
+            os.dup2(opened, descriptor)
+        if opened > 2:
+            os.close(opened)
+
+
+def _now() -> str:
+    """The time as `rmqnode.run` lets lines begin."""
+    seconds = time.time()
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))},{int(seconds * 1000) % 1000:03}"
 
 
 def rotate_if_full(path: Path, size_max: int, files: int) -> None:

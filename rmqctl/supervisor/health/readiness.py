@@ -3,15 +3,17 @@
 A nameserver is ready when it answers. A broker is ready when it answers; when every nameserver of its that runs lists
 it with the address that clients are told and, for a master, routes the topic that has the broker's name; and, for a
 slave that tells, when it follows its master, if that has a process. A slave whose log does not fit its master's serves
-what it has: that is a problem, but not a reason to wait. Apache's slaves do not tell whether they follow.
+what it has: it is limited, which is no reason to wait. Apache's nodes tell neither.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 import trio
 
+from rmqctl.node_limits import limits_in
 from rmqctl.profile.model import Node, Role
 from rmqctl.supervisor.nodes.plan import CurrentPlan
 from rmqnode.net.client import RemotingClient
@@ -31,6 +33,8 @@ class Finding(NamedTuple):
     """What it lacks to be ready, in words; None for nothing."""
     problem: str | None = None
     """What is wrong with it though it may be ready."""
+    limits: Mapping[str, str] = MappingProxyType({})
+    """What keeps it from serving all though it is ready, and why, as it says itself."""
 
 
 class _NameserverView(msgspec.Struct):
@@ -132,17 +136,18 @@ class _Round:
         answer = await self._ask(node, Command(code=code))
         if answer is None:
             return Finding(False, _mute(node))
+        info = {} if node.engine == "apache" else _table_of(answer)
+        limits = limits_in(info)
         for nameserver in nameservers:
             view = await self.view_of(nameserver)
             if view is None:
                 # Its problem, not the broker's.
-                return Finding(True, f"{nameserver.name} does not answer")
+                return Finding(True, f"{nameserver.name} does not answer", limits=limits)
             lack = await self._unregistered(node, nameserver, view)
             if lack is not None:
-                return Finding(True, lack, lack)
-        if node.role is Role.SLAVE and node.engine != "apache" and master_is_up:
-            return _follows(answer)
-        return Finding(True, None)
+                return Finding(True, lack, lack, limits)
+        lack = _not_following(info) if node.role is Role.SLAVE and master_is_up else None
+        return Finding(True, lack, lack, limits)
 
     async def _unregistered(self, node: Node, nameserver: Node, view: _NameserverView) -> str | None:
         assert node.broker_name is not None, "the node is a broker"
@@ -188,17 +193,17 @@ def _mute(node: Node) -> str:
     return f"it does not answer on {node.local_address}"
 
 
-def _follows(runtime_info: Command) -> Finding:
-    """Whether a slave of ours is connected to its master, by what it says of itself."""
+def _table_of(runtime_info: Command) -> Mapping[str, str]:
+    """What a broker of ours says of itself."""
     try:
-        info = KVTable.decode(runtime_info.body).table
+        return KVTable.decode(runtime_info.body).table
     except ProtocolError:
-        info = {}
+        return {}
+
+
+def _not_following(info: Mapping[str, str]) -> str | None:
+    """What a slave lacks that is not connected to its master; one that refuses its log is limited and lacks nothing."""
     state, said = info.get("haState", "following"), info.get("haProblem")
-    reason = f": {said}" if said else ""
-    if state == "refused":
-        return Finding(True, None, f"it does not replicate its master{reason}")
-    if state == "following":
-        return Finding(True, None)
-    lack = f"it is not connected to its master{reason}"
-    return Finding(True, lack, lack)
+    if state in ("refused", "following"):
+        return None
+    return f"it is not connected to its master: {said}" if said else "it is not connected to its master"

@@ -4,6 +4,7 @@ from enum import Enum
 
 import trio
 
+from rmqctl.node_limits import describe_limits
 from rmqctl.process_usage import memory_bytes_of
 from rmqctl.profile.model import Node
 from rmqctl.supervisor.health.watch import HealthWatch
@@ -34,11 +35,13 @@ def _node_report(node: Node, plan: CurrentPlan, nodes: NodeTable, health: Health
     state = nodes[node.name]
     now = trio.current_time()
     cpu_percent = None if state.pid is None else health.cpu.percent(state.pid, now)
+    limits = health.limits(node.name) if state.status is NodeStatus.READY else {}
     return NodeReport(
         name=node.name,
         role=node.role,
         engine=node.engine,
-        state=state.status,
+        state=NodeStatus.LIMITED if limits else state.status,
+        limits=limits,
         problem=_problem(node.name, nodes, health),
         pid=state.pid,
         address=plan.model.advertised_address(node),
@@ -54,11 +57,10 @@ def _node_report(node: Node, plan: CurrentPlan, nodes: NodeTable, health: Health
 
 def _problem(name: str, nodes: NodeTable, health: HealthWatch) -> str | None:
     """Why a node does not serve as it should, in words that follow its name; None when it does."""
-    state, ended = nodes[name], nodes.last_exit(name)
+    state, ended = nodes[name], nodes.last_refusal(name)
     match state.status:
         case NodeStatus.READY:
-            found = health.problem(name)
-            return None if found is None else f"has a problem: {found}"
+            return _problem_of_serving(health.problem(name), health.limits(name))
         case NodeStatus.DRAINING:
             return "is being drained: clients are told to send elsewhere"
         case NodeStatus.STARTING:
@@ -75,3 +77,10 @@ def _problem(name: str, nodes: NodeTable, health: HealthWatch) -> str | None:
             return f"ended and is about to be tried again: {ended}"
         case _:
             return f"is {state.status}"
+
+
+def _problem_of_serving(problem: str | None, limits: dict[str, str]) -> str | None:
+    said = [describe_limits(limits)] if limits else []
+    if problem is not None:
+        said.append(f"has a problem: {problem}")
+    return "; and ".join(said) or None

@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from rmqctl.node_limits import describe_limits
 from rmqctl.process_usage import CpuMeter
 from rmqctl.supervisor.health.readiness import Finding, ReadinessProbe
 from rmqctl.supervisor.node_state import RUNNING, SERVING, NodeStatus
@@ -51,11 +52,14 @@ class HealthWatch:
         self.cpu = CpuMeter()
         self._lacks: dict[str, str] = {}
         self._problems: dict[str, str] = {}
+        self._limits: dict[str, dict[str, str]] = {}
         self._silent: dict[str, tuple[float, int]] = {}
         """Node → when it was asked for the first time without an answer, and how often since."""
 
     def missing(self, name: str) -> str:
-        """What the last look found missing at a node that is not ready."""
+        """What the last look found missing at a node that is not ready; of one that waits for a next try, why."""
+        if name in self._nodes and self._nodes[name].status is NodeStatus.BACKOFF:
+            return f"it is tried again, after {self._nodes.last_refusal(name)}"
         return self._lacks.get(name, "it has not answered yet")
 
     def problem(self, name: str) -> str | None:
@@ -64,6 +68,10 @@ class HealthWatch:
         if silent is not None:
             return f"it has not answered for {max(1.0, trio.current_time() - silent[0]):.0f} s"
         return self._problems.get(name)
+
+    def limits(self, name: str) -> dict[str, str]:
+        """What keeps a node that serves from serving all, and why, in words; empty for nothing."""
+        return self._limits.get(name, {})
 
     async def watch_starting(self) -> None:
         """Look at the nodes that start until they are ready, for ever."""
@@ -98,9 +106,11 @@ class HealthWatch:
         """Look at the nodes that serve, for ever; those that hang are reported to their state machine."""
         while True:
             interval = self._plan.model.supervision.health_interval_seconds
-            await trio.sleep(min(interval, _LOOK_AGAIN_SECONDS) if self._problems else interval)
+            is_wrong = bool(self._problems or self._limits)
+            await trio.sleep(min(interval, _LOOK_AGAIN_SECONDS) if is_wrong else interval)
             pids = {name: self._nodes[name].pid for name in self._nodes.names_with(*SERVING)}
             self._problems = {name: problem for name, problem in self._problems.items() if name in pids}
+            self._limits = {name: limits for name, limits in self._limits.items() if name in pids}
             begun = trio.current_time()
             self.cpu.note([pid for pid in pids.values() if pid is not None], begun)
             answer_seconds = min(interval, self._plan.model.supervision.silence_seconds_max)
@@ -116,6 +126,18 @@ class HealthWatch:
             self._problems.pop(name, None)
         else:
             self._problems[name] = finding.problem
+        if finding.answers:
+            self._note_limits(name, finding.limits)
+
+    def _note_limits(self, name: str, limits: Mapping[str, str]) -> None:
+        """Keep what limits a node; say once that something does, and once that it does no more."""
+        before = self._limits.pop(name, {})
+        if limits:
+            self._limits[name] = dict(limits)
+        for limit in limits.keys() - before.keys():
+            self._nodes.tell(f"{name} {describe_limits({limit: limits[limit]})}")
+        for limit in before.keys() - limits.keys():
+            self._nodes.tell(f"{name} is no longer limited by {limit}")
 
     def _judge(self, name: str, finding: Finding, begun: float) -> None:
         if finding.answers:

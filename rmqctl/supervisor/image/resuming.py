@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import MutableMapping
-from typing import NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Resumption(NamedTuple):
 
 def resume(resumption: Resumption) -> NoReturn:
     """Become a fresh supervisor that goes on with this."""
-    with tempfile.TemporaryFile() as file:
+    with _file_without_name() as file:
         file.write(msgspec.json.encode(resumption.launch))
         file.flush()
         descriptors = (file.fileno(), *resumption.descriptors)
@@ -44,6 +44,13 @@ def resume(resumption: Resumption) -> NoReturn:
             os.set_inheritable(descriptor, True)
         os.environ[_VARIABLE] = " ".join(map(str, descriptors))
         os.execv(sys.executable, [sys.executable, "-P", "-m", "rmqctl.supervisor"])
+
+
+def _file_without_name() -> IO[bytes]:
+    """In memory where the system can do that: the disk may be full."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("rmqctl-launch"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def take_resumption(environment: MutableMapping[str, str]) -> Resumption | None:

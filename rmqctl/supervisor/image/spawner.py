@@ -26,14 +26,14 @@ class Zygote:
         self._channel = channel
         channel.setblocking(False)
 
-    def request_start(self, spec: StartSpec) -> None:
+    def request_start(self, spec: StartSpec, accepts_loss: bool = False) -> None:
         """Ask for a node; `Forked` follows. Never blocks: a few requests fit into the socket's buffer.
 
         Raises:
             ZygoteLost: There is nobody to ask.
         """
         try:
-            self._channel.send(encode_line(StartNode(spec)))
+            self._channel.send(encode_line(StartNode(spec, accepts_loss)))
         except OSError as error:
             raise ZygoteLost(str(error)) from error
 

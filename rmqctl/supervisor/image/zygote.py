@@ -20,11 +20,12 @@ from typing import Literal, NoReturn
 import msgspec
 
 from rmqctl.engine.start import StartSpec
+from rmqctl.supervisor.files.last_error import LastError
 from rmqctl.supervisor.files.rotating_log import RotatingLog
 from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
 
-RunNode = Callable[[Literal["broker", "nameserver"], Path], int]
-"""`rmqnode.run.run_node`: blocks while the node runs, returns its exit code."""
+RunNode = Callable[[Literal["broker", "nameserver"], Path, bool], int]
+"""`rmqnode.run.run_node`: blocks while the node runs, returns its exit code. Kind, configuration, `accept_loss`."""
 
 _CRASHED = 70
 """Exit code of a node that ended with an exception: EX_SOFTWARE of sysexits.h."""
@@ -50,6 +51,8 @@ def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
     buffer = LineBuffer()
     gates: dict[int, int] = {}
     """Pid of a node that may not begin yet → the pipe that lets it."""
+    last_errors: dict[int, LastError] = {}
+    """Pid of a node → where it leaves its last error."""
     while True:
         readable, _, _ = select.select([channel.fileno(), wake_read], [], [])
         if wake_read in readable:
@@ -61,19 +64,20 @@ def run_zygote(channel: socket.socket, run_node: RunNode) -> NoReturn:
             for line in buffer.feed(data):
                 message = _DECODER.decode(line)
                 if isinstance(message, StartNode):
-                    pid, gate = _fork_node(message.spec, run_node)
-                    gates[pid] = gate
+                    last_error = LastError()
+                    pid, gate = _fork_node(message, run_node, last_error)
+                    gates[pid], last_errors[pid] = gate, last_error
                     _send(channel, Forked(message.spec.node, pid))
                 else:
                     _open_gate(gates.pop(message.pid))
-        _report_ended(channel)
+        _report_ended(channel, last_errors)
 
 
 def _wake_only(_signal: int, _frame: object) -> None:
     """The handler of SIGCHLD: what matters is the byte in the wake-up pipe."""
 
 
-def _report_ended(channel: socket.socket) -> None:
+def _report_ended(channel: socket.socket, last_errors: dict[int, LastError]) -> None:
     while True:
         try:
             pid, wait_status = os.waitpid(-1, os.WNOHANG)
@@ -81,7 +85,8 @@ def _report_ended(channel: socket.socket) -> None:
             return
         if pid == 0:
             return
-        _send(channel, Reaped(pid, wait_status))
+        last_error = last_errors.pop(pid, None)
+        _send(channel, Reaped(pid, wait_status, None if last_error is None else last_error.take()))
 
 
 def _send(channel: socket.socket, message: msgspec.Struct) -> None:
@@ -101,8 +106,9 @@ def _open_gate(gate: int) -> None:
         os.close(gate)
 
 
-def _fork_node(spec: StartSpec, run_node: RunNode) -> tuple[int, int]:
+def _fork_node(start: StartNode, run_node: RunNode, last_error: LastError) -> tuple[int, int]:
     """Fork a node; returns its pid, and the pipe that lets it begin."""
+    spec = start.spec
     wait_at, gate = os.pipe()
     pid = os.fork()
     if pid:
@@ -111,10 +117,10 @@ def _fork_node(spec: StartSpec, run_node: RunNode) -> tuple[int, int]:
     code = _CRASHED
     try:
         _wait_for_go(wait_at)
-        _become_node(spec)
+        _become_node(spec, last_error)
         if spec.argv is not None:
             _execute(spec.argv, spec.folder)
-        code = run_node(spec.kind, Path(spec.config_path))
+        code = run_node(spec.kind, Path(spec.config_path), start.accepts_loss)
     except BaseException:
         # The last edge of this process: whatever it was goes to the node's log, and the exit code says that it was.
         traceback.print_exc()
@@ -146,7 +152,7 @@ def _execute(argv: list[str], folder: str) -> NoReturn:
     os.execv(argv[0], argv)
 
 
-def _become_node(spec: StartSpec) -> None:
+def _become_node(spec: StartSpec, last_error: LastError) -> None:
     """Leave everything of the zygote behind: session, signals, descriptors."""
     os.setsid()
     signal.set_wakeup_fd(-1)
@@ -156,7 +162,7 @@ def _become_node(spec: StartSpec) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    sys.stdout = sys.stderr = RotatingLog(spec.log_path, spec.log_size_max, spec.log_files)
+    sys.stdout = sys.stderr = RotatingLog(spec.log_path, spec.log_size_max, spec.log_files, last_error=last_error)
     _name_process(spec.node)
 
 

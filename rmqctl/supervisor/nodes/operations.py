@@ -157,7 +157,7 @@ class Operations:
     async def _start(self, order: NodeOrder, asked_by: str, reply: Reply) -> None:
         for group in start_order(self._chosen(order)):
             for name in group:
-                self._nodes.apply(name, Start(), asked_by)
+                self._nodes.apply(name, Start(order.accepts_loss), asked_by)
             for name in group:
                 await self._wait_ready(name, order.timeout_seconds)
                 if self._plan.node(name).role is Role.MASTER:
@@ -258,7 +258,7 @@ class Operations:
             raise _NotDone(Done(problem="the cluster is being taken down", node=name))
         if self._nodes[name].status in SERVING:
             return
-        status, ended = self._nodes[name].status, self._nodes.last_exit(name)
+        status, ended = self._nodes[name].status, self._nodes.last_refusal(name)
         problem = f"{name} is {status}" + (f": {ended}" if status is not NodeStatus.STOPPED and ended else "")
         raise _NotDone(Done(problem=problem, node=name))
 

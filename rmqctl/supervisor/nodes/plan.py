@@ -52,4 +52,5 @@ class CurrentPlan:
 
     def policy(self, name: str) -> Policy:
         """The patience with a node."""
-        return policy_of(self.model.supervision, self.node(name).restart, self.specs[name].grace_seconds)
+        spec = self.specs[name]
+        return policy_of(self.model.supervision, self.node(name).restart, spec.grace_seconds, spec.engine)

@@ -42,7 +42,8 @@ class NodeTable:
 
     Args:
         plan: The nodes and the patience with each.
-        spawn: Asks for the process of a node; an event tells when it is there.
+        spawn: Asks for the process of a node, which may start without messages that its store lacks; an event tells
+            when it is there.
         publish: Hears of every change of a status.
         ledger: Keeps every start and exit.
         save: Keeps which process each node is, which nodes were stopped by hand and what they went through, for
@@ -53,7 +54,7 @@ class NodeTable:
     def __init__(
         self,
         plan: CurrentPlan,
-        spawn: Callable[[str], None],
+        spawn: Callable[[str, bool], None],
         publish: Callable[[Event], None],
         ledger: Ledger,
         save: SaveNodes,
@@ -99,6 +100,11 @@ class NodeTable:
         """How a node's process ended last, in words."""
         last = self._states[name].last_exit
         return None if last is None else describe_last_exit(last, self._plan.specs[name].engine)
+
+    def last_refusal(self, name: str) -> str | None:
+        """How a node's process ended last, in words, with the node's own sentence where it refused to start."""
+        last, ended = self._states[name].last_exit, self.last_exit(name)
+        return ended if last is None or last.said is None else f"{ended}: {last.said}"
 
     def add(self, name: str) -> None:
         """Know a node that the plan has got; it does not run yet."""
@@ -162,6 +168,10 @@ class NodeTable:
             self._perform(name, action)
         self.wake()
 
+    def tell(self, text: str) -> None:
+        """Let whoever hears of events know something about a node that is no change of its state."""
+        self._publish(Notice(text))
+
     async def keep_time(self) -> None:
         """Let time happen to the nodes that wait for it, for ever."""
         while True:
@@ -189,8 +199,8 @@ class NodeTable:
 
     def _perform(self, name: str, action: Action) -> None:
         match action:
-            case Spawn():
-                self._spawn(name)
+            case Spawn(accepts_loss):
+                self._spawn(name, accepts_loss)
             case Terminate():
                 self._send_signal(name, signal.SIGTERM)
             case Kill(_, reason):
@@ -264,7 +274,7 @@ class NodeTable:
         state = self._states[name]
         if state.status not in _BY_ITSELF:
             return None
-        ended = self.last_exit(name)
+        ended = self.last_refusal(name)
         if state.status is NodeStatus.FAILED and state.failures > 1:
             return f"{ended}; given up after {state.failures} failures in a row"
         if ended is None or state.retry_at is None:

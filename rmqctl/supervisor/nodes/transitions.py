@@ -6,9 +6,9 @@
     STOPPED -------> STARTING --------------> READY <-------> DRAINING
       ^  ^              |  ^                    |                |
       |  |              |  | RetryDue           | Exited         |
-      |  |              |  +------- BACKOFF <---+----------------+
+      |  |              |  +------- BACKOFF <---+----------------+   from STARTING too, for a reason that may pass
       |  |              |              |        (EXITED: its restart policy leaves it so)
-      |  |              +----> FAILED <+  Exited for the first time before it was ready, or too often
+      |  |              +----> FAILED <+  Exited for the first time before it was ready, or too often, or for good
       |  +---------- STOPPING <----- Stop (from wherever it has a process)
       |                 | Exited, after Restart: STARTING
       +-----------------+
@@ -26,7 +26,9 @@ from rmqctl.supervisor.nodes.policy import Policy
 
 
 class Start(NamedTuple):
-    """The node shall run."""
+    """The node shall run; with `accepts_loss` this once also without messages that its store lacks."""
+
+    accepts_loss: bool = False
 
 
 class Restart(NamedTuple):
@@ -73,11 +75,12 @@ class KillByHand(NamedTuple):
 class Exited(NamedTuple):
     """Its process ended; `chance` is a random number from 0 to 1 for the jitter.
 
-    The wait status is None when nobody can know it.
+    The wait status is None when nobody can know it; `said` is the node's own sentence, where it refused to start.
     """
 
     wait_status: int | None
     chance: float
+    said: str | None = None
 
 
 class Stop(NamedTuple):
@@ -94,7 +97,9 @@ NodeEvent = (
 
 
 class Spawn(NamedTuple):
-    """Start its process."""
+    """Start its process; with `accepts_loss` as `Start` says."""
+
+    accepts_loss: bool = False
 
 
 class Terminate(NamedTuple):
@@ -117,8 +122,8 @@ Action = Spawn | Terminate | Kill
 def advance(state: NodeState, event: NodeEvent, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
     """Say what an event means for a node. Events that mean nothing in a state change nothing."""
     match event:
-        case Start():
-            return _start(state)
+        case Start(accepts_loss):
+            return _start(state, accepts_loss)
         case Restart():
             return _restart(state, now, policy)
         case Adopt(pid, age):
@@ -131,8 +136,8 @@ def advance(state: NodeState, event: NodeEvent, now: float, policy: Policy) -> t
             return _hung(state, cause, policy)
         case KillByHand(stays_down):
             return _kill_by_hand(state, stays_down)
-        case Exited(wait_status, chance):
-            return _exited(state, wait_status, now, policy, chance)
+        case Exited():
+            return _exited(state, event, now, policy)
         case Stop():
             return _stop(state, now, policy)
         case Tick():
@@ -144,7 +149,7 @@ def next_deadline(state: NodeState) -> float | None:
     return state.retry_at if state.status is NodeStatus.BACKOFF else state.kill_at
 
 
-def _start(state: NodeState) -> tuple[NodeState, list[Action]]:
+def _start(state: NodeState, accepts_loss: bool = False) -> tuple[NodeState, list[Action]]:
     match state.status:
         case NodeStatus.STOPPED | NodeStatus.EXITED | NodeStatus.FAILED | NodeStatus.BACKOFF:
             # Whoever starts a node by hand wants to see it tried as often as a fresh one.
@@ -154,9 +159,9 @@ def _start(state: NodeState) -> tuple[NodeState, list[Action]]:
                 restarts=state.restarts,
                 last_exit=state.last_exit,
             )
-            return fresh, [Spawn()]
+            return fresh, [Spawn(accepts_loss)]
         case NodeStatus.STOPPING:
-            return msgspec.structs.replace(state, start_again=True), []
+            return msgspec.structs.replace(state, start_again=True, accepts_loss=accepts_loss), []
         case _:
             return state, []
 
@@ -220,22 +225,28 @@ def _kill_by_hand(state: NodeState, stays_down: bool) -> tuple[NodeState, list[A
     return msgspec.structs.replace(state, is_excused=True), [Kill(pid)]
 
 
-def _exited(
-    state: NodeState, wait_status: int | None, now: float, policy: Policy, chance: float
-) -> tuple[NodeState, list[Action]]:
+def _exited(state: NodeState, exited: Exited, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:
     gone = msgspec.structs.replace(
-        state, pid=None, spawned_at=None, ready_at=None, kill_at=None, start_again=False, is_excused=False,
-        last_exit=LastExit(wait_status, state.exit_cause), exit_cause=None,
+        state, pid=None, spawned_at=None, ready_at=None, retry_at=None, kill_at=None, start_again=False,
+        accepts_loss=False, is_excused=False, last_exit=LastExit(exited.wait_status, state.exit_cause, exited.said),
+        exit_cause=None,
     )  # fmt: skip
     if state.status is NodeStatus.STOPPING:
-        stopped = msgspec.structs.replace(gone, status=NodeStatus.STOPPED, failures=0)
-        return _start(stopped) if state.start_again else (stopped, [])
-    return _ended_by_itself(state, gone, now, policy, chance), []
+        stopped = msgspec.structs.replace(gone, status=NodeStatus.STOPPED, failures=0, passing_failures=0)
+        return _start(stopped, state.accepts_loss) if state.start_again else (stopped, [])
+    return _ended_by_itself(state, gone, now, policy, exited.chance), []
 
 
 def _ended_by_itself(state: NodeState, gone: NodeState, now: float, policy: Policy, chance: float) -> NodeState:
     """What becomes of a node that was not asked to stop: `state` before its process ended, `gone` without it."""
     assert gone.last_exit is not None, "its process ended"
+    if policy.is_final(gone.last_exit.wait_status):
+        return msgspec.structs.replace(gone, status=NodeStatus.FAILED, failures=1)
+    if policy.passes(gone.last_exit.wait_status):
+        count = 1 if _was_healthy(state, now, policy) else state.passing_failures + 1
+        # Never at once: what is missing does not come back in that moment.
+        retry_at = now + policy.delay(count + 1, chance)
+        return msgspec.structs.replace(gone, status=NodeStatus.BACKOFF, passing_failures=count, retry_at=retry_at)
     if not state.was_ready:
         return msgspec.structs.replace(gone, status=NodeStatus.FAILED, failures=1)
     if not policy.wants_restart(gone.last_exit.wait_status):
@@ -260,8 +271,8 @@ def _stop(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list
         stopping = msgspec.structs.replace(state, status=NodeStatus.STOPPING, kill_at=now + policy.grace)
         return stopping, [Terminate(state.pid)]
     if state.status is NodeStatus.STOPPING:
-        return msgspec.structs.replace(state, start_again=False), []
-    return msgspec.structs.replace(state, status=NodeStatus.STOPPED, retry_at=None, failures=0), []
+        return msgspec.structs.replace(state, start_again=False, accepts_loss=False), []
+    return msgspec.structs.replace(state, status=NodeStatus.STOPPED, retry_at=None, failures=0, passing_failures=0), []
 
 
 def _tick(state: NodeState, now: float, policy: Policy) -> tuple[NodeState, list[Action]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,60 @@ def test_log_that_cannot_be_written_does_not_end_the_process(tmp_path: Path) -> 
     write(full, 3, "through Python only")
 
 
+FULL_AND_FREE = """
+import os, sys
+from pathlib import Path
+from rmqctl.supervisor.files.rotating_log import RotatingLog
+disk = Path(sys.argv[1])
+log = RotatingLog(str(disk / "node.log"), 1 << 20, 2)
+print("before", file=log)
+ballast = (disk / "ballast").open("wb", buffering=0)
+try:
+    while True:
+        ballast.write(bytes(4096))
+except OSError:
+    pass
+for number in range(100):
+    log.write(f"line {number:03} " + "x" * 990 + chr(10))
+os.unlink(disk / "ballast")
+ballast.close()
+log.write("after" + chr(10))
+"""
+
+
+def test_lines_that_a_full_disk_takes_are_counted_and_the_log_says_so_later(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small tmpfs")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        subprocess.run([sys.executable, "-c", FULL_AND_FREE, str(tmp_path)], check=True, timeout=60)
+        before, *kept, said, after = (tmp_path / "node.log").read_text().splitlines()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    assert (before, after) == ("before", "after")
+    assert all(len(line) == 999 for line in kept), "no line is torn"
+    lost = 100 - len(kept)
+    assert said.endswith(f"{lost} lines were not written: the disk was full or could not be written")
+
+
+def test_log_that_cannot_be_made_is_tried_again_with_each_line(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    program = f"""
+import os, sys
+from rmqctl.supervisor.files.rotating_log import RotatingLog
+log = RotatingLog({str(folder / "node.log")!r}, 1000, 2)
+log.write("lost" + chr(10))
+os.mkdir({str(folder)!r})
+log.write("kept" + chr(10))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    said, kept = (folder / "node.log").read_text().splitlines()
+    assert "1 line was not written" in said
+    assert kept == "kept"
+
+
 def test_renaming_keeps_as_many_files_as_asked(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     for content in "abcd":
@@ -94,6 +149,19 @@ def test_ledger_holds_one_line_an_entry_with_its_time(tmp_path: Path) -> None:
     assert [entry["event"] for entry in entries] == ["started", "state", "ready"]
     assert all(entry["time"].startswith("20") for entry in entries)
     assert (entries[0]["asked_by"], entries[0]["config"]) == ("rmqctl up (alice)", "abc")
+
+
+def test_events_that_could_not_be_written_are_counted_in_the_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "events.jsonl"
+    ledger = Ledger(path)
+    ledger.write(ClusterReady())
+    ledger.write(ClusterReady())
+    path.parent.mkdir()
+    ledger.write(ClusterReady())
+    ledger.write(ClusterReady())
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["notice", "ready", "ready"]
+    assert events[0]["text"] == "2 events were not written: the disk was full or could not be written"
 
 
 def test_ledger_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:

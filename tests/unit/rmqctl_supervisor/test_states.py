@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from rmqctl.profile.supervision import SupervisionSection
+from rmqctl.supervisor.exit_status import EXIT_STORE_INCOMPLETE, EXIT_TEMPORARY
 from rmqctl.supervisor.node_state import LastExit, NodeState, NodeStatus
 from rmqctl.supervisor.nodes.policy import Policy, policy_of
 from rmqctl.supervisor.nodes.transitions import (
@@ -29,11 +30,14 @@ from rmqctl.supervisor.nodes.transitions import (
     advance,
     next_deadline,
 )
+from rmqnode import run
 
 POLICY = Policy()
 KILLED = Exited(signal.SIGKILL, 0.5)
 UNKNOWN = Exited(None, 0.5)
 ENDED = Exited(0, 0.5)
+PASSING = Exited(EXIT_TEMPORARY << 8, 0.5, "no space")
+INCOMPLETE = Exited(EXIT_STORE_INCOMPLETE << 8, 0.5, "the commit log is gone")
 HUNG = Hung("did not answer for 15 s")
 NOW = 1000.0
 
@@ -46,6 +50,7 @@ READY = NodeState(status=NodeStatus.READY, pid=7, was_ready=True, ready_at=995.0
 DRAINING = NodeState(status=NodeStatus.DRAINING, pid=7, was_ready=True, ready_at=995.0)
 EXCUSED = NodeState(status=NodeStatus.READY, pid=7, was_ready=True, ready_at=995.0, failures=4, is_excused=True)
 LAST_TRY = NodeState(status=NodeStatus.READY, pid=7, was_ready=True, ready_at=995.0, failures=4)
+WAITING = NodeState(status=NodeStatus.BACKOFF, passing_failures=1, retry_at=1001.0)
 BACKOFF = NodeState(status=NodeStatus.BACKOFF, was_ready=True, failures=2, retry_at=1001.0)
 DUE = NodeState(status=NodeStatus.BACKOFF, was_ready=True, failures=2, retry_at=1000.0)
 STOPPING = NodeState(status=NodeStatus.STOPPING, pid=7, kill_at=1005.0)
@@ -57,8 +62,8 @@ FAILED = NodeState(status=NodeStatus.FAILED)
 
 IDLE = (STOPPED, EXITED, FAILED)
 EVERY = (
-    STOPPED, UNBORN, STARTING, STARTING_AGAIN, READY, DRAINING, BACKOFF, STOPPING, RESTARTING, STOPPING_UNBORN, EXITED,
-    FAILED,
+    STOPPED, UNBORN, STARTING, STARTING_AGAIN, READY, DRAINING, BACKOFF, WAITING, STOPPING, RESTARTING,
+    STOPPING_UNBORN, EXITED, FAILED,
 )  # fmt: skip
 
 TABLE: list[tuple[NodeState, NodeEvent, NodeStatus, list[Action]]] = [
@@ -88,6 +93,20 @@ TABLE: list[tuple[NodeState, NodeEvent, NodeStatus, list[Action]]] = [
     (STARTING, Tick(), NodeStatus.STARTING, []),
     (STARTING_FOR_EVER, Tick(), NodeStatus.STARTING, [Kill(7, "was not ready within 300 s")]),
     (STARTING_AGAIN, KILLED, NodeStatus.BACKOFF, []),
+    # For the first time or not, often or not: what may come back is waited for, what cannot is not tried again.
+    *[
+        (state, PASSING, NodeStatus.BACKOFF, [])
+        for state in (UNBORN, STARTING, STARTING_AGAIN, READY, LAST_TRY, EXCUSED)
+    ],
+    *[(state, INCOMPLETE, NodeStatus.FAILED, []) for state in (UNBORN, STARTING, STARTING_AGAIN, READY, EXCUSED)],
+    *[(idle, Start(True), NodeStatus.STARTING, [Spawn(True)]) for idle in (*IDLE, BACKOFF, WAITING)],
+    *[(state, Start(True), state.status, []) for state in (UNBORN, STARTING, READY, DRAINING, STOPPING)],
+    (WAITING, Start(), NodeStatus.STARTING, [Spawn()]),
+    (WAITING, Stop(), NodeStatus.STOPPED, []),
+    (WAITING, Tick(), NodeStatus.BACKOFF, []),
+    (STOPPING, PASSING, NodeStatus.STOPPED, []),
+    (STOPPING, INCOMPLETE, NodeStatus.STOPPED, []),
+    (RESTARTING, PASSING, NodeStatus.STARTING, [Spawn()]),
     (READY, Start(), NodeStatus.READY, []),
     (READY, Ready(), NodeStatus.READY, []),
     (READY, Drain(), NodeStatus.DRAINING, []),
@@ -147,7 +166,7 @@ def test_state_and_event_give_state_and_actions(
     "event",
     [
         *(Start(), Restart(), Adopt(8, 1.0), Spawned(8), Ready(), Drain(), Undrain()),
-        *(HUNG, KillByHand(True), ENDED, Stop(), Tick()),
+        *(HUNG, KillByHand(True), ENDED, PASSING, INCOMPLETE, Start(True), Stop(), Tick()),
     ],
 )
 def test_no_pair_of_state_and_event_is_unthinkable(state: NodeState, event: NodeEvent) -> None:
@@ -188,6 +207,50 @@ def test_node_that_dies_five_times_in_a_row_waits_longer_each_time_and_is_given_
     assert next_deadline(state) is None
     again, actions = advance(state, Start(), NOW, POLICY)
     assert (again.failures, actions) == (0, [Spawn()]), "whoever starts it by hand gives it all its tries back"
+
+
+def test_what_may_come_back_is_waited_for_without_end_with_pauses_that_grow() -> None:
+    state, waits = STARTING, []
+    for _ in range(40):
+        state, _ = advance(state, Exited(EXIT_TEMPORARY << 8, 0.0, "no space"), NOW, POLICY)
+        assert state.status is NodeStatus.BACKOFF
+        assert state.last_exit == LastExit(EXIT_TEMPORARY << 8, None, "no space")
+        assert state.retry_at is not None
+        waits.append(state.retry_at - NOW)
+        state, _ = advance(state, Tick(), state.retry_at, POLICY)
+        state, _ = advance(state, Spawned(9), NOW, POLICY)
+    assert waits == [1.0, 4.0, 16.0] + [30.0] * 37
+    assert (state.failures, state.restarts) == (0, 40), "it is no failure that could be one too many"
+    ready = msgspec.structs.replace(state, status=NodeStatus.READY, was_ready=True, ready_at=NOW - 11)
+    state, _ = advance(ready, PASSING, NOW, POLICY)
+    assert state.passing_failures == 1, "a node that served begins anew"
+
+
+def test_start_that_accepts_loss_is_the_only_one_that_does() -> None:
+    state, actions = advance(FAILED, Start(True), NOW, POLICY)
+    assert actions == [Spawn(True)]
+    state, _ = advance(state, Spawned(9), NOW, POLICY)
+    state, _ = advance(state, Ready(), NOW, POLICY)
+    state, _ = advance(state, KILLED, NOW, POLICY)
+    assert advance(state, Tick(), NOW, POLICY)[1] == [Spawn()]
+
+
+def test_start_that_accepts_loss_waits_for_the_end_of_a_stop_and_a_stop_takes_it_back() -> None:
+    waiting, _ = advance(STOPPING, Start(True), NOW, POLICY)
+    assert advance(waiting, ENDED, NOW, POLICY)[1] == [Spawn(True)]
+    stopped, _ = advance(waiting, Stop(), NOW, POLICY)
+    assert not stopped.accepts_loss
+    assert advance(stopped, ENDED, NOW, POLICY)[1] == []
+
+
+def test_exit_codes_of_another_engine_mean_no_more_than_failure() -> None:
+    policy = policy_of(SupervisionSection(), "always", None, "apache")
+    assert advance(READY, INCOMPLETE, NOW, policy)[0].status is NodeStatus.BACKOFF
+    assert advance(STARTING, PASSING, NOW, policy)[0].status is NodeStatus.FAILED
+
+
+def test_exit_codes_are_those_of_the_node() -> None:
+    assert (run.EXIT_STORE_INCOMPLETE, run.EXIT_TEMPORARY) == (EXIT_STORE_INCOMPLETE, EXIT_TEMPORARY)
 
 
 def test_healthy_period_forgets_former_failures() -> None:
@@ -237,6 +300,9 @@ def test_stop_during_a_restart_wins_and_start_during_a_stop_too() -> None:
         ("on-failure", UNKNOWN, NodeStatus.BACKOFF),
         ("never", ENDED, NodeStatus.EXITED),
         ("never", KILLED, NodeStatus.EXITED),
+        ("never", PASSING, NodeStatus.EXITED),
+        ("on-failure", PASSING, NodeStatus.BACKOFF),
+        ("never", INCOMPLETE, NodeStatus.FAILED),
     ],
 )
 def test_restart_policy_decides_about_a_node_that_ends_by_itself(

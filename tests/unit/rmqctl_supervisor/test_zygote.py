@@ -79,6 +79,25 @@ def test_node_that_raises_leaves_a_traceback_in_its_log_and_its_own_exit_code(pr
     assert "ValueError: broken on purpose" in program.log("node")
 
 
+def test_last_error_of_a_node_is_reported_also_when_its_log_could_not_be_written(program: Program) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    (program.folder / "node.log").symlink_to("/dev/full")
+    program.start("node", "refuse 75")
+    reaped = program.heard()
+    assert os.waitstatus_to_exitcode(reaped["wait_status"]) == 75
+    assert reaped["said"] == "can't use /store: refused"
+    program.start("other", "exit 1")
+    assert program.heard()["said"] is None
+
+
+def test_start_that_accepts_loss_does_so_once(program: Program) -> None:
+    for name, accepts_loss in (("lossy", True), ("node", False)):
+        program.start(name, "exit 0")
+        program.heard()
+        assert f"accepts loss: {accepts_loss}" in program.log(name)
+
+
 def test_killed_node_is_reported_with_its_signal(program: Program) -> None:
     pid = program.start("node", "sleep")
     os.kill(pid, signal.SIGKILL)

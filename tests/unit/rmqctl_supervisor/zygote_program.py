@@ -16,10 +16,14 @@ from rmqctl.supervisor.image.spawner import Zygote, fork_zygote
 from rmqctl.supervisor.messages import Forked, encode_line
 
 
-def stand_in(kind: str, config_path: Path) -> int:
-    print(f"{kind} runs as {os.getpid()}", flush=True)
+def stand_in(kind: str, config_path: Path, accepts_loss: bool) -> int:
+    print(f"{kind} runs as {os.getpid()}, accepts loss: {accepts_loss}", flush=True)
     match config_path.read_text().split():
         case ["exit", code]:
+            return int(code)
+        case ["refuse", code]:
+            for path in ("/first", "/store"):
+                print(f"2026-11-30 10:00:00,000 ERROR rmqnode.run can't use {path}: refused", file=sys.stderr)
             return int(code)
         case ["raise"]:
             raise ValueError("broken on purpose")
@@ -70,7 +74,8 @@ async def main(zygote: Zygote, folder: Path) -> None:
                         log_path=str(folder / f"{name}.log"),
                         argv=_argv_in(folder / name),
                         folder=str(folder),
-                    )
+                    ),
+                    name.startswith("lossy"),
                 )
         nursery.cancel_scope.cancel()
 
