@@ -3,10 +3,13 @@
 import os
 import sys
 
+from rmqctl.streams import prepare_standard_streams
+
 
 def main() -> int:
     """Run one command; returns its exit status."""
     _open_closed_streams()
+    prepare_standard_streams()
     try:
         return _run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -22,7 +25,8 @@ def _open_closed_streams() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+            # The descriptor outlives this object, which another one takes the place of.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
 
 
 def _run(arguments: list[str]) -> int:

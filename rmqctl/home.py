@@ -32,6 +32,8 @@ SYSTEM_HOMES = Path("/var/lib/rmqctl")
 CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a cluster home may be called: it becomes a folder and a word in commands."""
 
+_ROOM = "make room on that disk, or choose another folder with --home"
+
 _SOCKET_PATH_BYTES_MAX = 100
 """A socket's path may have 104 bytes on macOS and 108 on Linux, with its end mark."""
 
@@ -137,11 +139,7 @@ class ClusterHome:
             self.folder.mkdir(parents=True, exist_ok=True)
             return os.open(self.change_lock_file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise RmqctlError(
-                f"cannot write in {self.folder}",
-                error.strerror,
-                "make the folder writable for you, or choose another with --home",
-            ) from None
+            raise not_writable(error, self.folder) from None
 
 
 def all_cluster_homes(roots: Iterable[Path]) -> list[ClusterHome]:
@@ -156,8 +154,20 @@ def _cluster_homes(root: Path) -> list[ClusterHome]:
     return [ClusterHome(root, name) for name in names if CLUSTER_NAME.fullmatch(name)]
 
 
+def not_writable(error: OSError, folder: Path) -> RmqctlError:
+    """What a user is told of a home that something cannot be written in."""
+    from rmqnode.store.disk import NOT_WRITABLE, describe_file_system
+
+    what = f"cannot write in {folder if error.filename is None else os.fsdecode(error.filename)}"
+    if error.errno in NOT_WRITABLE:
+        return RmqctlError(what, f"{error.strerror} ({describe_file_system(folder)})", _ROOM)
+    return RmqctlError(what, error.strerror, "make the folder writable for you, or choose another with --home")
+
+
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace a file in one step: a reader sees the old or the new content, never a part.
+
+    A file that has this content already is left alone, so that a full disk does not matter where nothing changes.
 
     Args:
         path: The file; folders above it are created.
@@ -165,6 +175,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
         durable: Flush it to the disk, so that the same holds after a power loss. Not needed for what the next
             `up` writes anew, or what means nothing after a boot.
     """
+    if _has_content(path, content):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -174,9 +186,21 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # The system names no file where it refuses the bytes, and a temporary one says nothing to anybody.
+        error.filename, error.filename2 = str(path), None
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _has_content(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _short_runtime_folder() -> Path:

@@ -16,6 +16,7 @@ import typer.core
 from rmqctl import __version__
 from rmqctl.cli.output import forget_stdout, narrate, print_error, print_json_error
 from rmqctl.errors import ExitCode, RmqctlError
+from rmqctl.streams import endure, failure_of
 
 
 class CommandEntry(NamedTuple):
@@ -23,6 +24,8 @@ class CommandEntry(NamedTuple):
 
     target: str
     help: str
+    changes: bool = False
+    """It changes something, so it goes on when nobody reads what it says; others end."""
 
 
 class GroupEntry(NamedTuple):
@@ -33,33 +36,37 @@ class GroupEntry(NamedTuple):
 
 
 COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
-    "up": CommandEntry("cluster.up:up", "Bring a cluster up, or say that it is up."),
-    "down": CommandEntry("cluster.down:down", "Take a cluster down, in order."),
+    "up": CommandEntry("cluster.up:up", "Bring a cluster up, or say that it is up.", changes=True),
+    "down": CommandEntry("cluster.down:down", "Take a cluster down, in order.", changes=True),
     "status": CommandEntry("cluster.status:status", "Show the nodes of a cluster."),
-    "scale": CommandEntry("cluster.scale:scale", "Add or remove nodes of a running cluster."),
+    "scale": CommandEntry("cluster.scale:scale", "Add or remove nodes of a running cluster.", changes=True),
     "wait": CommandEntry("cluster.wait:wait", "Wait until a cluster serves."),
-    "start": CommandEntry("nodes.start_stop:start", "Start single nodes."),
-    "stop": CommandEntry("nodes.start_stop:stop", "Stop single nodes; they stay stopped."),
-    "restart": CommandEntry("nodes.start_stop:restart", "Restart nodes, one after the other."),
-    "kill": CommandEntry("nodes.start_stop:kill", "Kill nodes, as a crash would."),
+    "start": CommandEntry("nodes.start_stop:start", "Start single nodes.", changes=True),
+    "stop": CommandEntry("nodes.start_stop:stop", "Stop single nodes; they stay stopped.", changes=True),
+    "restart": CommandEntry("nodes.start_stop:restart", "Restart nodes, one after the other.", changes=True),
+    "kill": CommandEntry("nodes.start_stop:kill", "Kill nodes, as a crash would.", changes=True),
     "logs": CommandEntry("nodes.logs:logs", "Show what the nodes of a cluster wrote."),
     "events": CommandEntry("nodes.events:events", "Show what happened to a cluster: starts, exits, who asked."),
     "topic": GroupEntry(
         {
-            "create": CommandEntry("topics.manage:create", "Create a topic, or change its queues."),
+            "create": CommandEntry("topics.manage:create", "Create a topic, or change its queues.", changes=True),
             "list": CommandEntry("topics.manage:list_topics", "List the topics of a cluster."),
             "route": CommandEntry("topics.state:route", "Show which brokers serve a topic."),
             "describe": CommandEntry("topics.state:describe", "Show the queues of a topic and their offsets."),
-            "delete": CommandEntry("topics.manage:delete", "Delete a topic from brokers and nameservers."),
+            "delete": CommandEntry(
+                "topics.manage:delete", "Delete a topic from brokers and nameservers.", changes=True
+            ),
         },
         "Create, inspect and delete topics.",
     ),
-    "send": CommandEntry("messages.send.command:send", "Send a message."),
+    "send": CommandEntry("messages.send.command:send", "Send a message.", changes=True),
     "tail": CommandEntry("messages.tail.command:tail", "Print the messages of a topic as they arrive."),
     "message": GroupEntry(
         {
             "get": CommandEntry("messages.lookup.command:get", "Find a message by id, key, or queue and offset."),
-            "resend": CommandEntry("messages.lookup.command:resend", "Have a consumer group consume a message again."),
+            "resend": CommandEntry(
+                "messages.lookup.command:resend", "Have a consumer group consume a message again.", changes=True
+            ),
             "trace": CommandEntry(
                 "messages.lookup.command:trace", "Show who sent and who consumed a message, and when."
             ),
@@ -71,16 +78,20 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
             "list": CommandEntry("groups.manage:list_groups", "List the consumer groups of a cluster."),
             "describe": CommandEntry("groups.state:describe", "Show a group, its members and subscriptions."),
             "lag": CommandEntry("groups.state:lag", "Show how many messages groups have yet to consume."),
-            "reset-offset": CommandEntry("groups.reset_offset:reset_offset", "Move a group to other offsets."),
-            "create": CommandEntry("groups.manage:create", "Create a group, or change its configuration."),
-            "delete": CommandEntry("groups.manage:delete", "Delete a group from its brokers."),
+            "reset-offset": CommandEntry(
+                "groups.reset_offset:reset_offset", "Move a group to other offsets.", changes=True
+            ),
+            "create": CommandEntry(
+                "groups.manage:create", "Create a group, or change its configuration.", changes=True
+            ),
+            "delete": CommandEntry("groups.manage:delete", "Delete a group from its brokers.", changes=True),
         },
         "Consumer groups: members, lag, offsets.",
     ),
     "store": GroupEntry(
         {
             "inspect": CommandEntry("store.inspect:inspect", "Look into a store directory."),
-            "verify": CommandEntry("store.verify:verify", "Check a store directory, and repair it."),
+            "verify": CommandEntry("store.verify:verify", "Check a store directory, and repair it.", changes=True),
         },
         "Look into store directories of either engine, without a broker.",
     ),
@@ -94,8 +105,8 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     "engine": GroupEntry(
         {
             "list": CommandEntry("engines.commands:list_engines", "List what nodes can run on."),
-            "install": CommandEntry("engines.commands:install", "Fetch a version of Apache RocketMQ."),
-            "remove": CommandEntry("engines.commands:remove", "Delete a version of Apache RocketMQ."),
+            "install": CommandEntry("engines.commands:install", "Fetch a version of Apache RocketMQ.", changes=True),
+            "remove": CommandEntry("engines.commands:remove", "Delete a version of Apache RocketMQ.", changes=True),
         },
         "What nodes run on: our own, or Apache's Java nodes.",
     ),
@@ -105,8 +116,8 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
     ),
     "systemd": GroupEntry(
         {
-            "install": CommandEntry("cluster.systemd:install", "Let systemd run a cluster."),
-            "uninstall": CommandEntry("cluster.systemd:uninstall", "Take a cluster's units away."),
+            "install": CommandEntry("cluster.systemd:install", "Let systemd run a cluster.", changes=True),
+            "uninstall": CommandEntry("cluster.systemd:uninstall", "Take a cluster's units away.", changes=True),
             "print": CommandEntry("cluster.systemd:print_units", "Print the units without installing them."),
         },
         "Clusters that systemd starts at boot and keeps running.",
@@ -135,6 +146,14 @@ class LazyGroup(typer.core.TyperGroup):
             return _build_group(cmd_name, entry)
         return build_command(cmd_name, entry)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that was chosen, by its words; one that changes something does not depend on its readers."""
+        resolved = super().resolve_command(ctx, args)
+        entry = self.table.get(resolved[0] or "")
+        if isinstance(entry, CommandEntry) and entry.changes:
+            endure(sys.stdout)
+        return resolved
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: help needs none of their modules."""
         with formatter.section("Commands"):
@@ -150,7 +169,7 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
     """
     try:
         outcome = _invoke(list(arguments) or ["--help"], supervisor)
-        sys.stdout.flush()
+        _flush_results()
         return outcome
     except RmqctlError as error:
         return _report(error, arguments)
@@ -158,10 +177,26 @@ def run(arguments: Sequence[str], supervisor: object = None) -> int:
         narrate("rmqctl: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
+        # Whoever reads has read enough of what a command found that only looks.
         forget_stdout()
         return ExitCode.DONE
     except Exception as error:
         return _report(_explain(error), arguments)
+
+
+def _flush_results() -> None:
+    """Write what waits to be read; without a reader what the command found out is still its exit code.
+
+    Raises:
+        OSError: It cannot be written for another reason.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+    failure = failure_of(sys.stdout)
+    if failure is not None:
+        raise failure
 
 
 def _invoke(arguments: list[str], supervisor: object) -> int:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from difflib import get_close_matches
+from pathlib import Path
 
 import typer
 
@@ -59,6 +60,10 @@ def system_error(error: OSError) -> RmqctlError | None:
     """Something that the system refused to do with a file or with our output; None if it is a defect of ours."""
     reason, cure = error.strerror or str(error), _CURES.get(error.errno or 0)
     if error.filename is not None:
+        if error.errno in _FULL:
+            from rmqnode.store.disk import describe_file_system
+
+            reason = f"{reason} ({describe_file_system(Path(os.fsdecode(error.filename)))})"
         return RmqctlError(f"can't use {os.fsdecode(error.filename)}", reason, cure or "check that path")
     if error.errno in _FULL:
         return RmqctlError("something could not be written", f"{reason}: where standard output or the home is", cure)

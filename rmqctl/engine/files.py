@@ -1,11 +1,9 @@
 """Writes what a cluster needs on disk before its nodes start: folders and configuration files."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from rmqctl.engine import Engine
-from rmqctl.errors import RmqctlError
-from rmqctl.home import ClusterHome, write_atomically
+from rmqctl.home import ClusterHome, not_writable, write_atomically
 from rmqctl.profile.drift import set_aside_refused
 from rmqctl.profile.model import ClusterModel
 
@@ -30,13 +28,5 @@ def write_node_files(engines: Mapping[str, Engine], model: ClusterModel, home: C
             for name, content in files[node.name].items():
                 write_atomically(folder / name, content.encode(), durable=False)
         except OSError as error:
-            raise _not_writable(error, folder) from None
+            raise not_writable(error, folder) from None
     return [notice for node in model.nodes if node.java is not None for notice in set_aside_refused(node, home)]
-
-
-def _not_writable(error: OSError, folder: Path) -> RmqctlError:
-    return RmqctlError(
-        f"cannot write in {error.filename or folder}",
-        error.strerror,
-        "make the folder writable for you, or choose another with --home",
-    )

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 
@@ -15,7 +16,7 @@ from rmqctl.home import ClusterHome
 from rmqctl.process_identity import ProcessIdentity, identify_self
 from rmqctl.supervisor.control.server import open_control_socket
 from rmqctl.supervisor.files.ledger import Ledger
-from rmqctl.supervisor.files.record import SupervisorRecord, save_record
+from rmqctl.supervisor.files.record import SupervisorRecord, retire_record, save_record
 from rmqctl.supervisor.files.rotating_log import RotatingLog
 from rmqctl.supervisor.image.code_layout import gather_code
 from rmqctl.supervisor.image.resuming import Resumption, resume, take_resumption
@@ -88,7 +89,11 @@ def _supervise(
 ) -> int | Resumption:
     """Returns the exit code, or what a fresh image of this process has to go on with."""
     launcher = LauncherPipe(is_attached=launch.foreground or resumption is None)
-    lock = _take_lock(home) if resumption is None else resumption.lock
+    try:
+        lock = _take_lock(home) if resumption is None else resumption.lock
+    except OSError as error:
+        launcher.send(SupervisorRefused(f"{home.lock_file} cannot be used: {error.strerror}"))
+        return 1
     if lock is None:
         launcher.send(SupervisorRefused(f"another supervisor runs for {home.folder}"))
         return 1
@@ -101,15 +106,17 @@ def _supervise(
 
     own_identity = identify_self()
 
-    def save(nodes: dict[str, ProcessIdentity], kept_down: list[str], histories: dict[str, NodeHistory]) -> None:
+    def save(nodes: dict[str, ProcessIdentity], kept_down: list[str], histories: dict[str, NodeHistory]) -> bool:
         record = SupervisorRecord(
             supervisor=own_identity, socket=str(control_path), nodes=nodes, kept_down=kept_down, histories=histories
         )
         try:
             save_record(home.record_file, record)
         except OSError as error:
-            # A full disk must not end the process that keeps nodes running; the next change is written again.
-            print(f"{home.record_file} cannot be written: {error}", file=sys.stderr, flush=True)
+            # A full disk must not end the process that keeps nodes running; it is tried again.
+            print(f"{home.record_file} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     save(launch.adopted, launch.kept_down, launch.histories)
     service = Supervisor(launch, zygote, launcher, save, Ledger(home.ledger_file), manager)
@@ -120,13 +127,14 @@ def _supervise(
     control_path.unlink(missing_ok=True)
     # Not after a crash of the supervisor: the record is what the next command finds the nodes by. And before the
     # lock is free, so that it can't be the record of a supervisor that comes next.
-    home.record_file.unlink(missing_ok=True)
+    retire_record(home.record_file)
     os.close(lock)
     return outcome
 
 
 def _redirect_log(home: ClusterHome) -> None:
-    home.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        home.supervisor_log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr = RotatingLog(str(home.supervisor_log), _LOG_SIZE_MAX, _LOG_FILES, descriptors=(2,))
 
 

@@ -168,7 +168,7 @@ class Supervisor:
                 for name in group:
                     self._nodes.apply(name, Start(), self._launch.asked_by)
                 await self._nodes.wait_until(partial(self._is_start_over, group))
-                for name in self._nodes.names_with(NodeStatus.FAILED):
+                for name in self._failed():
                     return self._failure_of(name)
                 if self._stop_requested:
                     break
@@ -179,9 +179,20 @@ class Supervisor:
         return StartFailed(node=late, problem=problem, lack=lack)
 
     def _is_start_over(self, group: list[str]) -> bool:
-        if self._stop_requested or self._nodes.names_with(NodeStatus.FAILED):
+        if self._stop_requested or self._failed():
             return True
-        return all(self._nodes[name].status is NodeStatus.READY for name in group)
+        return all(self._nodes[name].status in (NodeStatus.READY, NodeStatus.FAILED) for name in group)
+
+    def _failed(self) -> list[str]:
+        """Nodes for whose sake the cluster is not brought up.
+
+        Not those that refused their store: the others can serve, and what to do about it takes a running cluster.
+        """
+        return [name for name in self._nodes.names_with(NodeStatus.FAILED) if not self._lacks_messages(name)]
+
+    def _lacks_messages(self, name: str) -> bool:
+        last = self._nodes[name].last_exit
+        return last is not None and self._plan.policy(name).is_final(last.wait_status)
 
     def _failure_of(self, name: str) -> StartFailed:
         last = self._nodes[name].last_exit
@@ -253,6 +264,7 @@ class Supervisor:
             # Everything imported is frozen, so this looks at a few thousand objects; by itself the oldest
             # generation, which the connections to nodes that were killed end in, would be looked at almost never.
             gc.collect()
+            self._nodes.save_if_lost()
             for spec in list(self._plan.specs.values()):
                 if spec.argv is not None:
                     cut_if_full(Path(spec.log_path), spec.log_size_max, spec.log_files)

@@ -27,6 +27,16 @@ def check_systemd(scope: Scope) -> None:
         )
 
 
+def systemd_version() -> int:
+    """The version of systemd on this machine; 0 where it does not tell."""
+    try:
+        done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    words = done.stdout.split()
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
+
+
 def is_active(installation: Installation) -> bool:
     """Whether systemd says that the first unit is up.
 

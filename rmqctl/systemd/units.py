@@ -11,6 +11,7 @@ import msgspec
 from rmqctl.engine.start import StartSpec
 from rmqctl.home import SYSTEM_HOMES, ClusterHome
 from rmqctl.profile.model import ClusterModel, Node, Role
+from rmqctl.supervisor.exit_status import EXIT_STORE_INCOMPLETE
 from rmqctl.systemd.hardening import sandbox
 from rmqctl.systemd.record import UNIT_VARIABLE, Scope
 from rmqctl.systemd.unit_file import Directive, UnitFile, command_line, environment, path
@@ -22,6 +23,8 @@ _DYNAMIC_USER = "rmqctl"
 _WATCHDOG: Directive = ("WatchdogSec", "30")
 _DESCRIPTORS_MAX = 65_536
 _NEVER_GIVE_UP: Directive = ("StartLimitIntervalSec", "0")
+_STEPS_SINCE = 254
+"""The first systemd with RestartSteps=."""
 _START_SECONDS = 60
 _JAVA_START_SECONDS = 180
 _STOP_SECONDS = 60
@@ -41,6 +44,7 @@ class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
         code: Every file without which it does not run, by its last name: where links lead to is another place.
         run_as: System account that the nodes run as; None lets systemd make one up.
         java_home: JAVA_HOME of whoever installs the units.
+        systemd_version: Of the systemd that will read them; it warns of what only later ones know.
     """
 
     scope: Scope
@@ -49,6 +53,7 @@ class UnitOptions(msgspec.Struct, frozen=True, kw_only=True):
     code: tuple[Path, ...] = ()
     run_as: str | None = None
     java_home: str | None = None
+    systemd_version: int = 0
 
     @property
     def cache(self) -> Path | None:
@@ -138,6 +143,7 @@ def _unit_of_node(
                 *(_java_program(spec) if is_java else [("Type", "notify"), _WATCHDOG]),
                 ("ExecStart", command_line(command)),
                 *_running(name, has_java=is_java),
+                *([] if is_java else _starting_again(options)),
                 *_account(home, options),
                 *([] if is_java or options.scope is Scope.USER else [("ProcSubset", "pid")]),
                 *sandbox(is_system=options.scope is Scope.SYSTEM, has_java=is_java, bind_addresses=node.bind_addresses),
@@ -206,6 +212,18 @@ def _running(unit: str, *, has_java: bool) -> list[Directive]:
         ("TimeoutStopSec", str(_JAVA_STOP_SECONDS if has_java else _STOP_SECONDS)),
         ("LimitNOFILE", str(_DESCRIPTORS_MAX)),
     ]
+
+
+def _starting_again(options: UnitOptions) -> list[Directive]:
+    """What the exit codes of our nodes mean, as the supervisor has it.
+
+    A store that lacks messages lacks them the next time too. What may come back is waited for without end, with pauses
+    that grow where systemd knows how.
+    """
+    directives = [("RestartPreventExitStatus", str(EXIT_STORE_INCOMPLETE))]
+    if options.systemd_version >= _STEPS_SINCE:
+        directives += [("RestartSteps", "4"), ("RestartMaxDelaySec", "30")]
+    return directives
 
 
 def _account(home: ClusterHome, options: UnitOptions) -> list[Directive]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import trio
 
@@ -15,6 +16,7 @@ from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
 from rmqnode.run import EXIT_TEMPORARY
+from tests.cluster.conftest import Cli, WaitUntil
 from tests.interop.store_brokers import StoreBroker, StoreClient, with_client
 from tests.ports import free_port
 
@@ -207,3 +209,93 @@ async def test_a_first_start_on_a_full_disk_names_the_path_and_asks_to_be_tried_
     said = broker.log.read_text()
     assert f"can't use {broker.store}" in said
     assert f"No space left on device (file system {disk}, 0 of " in said
+
+
+# --- a whole cluster on such a disk -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_cli(disk: Path) -> Iterator[Cli]:
+    """A CLI whose home is on the small disk; nothing of it may be left at the end."""
+    made = Cli(disk / "home")
+    yield made
+    left = made.processes()
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=10)
+
+
+@pytest.mark.parametrize("disk", ["ext4"], indirect=True)
+def test_a_cluster_on_a_full_disk_obeys_every_command_tells_its_limit_and_heals(
+    full_cli: Cli, disk: Path, wait_until: WaitUntil
+) -> None:
+    cli = full_cli
+    small = ["--set", f"mappedFileSizeCommitLog={8 * _MIB}", "--set", "diskSpaceWarningLevelRatio=100"]
+    cli.up("--profile", "single", *small, "--set", "mappedFileSizeConsumeQueue=20000")
+    assert cli.run("topic", "create", "orders", "--queues", "1").returncode == 0
+    assert cli.run("send", "orders", "first").returncode == 0
+    assert cli.run("down").returncode == 0
+    ballast = fill_up(disk)
+
+    up = cli.run("up")
+    assert up.returncode == 0, up.stderr
+    assert f"broker-a-0 is limited by disk: no space left in {disk}" in up.stderr
+
+    def is_limited() -> bool:
+        return [node["state"] for node in cli.status()["nodes"]] == ["ready", "limited"]
+
+    wait_until(is_limited, "status tells the limit", 20)
+    status = cli.run("status")
+    assert status.returncode == 1
+    assert f"broker-a-0 is limited by disk: no space left in {disk}" in status.stdout
+    (broker,) = (node for node in cli.status()["nodes"] if node["role"] == "master")
+    assert list(broker["limits"]) == ["disk"]
+    assert f"file system {disk}, 0 of " in broker["limits"]["disk"]
+
+    for command in (
+        ["kill", "broker-a-0"],
+        ["restart", "nameserver-0", "broker-a-0"],
+        ["stop", "broker-a-0"],
+        ["start", "broker-a-0"],
+    ):
+        done = cli.run(*command)
+        assert done.returncode == 0, (command, done.stderr)
+        wait_until(lambda: cli.status()["nodes"][1]["state"] in ("limited", "ready", "stopped"), "it is settled")
+    pids = [node["pid"] for node in cli.status()["nodes"]]
+    recorded = cli.record()["nodes"]
+    assert {recorded[name]["pid"] for name in ("nameserver-0", "broker-a-0")} <= {*pids, None}
+    scaled = cli.run("scale", "--slaves", "1")
+    assert scaled.returncode == 1
+    assert "No space left on device" in scaled.stderr
+    assert f"file system {disk}, 0 of " in scaled.stderr
+    assert cli.run("tail", "orders", "--from", "earliest", "--max", "1").stdout.count("first") == 1
+
+    ballast.unlink()
+    wait_until(lambda: cli.status()["state"] == "running", "it heals by itself", 20)
+    assert cli.run("status").returncode == 0
+    assert cli.run("send", "orders", "second").returncode == 0
+    assert cli.run("restart", "broker-a-0", "--no-drain").returncode == 0
+    events = cli.run("events").stdout
+    assert "broker-a-0 is no longer limited by disk" in events
+    assert "not written: the disk was full" in events
+    assert cli.run("down").returncode == 0
+
+
+@pytest.mark.parametrize("disk", ["ext4"], indirect=True)
+def test_a_broker_without_a_store_waits_for_room_and_up_says_what_it_waits_for(
+    cli: Cli, disk: Path, wait_until: WaitUntil
+) -> None:
+    ballast = fill_up(disk)
+    place = [*cli.place(), "--set", f"storePathRootDir={disk}/store"]
+    up = cli.run("up", *place, "--timeout", "4")
+    assert up.returncode == 4
+    assert "broker-a-0 did not become ready within 4 s" in up.stderr
+    assert "exit code 75" in up.stderr
+    assert "No space left on device" in up.stderr
+    assert cli.leftover() == []
+    coming = cli.start("up", *place)
+    wait_until(lambda: cli.status()["nodes"][1]["state"] == "backoff", "it waits for its next try")
+    ballast.unlink()
+    _, said = coming.communicate(timeout=60)
+    assert coming.returncode == 0, said
+    assert cli.run("down").returncode == 0

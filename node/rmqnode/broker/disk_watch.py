@@ -15,7 +15,7 @@ from rmqnode.broker.limitations import Limit, Limitations
 from rmqnode.config import BrokerConfig
 from rmqnode.store import MessageStore
 from rmqnode.store.commit_log import RESERVE_STEP
-from rmqnode.store.disk import describe_file_system, has_room
+from rmqnode.store.disk import describe_file_system, free_bytes, has_room
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +57,18 @@ class DiskWatch:
             self.look()
 
     def look(self) -> None:
-        """Tell whether messages are refused for want of space."""
+        """Tell whether messages are refused for want of space, or will be."""
         full_folder = self._store.full_folder
-        self._is_limited = full_folder is not None
-        if full_folder is None:
-            self._limitations.clear(Limit.DISK)
-        else:
+        log_folder = self._config.store_path_commit_log
+        self._is_limited = full_folder is not None or free_bytes(log_folder) < RESERVE_STEP
+        if full_folder is not None:
             self._limitations.report(Limit.DISK, self._describe(full_folder))
+        elif self._is_limited:
+            where = f"{log_folder} ({describe_file_system(log_folder)})"
+            sentence = f"no space left in {where}: messages are refused once what is reserved for them is used up"
+            self._limitations.report(Limit.DISK, sentence)
+        else:
+            self._limitations.clear(Limit.DISK)
 
     @property
     def _needed_bytes(self) -> int:

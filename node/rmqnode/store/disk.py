@@ -58,7 +58,7 @@ def has_room(folder: Path, size_bytes: int) -> bool:
         finally:
             os.close(descriptor)
     except OSError as error:
-        return error.errno not in NOT_WRITABLE and _free_bytes(folder) >= size_bytes
+        return error.errno not in NOT_WRITABLE and free_bytes(folder) >= size_bytes
     return True
 
 
@@ -73,9 +73,10 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
+    """How much space the disk of a folder has, there or not yet; 0 when it cannot be asked."""
     try:
-        disk = os.statvfs(folder)
+        disk = os.statvfs(_existing(folder))
     except OSError:
         return 0
     return disk.f_bavail * disk.f_frsize

@@ -27,6 +27,7 @@ from rmqctl.supervisor.messages import (
     Stopped,
     SupervisorRefused,
 )
+from rmqctl.supervisor.node_state import NodeStatus
 from rmqctl.supervisor.nodes.orphans import find_orphans, stop_orphans
 
 _LOG_LINES_READ = 400
@@ -97,6 +98,18 @@ class ClusterStart:
                 raise
         if not self._foreground:
             self._launcher.release()
+
+    def refusal(self) -> RmqctlError | None:
+        """What a user is told of nodes that refused their store while the others came up; None if none did."""
+        refused = [change for change in self.changes.values() if change.state is NodeStatus.FAILED]
+        if not refused:
+            return None
+        names = " ".join(change.node for change in refused)
+        return RmqctlError(
+            f"{names.replace(' ', ', ')} did not start; the rest of the cluster serves",
+            "\n".join(f"{change.node}: {change.detail}" for change in refused),
+            f"bring back what is missing, then rmqctl start {names}; or give it up: rmqctl start {names} --accept-loss",
+        )
 
     def stay(self) -> int:
         """Follow the cluster until it is down; Ctrl-C and SIGTERM take it down."""

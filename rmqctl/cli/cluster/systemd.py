@@ -26,7 +26,7 @@ from rmqctl.systemd.installation import install as install_units
 from rmqctl.systemd.installation import uninstall as uninstall_units
 from rmqctl.systemd.installation import units_folder
 from rmqctl.systemd.record import Scope, load_installation
-from rmqctl.systemd.systemctl import check_systemd
+from rmqctl.systemd.systemctl import check_systemd, systemd_version
 from rmqctl.systemd.unit_file import UnitFile
 from rmqctl.systemd.units import UnitOptions, cluster_units
 from rmqctl.target import choose_local_home
@@ -182,6 +182,7 @@ def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptio
         code=code_of_this_process(python),
         run_as=run_as,
         java_home=os.environ.get("JAVA_HOME"),
+        systemd_version=systemd_version(),
     )
 
 

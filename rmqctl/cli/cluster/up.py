@@ -20,7 +20,7 @@ from rmqctl.cli.options import (
     VersionOption,
     YesOption,
 )
-from rmqctl.cli.output import narrate, print_json, print_result
+from rmqctl.cli.output import narrate, print_error, print_json, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.errors import ExitCode, RmqctlError, UnreachableError
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
@@ -113,7 +113,13 @@ def up(
             start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model), record)
             start.run()
         drift = find_drift(plan.model, chosen)
-        _print_up(plan.model, start.changes, drift, time.monotonic() - early.begun, json_output)
+        refusal = start.refusal()
+        if refusal is None:
+            _print_up(plan.model, start.changes, drift, time.monotonic() - early.begun, json_output)
+        elif not foreground:
+            raise refusal
+        else:
+            print_error(refusal)
         return start.stay() if foreground else ExitCode.DONE
 
 

@@ -72,6 +72,7 @@ class NodeTable:
         """Nodes that were stopped by hand."""
         self._asked_by: dict[str, str] = {}
         """Who wanted a node to be as it is about to become."""
+        self._is_saved = True
         self._changed = trio.Event()
 
     def __contains__(self, name: str) -> bool:
@@ -226,8 +227,13 @@ class NodeTable:
             self.identities[name] = identity
         self._save()
 
+    def save_if_lost(self) -> None:
+        """Keep again what could not be kept the last time, for a disk that has room again."""
+        if not self._is_saved:
+            self._save()
+
     def _save(self) -> None:
-        self._save_nodes(self.identities, sorted(self.kept_down), self.histories())
+        self._is_saved = self._save_nodes(self.identities, sorted(self.kept_down), self.histories())
 
     def _enter_in_ledger(self, name: str, before: NodeState, after: NodeState, now: float, *, is_adopted: bool) -> None:
         spec, asked_by = self._plan.specs[name], self._asked_by.get(name)

@@ -41,7 +41,7 @@ def test_version_and_help_import_no_command(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     imported = json.loads(done.stdout.splitlines()[-1])
-    assert set(imported) <= {"rmqctl.cli", "rmqctl.cli.app", "rmqctl.cli.output", "rmqctl.errors"}
+    assert set(imported) <= {"rmqctl.cli", "rmqctl.cli.app", "rmqctl.cli.output", "rmqctl.errors", "rmqctl.streams"}
 
 
 @pytest.mark.parametrize("arguments", [["profile", "show", "nosuch", "--json"], ["status", "--json", "--jsn"]])

@@ -1,5 +1,6 @@
 """What the supervisor knows of processes and ports: identity, exits, holders, records."""
 
+import errno
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from rmqctl.home import write_atomically
 from rmqctl.process_identity import ProcessIdentity, identify, identify_self
 from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqctl.supervisor.exit_status import describe_exit
-from rmqctl.supervisor.files.record import SupervisorRecord, load_record, save_record
+from rmqctl.supervisor.files.record import SupervisorRecord, load_record, retire_record, save_record
 from rmqctl.supervisor.health.diagnosis import explain_failure, tail_of_log
 from rmqctl.supervisor.launch.ports_in_use import check_ports_free, find_holder
 
@@ -62,6 +63,42 @@ def test_record_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> None:
     path.write_bytes(b'{"supervisor":')
     assert load_record(path) is None
     assert load_record(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_record_is_written_on_a_full_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_retired: bool
+) -> None:
+    path = tmp_path / "supervisor.json"
+    record = SupervisorRecord(supervisor=identify_self(), socket="/s")
+    save_record(path, record)
+    if is_retired:
+        retire_record(path)
+        assert load_record(path) is None
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rmqctl.supervisor.files.record.write_atomically", refuse)
+    later = SupervisorRecord(supervisor=identify_self(), socket="/s", kept_down=["broker-a-0"])
+    save_record(path, later)
+    assert load_record(path) == later
+    assert path.stat().st_size == 4096
+
+
+def test_file_that_has_the_content_already_needs_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cluster.toml"
+    write_atomically(path, b"one")
+
+    def refuse(_self: Path, *_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: os.pread(os.open(self, os.O_RDONLY), 100, 0))
+    write_atomically(path, b"one")
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_atomically(path, b"two")
+    assert raised.value.filename == str(path)
 
 
 def test_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

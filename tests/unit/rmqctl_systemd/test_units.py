@@ -140,3 +140,18 @@ def test_what_lies_in_temporary_folders_is_brought_into_those_of_the_unit() -> N
     (unit,) = cluster_units(model, ClusterHome(Path("/var/tmp/homes"), "rmqctl"), {}, options)
     bound = [(key, value) for key, value in unit.sections["Service"] if key.startswith("Bind")]
     assert bound == [("BindReadOnlyPaths", '"/tmp/a checkout"'), ("BindPaths", "/var/tmp/homes")]
+
+
+def test_exit_codes_of_a_node_mean_to_systemd_what_they_mean_to_the_supervisor() -> None:
+    model = model_of("single", False, "192.0.2.7")
+    specs = {node.name: spec_of(node, None) for node in model.nodes}
+    home = ClusterHome(SYSTEM_HOMES, "rmqctl")
+    for version, has_steps in ((252, False), (254, True)):
+        options = UnitOptions(scope=Scope.SYSTEM, per_node=True, python=PYTHON, systemd_version=version)
+        _, *nodes = cluster_units(model, home, specs, options)
+        for unit in nodes:
+            text = unit.render()
+            assert "RestartPreventExitStatus=65\n" in text
+            assert ("RestartSteps=" in text) == has_steps
+    (java,) = {"RestartPrevent" in unit.render() for unit in units_of("single", Scope.SYSTEM, per_node=True, java=True)}
+    assert not java

@@ -34,7 +34,7 @@ from rmqctl.cli.messages.send.report import SendReport
 from rmqctl.cli.messages.send.run import Decision, Sending, SendMode, print_send_result, send_one
 from rmqctl.cli.messages.send.source import LineSource, RepeatedSource, Source
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NameserverOption, RemapOption, TimeoutOption
-from rmqctl.cli.output import forget_stdout, narrate, print_json_line, print_result
+from rmqctl.cli.output import narrate, print_json_line, print_result
 from rmqctl.cli.queue_option import QueueChoice, parse_queue
 from rmqctl.cli.session import choose_target, run_client_session
 from rmqctl.client.admin.topics import TopicAdmin, TopicSpec
@@ -197,12 +197,8 @@ def _teller(plan: SendPlan) -> Callable[[SendResult], None]:
         return lambda result: None
 
     def tell(result: SendResult) -> None:
-        try:
-            print_send_result(result, plan.decision, json_output=plan.json_output)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Messages are sent whether or not somebody reads about them.
-            forget_stdout()
+        print_send_result(result, plan.decision, json_output=plan.json_output)
+        sys.stdout.flush()
 
     return tell
 
