@@ -36,4 +36,6 @@ class LastError:
         size = int.from_bytes(self._page[:_LENGTH_SIZE], "big")
         content = self._page[_LENGTH_SIZE : _LENGTH_SIZE + size]
         self._page.close()
-        return content.decode(errors="replace") or None
+        text = content.decode(errors="replace")
+        # What a node logs may come from anybody, and this ends on terminals.
+        return "".join(character if character.isprintable() else "?" for character in text) or None
