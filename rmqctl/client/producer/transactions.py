@@ -21,7 +21,7 @@ import trio
 from rmqctl.client.broker_requests import BrokerRequest
 from rmqctl.client.client import Client
 from rmqctl.client.compression import decompressed_body
-from rmqctl.client.errors import ClientError
+from rmqctl.client.errors import ClientError, RequestRefused
 from rmqctl.client.message import Message, SendResult, SendStatus
 from rmqctl.client.received import ReceivedMessage
 from rmqnode.protocol.bodies import MessageQueue
@@ -120,7 +120,8 @@ class Transactions:
 
         Raises:
             HalfMessageNotSafe: The broker did not store it as safely as it should; the block is not run.
-            ClientError: The broker could not be told of a commit, and there is no checker that it could ask.
+            ClientError: The broker could not be told of a commit, and there is no checker that it could ask; or
+                somebody else had rolled the message back, and the broker asks nobody any more (`RequestRefused`).
         """
         transaction = Transaction(half)
         if half.status is not SendStatus.SEND_OK:
@@ -160,7 +161,7 @@ class Transactions:
                     timeout_seconds=_END_SECONDS,
                 )
         except ClientError as error:
-            if self._checker is None and state is TransactionState.COMMIT:
+            if state is TransactionState.COMMIT and (self._checker is None or _is_decided(error)):
                 raise
             logger.warning("end of transaction not taken message_id=%s reason=%s", half.message_id, error)
 
@@ -217,3 +218,8 @@ def _physical_offset(half: SendResult) -> int:
             str(error),
             "it stays hidden: the broker will ask the checker of its group",
         ) from None
+
+
+def _is_decided(error: ClientError) -> bool:
+    """Whether a broker of ours refused a decision because there was another one: it asks nobody any more."""
+    return isinstance(error, RequestRefused) and (error.remark or "").startswith("already ")

@@ -13,6 +13,7 @@ from rmqctl.client import (
     Message,
     Producer,
     ReceivedMessage,
+    RequestRefused,
     RequestTimedOut,
     Transaction,
     TransactionState,
@@ -156,6 +157,22 @@ async def test_a_commit_that_did_not_arrive_is_an_error_when_nobody_could_be_ask
                 pass
     async with stage.producer(check_transaction=never_asked) as producer, producer.transaction("T", "x"):
         pass
+
+
+@pytest.mark.parametrize("has_checker", [True, False])
+async def test_a_commit_of_what_somebody_else_rolled_back_is_an_error_with_a_checker_too(
+    toolbox: Any, stage: Stage, has_checker: bool
+) -> None:
+    remark = "already rolled back at 2026-11-30 19:00:00"
+    stage.broker.handlers[END] = lambda _: toolbox.reply(ResponseCode.SYSTEM_ERROR, remark=remark)
+    options = {"check_transaction": never_asked} if has_checker else {}
+    async with stage.producer(**options) as producer:
+        with pytest.raises(RequestRefused, match="END_TRANSACTION") as caught:
+            async with producer.transaction("T", "x"):
+                pass
+        assert caught.value.why == remark
+        async with producer.transaction("T", "x") as transaction:
+            transaction.roll_back()
 
 
 @pytest.mark.parametrize("compressed", [False, True])
