@@ -145,17 +145,23 @@ def _disk(broker: "Broker") -> dict[str, str]:
 
 
 def _delayed(broker: "Broker") -> dict[str, str]:
-    """How far each delay level is and where its queue ends; also of a level that has only waited so far."""
+    """How far each delay level is and where its queue ends; also of a level that has only waited so far.
+
+    And how many messages could not be delivered, when there are any; ours alone.
+    """
     offsets = broker.delayed_delivery.offsets
     ends = {
         level: broker.store.max_offset(system_topics.SCHEDULE_TOPIC, level - 1)
         for level in sorted({*offsets, *range(1, broker.delay_levels.level_max + 1)})
     }
-    return {
+    table = {
         f"scheduleMessageOffset_{level}": f"{offsets.get(level, 0)},{end}"
         for level, end in ends.items()
         if end or level in offsets
     }
+    kept = system_topics.UNDELIVERED_TOPIC
+    undelivered = broker.store.max_offset(kept, 0) - broker.store.min_offset(kept, 0)
+    return table | {"undeliveredMessages": str(undelivered)} if undelivered else table
 
 
 def _replication(broker: "Broker") -> dict[str, str]:

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from rmqnode.broker.messages import Message
+from rmqnode.broker.runtime_info import runtime_info
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.properties import encode_properties
 
@@ -406,6 +407,7 @@ async def test_a_message_of_the_schedule_topic_that_goes_nowhere_is_kept_and_sto
     assert bodies(rig) == [b"behind it"]
     assert [(message.body, message.properties) for message in rig.messages(UNDELIVERED)] == [(b"forged", properties)]
     assert rig.broker.topics.get(UNDELIVERED).read_queue_nums == 1
+    assert runtime_info(rig.broker)["undeliveredMessages"] == "1"
     assert rig.store.wrote_offset - wrote < 600
     await tick.pass_ms(10_000)
     assert rig.store.wrote_offset - wrote < 600
