@@ -125,9 +125,13 @@ class TransactionLedger:
         is_ahead = half.queue_offset >= self.half_offset and half.queue_offset not in self._decided_ahead
         if is_ahead or identity in self._copies or identity in self._given_up:
             return None
-        if len(self._forgotten) >= _GIVEN_UP_MAX:
-            del self._forgotten[next(iter(self._forgotten))]
-        return self._forgotten.setdefault(half.queue_offset, Decision(0))
+        known = self._forgotten.get(half.queue_offset)
+        if known is None:
+            # Whoever asks for thousands of old ones gets his answers, and no more lines in the log.
+            known = Decision(0, is_reported=len(self._forgotten) >= _GIVEN_UP_MAX)
+            if not known.is_reported:
+                self._forgotten[half.queue_offset] = known
+        return known
 
     def note_copy(self, half: StoredMessage, queue_offset: int) -> None:
         """Remember where a transaction that is still open was copied to."""

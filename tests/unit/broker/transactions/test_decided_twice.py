@@ -155,6 +155,20 @@ def test_only_the_latest_decisions_are_remembered_and_older_ones_never_confirmed
     assert len(delivered(rig)) == 5
 
 
+def test_whoever_asks_about_many_forgotten_decisions_fills_no_log(
+    rig: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(ledger, "DECISIONS_MAX", 1)
+    monkeypatch.setattr(ledger, "_GIVEN_UP_MAX", 3)
+    halves = [prepare(rig, b"x", f"K{number}") for number in range(10)]
+    for half in halves:
+        end(rig, half, COMMIT)
+    for _ in range(3):
+        for half in halves[:9]:
+            assert end(rig, half, ROLLBACK).code == ResponseCode.SYSTEM_ERROR
+    assert len(caplog.messages) == 3
+
+
 def test_the_memory_of_decisions_has_the_bound_that_is_documented() -> None:
     assert decision.DECISIONS_MAX == 8192
 
