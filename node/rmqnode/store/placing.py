@@ -9,7 +9,7 @@ nothing protects that. The next record of the same queue tells which: it continu
     any                            what the queue has        to the end: the field is damaged
     above the end of the queue     the record                where it says, behind filler units
     0                              the record, or none       to 0: the queue begins anew
-    above                          none                      where it says, if damage explains it
+    above                          none                      where it says, if so many messages fit before it
     below                          the record, or none       to the end
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.damage import Extent
-from rmqnode.store.record import RECORD_FIXED_SIZE, SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord, scan_record
+from rmqnode.store.record import RECORD_FIXED_SIZE, SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord, is_blank, scan_record
 
 LOOK_AHEAD_RECORDS: Final = 10_000
 """So far the next record of a queue is looked for: 30 ms."""
@@ -81,8 +81,7 @@ class Placing:
             return 0
         if not end:
             return wanted
-        is_sure = following == wanted + 1 or queue.raw_unit(wanted)[:2] == place
-        return wanted if is_above and self._can_fill(queue, wanted, physical_offset, is_sure=is_sure) else end
+        return wanted if is_above and self._fits(queue, wanted, physical_offset) else end
 
     def _explained_by_units(self, queue: ConsumeQueue, wanted: int) -> bool:
         """Whether all units up to a queue offset lead into damage."""
@@ -96,13 +95,10 @@ class Placing:
         damaged_bytes = sum(extent.end - extent.begin for extent in self._extents)
         return FREE_FILLERS + damaged_bytes // RECORD_FIXED_SIZE - self._fillers
 
-    def _can_fill(self, queue: ConsumeQueue, wanted: int, physical_offset: int, *, is_sure: bool) -> bool:
-        """Whether so many messages fit in front of a record, and whether damage lies there unless that is sure."""
-        behind = queue.end_physical_offset()
-        count = wanted - queue.max_queue_offset
-        if count > min(self._fillers_max, (physical_offset - behind) // RECORD_FIXED_SIZE):
-            return False
-        return is_sure or any(behind <= extent.begin < physical_offset for extent in self._extents)
+    def _fits(self, queue: ConsumeQueue, wanted: int, physical_offset: int) -> bool:
+        """Whether so many messages can have been in front of a record."""
+        between_bytes = physical_offset - max(queue.end_physical_offset(), 0)
+        return wanted - queue.max_queue_offset <= min(self._fillers_max, between_bytes // RECORD_FIXED_SIZE)
 
     def _fill(self, queue: ConsumeQueue, wanted: int) -> None:
         if not queue.max_queue_offset and (wanted > self._fillers_max or not queue.has_files):
@@ -116,19 +112,23 @@ class Placing:
 
     def _following(self, record: ScannedRecord, physical_offset: int) -> int | None:
         """Queue offset of the next record of the same queue; None when it is not near, or damage comes before it."""
-        window = self._log.window(physical_offset)
-        assert window is not None
-        view, base_offset, _ = window
-        position = physical_offset - base_offset + record.size
-        count = min(LOOK_AHEAD_RECORDS, self._look_ahead_left)
-        for done in range(1, count + 1):
-            found = scan_record(view, position, base_offset, check_crc=False)
+        physical_offset += record.size
+        looked_at = 0
+        while looked_at < min(LOOK_AHEAD_RECORDS, self._look_ahead_left):
+            window = self._log.window(physical_offset)
+            found = None
+            if window is not None:
+                found = scan_record(window[0], physical_offset - window[1], window[1], check_crc=False)
+                if found is None and is_blank(window[0], physical_offset - window[1]):
+                    physical_offset = window[2]
+                    continue
             if found is None:
                 break
-            position += found.size
+            looked_at += 1
+            physical_offset += found.size
             is_same = found.topic == record.topic and found.queue_id == record.queue_id
             if is_same and not found.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
-                self._look_ahead_left -= done
+                self._look_ahead_left -= looked_at
                 return found.queue_offset
-        self._look_ahead_left -= count
+        self._look_ahead_left -= looked_at
         return None
