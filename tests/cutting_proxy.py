@@ -1,7 +1,8 @@
-"""A proxy on loopback that cuts or stalls what a server sends, each connection in its own way."""
+"""Proxies on loopback: one cuts or stalls what a server sends, one cuts all connections when it is told to."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -42,4 +43,47 @@ async def cutting_proxy(target_port: int, budgets: list[tuple[str, int]]) -> Asy
         port = listener.socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, serve_safely, [listener])
         yield port, done
+        nursery.cancel_scope.cancel()
+
+
+class Cutter:
+    """Cuts every connection that goes through a proxy now."""
+
+    def __init__(self) -> None:
+        self._scopes: set[trio.CancelScope] = set()
+
+    def cut(self) -> None:
+        """Cut them; new ones are let through."""
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def carry(self, client: trio.SocketStream, target_port: int) -> None:
+        """Carry bytes both ways until either side ends, or `cut`."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                server = await trio.open_tcp_stream("127.0.0.1", target_port)
+                async with client, server, trio.open_nursery() as nursery:
+                    for source, sink in ((client, server), (server, client)):
+                        nursery.start_soon(_copy, source, sink, nursery.cancel_scope)
+            except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+                pass
+            finally:
+                self._scopes.discard(scope)
+
+
+async def _copy(source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    while data := await source.receive_some(1 << 16):
+        await sink.send_all(data)
+    scope.cancel()
+
+
+@asynccontextmanager
+async def open_cutter(listen_port: int, target_port: int) -> AsyncIterator[Cutter]:
+    """A proxy between two ports of 127.0.0.1 for the length of a block."""
+    cutter = Cutter()
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(listen_port, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, partial(cutter.carry, target_port=target_port), listeners)
+        yield cutter
         nursery.cancel_scope.cancel()
