@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from rmqnode.store.disk import naming
+from rmqnode.files import open_below
 from rmqnode.store.index.files import IndexState
 from rmqnode.store.sync import sync_data
 
@@ -117,7 +118,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes, file_size: int) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_below(path, os.O_RDWR | os.O_CREAT)
     try:
         with naming(path):
             if os.fstat(descriptor).st_size != file_size:

@@ -149,6 +149,13 @@ class CommitLog:
         self.mapping[begin - self.base_offset : end - self.base_offset] = content
         self.wrote_offset = end
 
+    def take_back(self, end: int) -> None:
+        """Let the log end at an offset again: what was appended behind it is refused, and becomes zeros. May block."""
+        with self._flush_lock:
+            flushed = min(self.flushed_offset, end)
+            self.cut(end)
+            self.flushed_offset = flushed
+
     def flush(self) -> int:
         """Bring everything written so far to the disk; return up to which physical offset. Blocks.
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from msgspec import MsgspecError
 
+from rmqnode.files import write_anew
 from rmqnode.protocol.errors import ProtocolError
 from rmqnode.store.disk import naming
 from rmqnode.store.errors import StoreError
@@ -75,10 +76,8 @@ class ConfigFile:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with naming(self._temporary), self._temporary.open("wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            with naming(self._temporary):
+                write_anew(self._temporary, text.encode())
         except OSError:
             # What is left of it would take the space that others need.
             self._temporary.unlink(missing_ok=True)
@@ -97,5 +96,5 @@ class ConfigFile:
         try:
             os.link(self.path, self._former)
         except OSError:  # a file system without hard links
-            self._former.write_bytes(self.path.read_bytes())
+            write_anew(self._former, self.path.read_bytes())
         return True

@@ -10,10 +10,10 @@ import mmap
 from pathlib import Path
 from typing import Final
 
+from rmqnode.store.filler import FillerBudget, fill, first_unit_on_disk
 from rmqnode.store.mapped_file import MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.queue_units import (
-    BLANK_UNIT,
     BLANK_UNIT_SIZE_FIELD,
     UNIT,
     UNIT_SIZE,
@@ -46,17 +46,28 @@ class ConsumeQueue:
     """
 
     __slots__ = (
-        "_active", "_budget", "_files", "_reserved", "base_queue_offset", "flushed_queue_offset", "limit", "mapping",
-        "max_queue_offset", "min_queue_offset", "queue_id", "record_fixed_size", "topic", "topic_field",
+        "_active", "_budget", "_files", "_fillers", "_reserved", "_start", "base_queue_offset", "flushed_queue_offset",
+        "limit", "mapping", "max_queue_offset", "min_queue_offset", "queue_id", "record_fixed_size", "topic",
+        "topic_field",
     )  # fmt: skip
 
-    def __init__(self, directory: Path, file_size: int, topic: str, queue_id: int, budget: MappingBudget) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        file_size: int,
+        topic: str,
+        queue_id: int,
+        budget: MappingBudget,
+        fillers: FillerBudget | None = None,
+    ) -> None:
         self.topic = topic
         self.queue_id = queue_id
         self.topic_field = encoded_topic(topic)
         self.record_fixed_size = RECORD_FIXED_SIZE - 1 + len(self.topic_field)
         self._files = MappedFileQueue(directory / topic / str(queue_id), file_size)
         self._budget = budget
+        self._fillers = fillers or FillerBudget()
+        self._start = 0
         self._active: MappedFile | None = None
         self._reserved = 0
         self.mapping = NO_MAPPING
@@ -175,16 +186,48 @@ class ConsumeQueue:
                 self.flushed_queue_offset = min(self.flushed_queue_offset, first)
 
     def begin_at(self, queue_offset: int) -> None:
-        """Let a queue without files begin in the middle: filler units stand in for what is not there.
+        """Let a queue without files begin in the middle; filler units stand in for what is not there (`filler`).
 
-        Source: ConsumeQueue#fillPreBlank.
+        Raises:
+            OSError: The disk is full or refuses the file; the queue is as before.
+
+        Source: ConsumeQueue#fillPreBlank. Differs: from the file that is needed on, as there, but a hole where many
+        fillers would take much space.
         """
         assert not self._files.files
-        first = queue_offset - queue_offset % (self._files.file_size // UNIT_SIZE)
-        self.max_queue_offset = first
-        self.make_room(queue_offset - first + 1)
-        self.mapping[: (queue_offset - first) * UNIT_SIZE] = BLANK_UNIT * (queue_offset - first)
-        self.min_queue_offset = self.max_queue_offset = self.flushed_queue_offset = queue_offset
+        self.max_queue_offset = queue_offset
+        try:
+            self.make_room()
+            file = self._files.files[0]
+            count = queue_offset - file.base_offset // UNIT_SIZE
+            self._start = queue_offset - (fill(file, count, self._fillers) if count else 0)
+        except OSError:
+            self.delete()
+            raise
+        self.min_queue_offset = self.flushed_queue_offset = queue_offset
+
+    def fill_hole(self) -> int:
+        """Write the fillers that the first file lacks, for an engine that knows no holes; return how many bytes.
+
+        Raises:
+            OSError: The disk is full or refuses the file; the hole stays.
+        """
+        file = self._files.files[0] if self._files.files else None
+        count = 0 if file is None else self._low - file.base_offset // UNIT_SIZE
+        if file is not None and count > 0:
+            fill(file, count)
+            self._start -= count
+        return count * UNIT_SIZE
+
+    @property
+    def hole_bytes(self) -> int:
+        """Bytes in front of the first unit where another engine wants fillers."""
+        return max(0, self._low * UNIT_SIZE - self._files.first_offset)
+
+    @property
+    def _low(self) -> int:
+        """Queue offset from which on there are units or fillers; a hole is in front of it."""
+        return max(self._start, self._files.first_offset // UNIT_SIZE)
 
     def flush(self) -> None:
         """Bring all units to the disk; blocks. A queue that was deleted meanwhile has nothing to flush."""
@@ -285,10 +328,11 @@ class ConsumeQueue:
             StoreFileMismatch: A file does not fit.
         """
         self._files.load(repairs=repairs)
-        self.max_queue_offset = bisect_units(self._files, lambda unit: unit[0] >= 0 and unit[1] > 0)
+        self._start = first_unit_on_disk(self._files)
+        self.max_queue_offset = bisect_units(self._files, lambda unit: unit[0] >= 0 and unit[1] > 0, low=self._low)
         self.flushed_queue_offset = self.max_queue_offset
-        self.min_queue_offset = self._files.first_offset // UNIT_SIZE
-        corrupt = find_corrupt(self._files, self.max_queue_offset) if repairs else None
+        self.min_queue_offset = self._low
+        corrupt = find_corrupt(self._files, self._low, self.max_queue_offset) if repairs else None
         if corrupt is not None:
             self.cut_at(corrupt)
         return corrupt is not None
@@ -298,7 +342,7 @@ class ConsumeQueue:
 
         Does not trust the end of the queue: after a power failure zeros may lie between units that were not flushed.
         """
-        return bisect_units(self._files, lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0)
+        return bisect_units(self._files, lambda unit: 0 <= unit[0] < physical_offset and unit[1] > 0, low=self._low)
 
     def last_unit_below(self, physical_offset: int) -> Unit:
         """The last unit whose record begins below a physical offset; all -1 when there is none."""
@@ -321,9 +365,9 @@ class ConsumeQueue:
         self.unmap()
         self._reserved = 0
         self._files.cut(queue_offset * UNIT_SIZE)
-        if queue_offset * UNIT_SIZE <= self._files.first_offset:
+        if queue_offset * UNIT_SIZE <= self._files.first_offset or queue_offset <= self._start:
             self._files.delete_all()
-            queue_offset = 0
+            queue_offset = self._start = 0
         self.max_queue_offset = queue_offset
         self.min_queue_offset = min(self.min_queue_offset, queue_offset)
         self.flushed_queue_offset = min(self.flushed_queue_offset, queue_offset)
@@ -341,6 +385,7 @@ class ConsumeQueue:
             self._files,
             lambda unit: unit[0] < physical_offset_min or unit == PREFIX_UNIT,
             self.max_queue_offset,
+            low=self._low,
             keeps_open=False,
         )
 
@@ -377,4 +422,5 @@ class ConsumeQueue:
         self.unmap()
         self._reserved = 0
         self._files.delete_all()
+        self._start = 0
         self.min_queue_offset = self.max_queue_offset = self.flushed_queue_offset = 0

@@ -7,12 +7,16 @@ Source: ConsumeQueue#putMessagePositionInfo (RocketMQ 4.5.2).
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.queue_table import QueueTable
 from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
+from rmqnode.store.record_check import record_problem
 from rmqnode.store.tags_code import tags_code_of
 
 
 def queue_of_record(table: QueueTable, record: ScannedRecord) -> ConsumeQueue | None:
-    """The queue that a record belongs to, not yet in the table if it is new; None for a record without a unit."""
-    if record.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
+    """The queue that a record belongs to, not yet in the table if it is new; None for a record without a unit.
+
+    A record with a number that no broker gives has none either: its queue could not be opened again.
+    """
+    if record.sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET or record_problem(record) is not None:
         return None
     topic = record.topic.decode("utf-8", "replace")
     return table.by_key.get((topic, record.queue_id)) or table.new(topic, record.queue_id)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from rmqnode.files import open_below
 from rmqnode.store.errors import StoreLocked
 
 _CONTENT: Final = b"lock"
@@ -34,8 +35,9 @@ class StoreLock:
 
         Raises:
             StoreLocked: Another process has it.
+            OSError: The file can't be used; a link is not followed.
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_below(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
         except (BlockingIOError, PermissionError):
@@ -58,7 +60,7 @@ class StoreLock:
 def lock_holder(path: Path) -> int | None:
     """Process id of who holds a lock file; None when nobody does, or the system does not tell."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_below(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rmqnode.store.disk import naming
+from rmqnode.files import open_below
 from rmqnode.store.sync import sync_data, sync_folder
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class MappedFile:
     def create(cls, path: Path, base_offset: int, size_bytes: int) -> "MappedFile":
         """Create the file in its full length; an error leaves nothing behind."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        descriptor = open_below(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             with naming(path):
                 os.ftruncate(descriptor, size_bytes)
@@ -96,7 +97,7 @@ class MappedFile:
     def mapping(self) -> mmap.mmap:
         """The writable mapping, made on first use."""
         if self._mapping is None:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = open_below(self.path, os.O_RDWR)
             try:
                 self._mapping = mmap.mmap(descriptor, self.size_bytes)
             finally:
@@ -133,7 +134,7 @@ class MappedFile:
     def keep_open(self) -> None:
         """Hold a descriptor from now on, so that a failed write-back is reported to our next `sync`."""
         if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = open_below(self.path, os.O_RDWR)
 
     def let_go(self) -> None:
         """Close the descriptor of `keep_open`."""
@@ -150,7 +151,7 @@ class MappedFile:
             with naming(self.path):
                 sync_data(self._descriptor)
             return
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_below(self.path, os.O_RDWR)
         try:
             with naming(self.path):
                 sync_data(descriptor)
@@ -164,7 +165,7 @@ class MappedFile:
             return bytes(view[position : position + size])
         if self._descriptor >= 0:
             return os.pread(self._descriptor, size, position)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_below(self.path, os.O_RDONLY)
         try:
             return os.pread(descriptor, size, position)
         finally:
@@ -181,7 +182,7 @@ class MappedFile:
         end = min(position + count_bytes, self.size_bytes)
         if not hasattr(os, "posix_fallocate"):
             return self.size_bytes
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_below(self.path, os.O_RDWR)
         try:
             with naming(self.path):
                 os.posix_fallocate(descriptor, position, end - position)
@@ -195,7 +196,7 @@ class MappedFile:
 
     def content(self, position: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield the bytes of a range with their positions, without its holes, in pieces of 1 MiB at most."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_below(self.path, os.O_RDONLY)
         try:
             for begin, piece_end in _data_ranges(descriptor, position, end):
                 yield begin, os.pread(descriptor, piece_end - begin, begin)
@@ -208,7 +209,7 @@ class MappedFile:
         Holes stay holes, and the file never gets shorter: a shorter one would not open under Apache's broker.
         """
         end_of_content = position
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_below(self.path, os.O_RDWR)
         try:
             for begin, end in _data_ranges(descriptor, position, self.size_bytes):
                 content = len(os.pread(descriptor, end - begin, begin).rstrip(b"\0"))

@@ -54,6 +54,8 @@ class MappedFileQueue:
         path = Path(entry.path)
         if not _is_stream_file(entry):
             raise StoreFileMismatch(path, "does not belong here; move it away")
+        if entry.is_symlink():
+            raise StoreFileMismatch(path, "is a link, which is not followed here; put the file in its place")
         size = entry.stat().st_size
         if size != self.file_size:
             problem = f"has {size} bytes, the configured file size is {self.file_size}"

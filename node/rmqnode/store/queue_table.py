@@ -5,18 +5,23 @@ never creates a queue; topics that cannot name a folder have no queue; a deletio
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.errors import StoreFileMismatch
+from rmqnode.store.filler import FillerBudget
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.queue_units import rounded_to_units
 from rmqnode.store.record import TOPIC_SIZE_MAX
 
 QueueKey = tuple[str, int]
 """Topic and queue id."""
+
+_NOT_A_NAME: Final = re.compile(r"[/\x00-\x1f\x7f-\x9f\ufffd]")
+"""What no folder is named: a way out of it, control characters, and what was no UTF-8."""
 
 QUEUE_ID_MAX: Final = 2**31 - 1
 
@@ -31,7 +36,7 @@ def names_a_queue(topic: str, queue_id: int) -> bool:
         size = len(topic.encode())
     except UnicodeEncodeError:
         return False
-    if not 0 < size <= TOPIC_SIZE_MAX or topic in (".", "..") or "/" in topic or "\0" in topic:
+    if not 0 < size <= TOPIC_SIZE_MAX or topic in (".", "..") or _NOT_A_NAME.search(topic) is not None:
         return False
     return 0 <= queue_id <= QUEUE_ID_MAX
 
@@ -43,6 +48,7 @@ class QueueTable:
         self._directory = directory
         self._file_size = rounded_to_units(file_size)
         self._budget = budget
+        self._fillers = FillerBudget()
         self.by_key: dict[QueueKey, ConsumeQueue] = {}
         self.lost_units = False
         """Whether a file was cut short, or a queue corrupt from its first unit on, when the queues were loaded."""
@@ -70,7 +76,7 @@ class QueueTable:
         for topic in _folders(self._directory):
             for name in _folders(self._directory / topic):
                 if name.isascii() and name.isdecimal() and names_a_queue(topic, int(name)):
-                    queue = ConsumeQueue(self._directory, self._file_size, topic, int(name), self._budget)
+                    queue = self._queue(topic, int(name))
                     is_corrupt = False
                     try:
                         is_corrupt = queue.load(repairs=repairs)
@@ -93,7 +99,27 @@ class QueueTable:
         """Make an empty queue, not yet in the table, without files; None when the names cannot be a folder's."""
         if not names_a_queue(topic, queue_id):
             return None
-        return ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget)
+        return self._queue(topic, queue_id)
+
+    def _queue(self, topic: str, queue_id: int) -> ConsumeQueue:
+        return ConsumeQueue(self._directory, self._file_size, topic, queue_id, self._budget, self._fillers)
+
+    def fill_holes(self, bytes_max: int | None = None) -> int:
+        """Write the fillers that queues lack in front of their first unit; return the bytes that are still missing.
+
+        Args:
+            bytes_max: Stop before so many would be written; None fills everything.
+        """
+        budget = FillerBudget(1 << 62 if bytes_max is None else bytes_max)
+        missing = 0
+        for queue in self.by_key.values():
+            try:
+                if queue.hole_bytes and budget.take(queue.hole_bytes):
+                    queue.fill_hole()
+            except OSError:
+                pass  # a full disk; what is missing is counted
+            missing += queue.hole_bytes
+        return missing
 
     def delete(self, goes: Callable[[ConsumeQueue], bool]) -> int:
         """Delete the queues of which something holds; return how many.

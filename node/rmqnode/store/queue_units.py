@@ -51,7 +51,12 @@ def place_of_unit(files: MappedFileQueue, queue_offset: int) -> tuple[Path, int]
 
 
 def bisect_units(
-    files: MappedFileQueue, holds: Callable[[Unit], bool], high: int | None = None, *, keeps_open: bool = True
+    files: MappedFileQueue,
+    holds: Callable[[Unit], bool],
+    high: int | None = None,
+    *,
+    low: int,
+    keeps_open: bool = True,
 ) -> int:
     """Queue offset, at most `high`, of the first unit for which a predicate (true, then false) fails.
 
@@ -59,9 +64,9 @@ def bisect_units(
         files: Of one queue.
         holds: The predicate.
         high: None for where the files end.
+        low: Where the units begin.
         keeps_open: Hold the files open meanwhile: faster, but only while no other thread syncs them.
     """
-    low = files.first_offset // UNIT_SIZE
     if high is None:
         high = (files.first_offset + len(files.files) * files.file_size) // UNIT_SIZE
     opened: set[MappedFile] = set()
@@ -77,9 +82,9 @@ def bisect_units(
     return low
 
 
-def find_corrupt(files: MappedFileQueue, end_queue_offset: int) -> int | None:
+def find_corrupt(files: MappedFileQueue, low: int, end_queue_offset: int) -> int | None:
     """Queue offset from which on the last units below an end cannot all be right; None when they can."""
-    first = queue_offset = max(files.first_offset // UNIT_SIZE, end_queue_offset - CHECKED_UNITS)
+    first = queue_offset = max(low, end_queue_offset - CHECKED_UNITS)
     record_end = -1
     for file in files.between(first * UNIT_SIZE, end_queue_offset * UNIT_SIZE):
         position = queue_offset * UNIT_SIZE - file.base_offset

@@ -3,9 +3,21 @@
 The stream cuts records anywhere, so the log may end inside one; dispatch stays behind it until the rest is there.
 Blank records and whatever lies behind them are bytes like all others: the logs of master and slave are equal.
 
+What the next record turns out to be decides:
+
+    it is whole and continues its queue       it gets its unit
+    its last bytes are not here yet           wait for them, if its head may be that of a record
+    its lengths or its place do not fit       damage on the master: pass over it to the next whole record
+    it is whole, but no master writes it      refused: replication stops, the log ends in front of it again
+    a later version wrote it                  refused as well: the next start could not read the log
+
+Behind damage a record must also have the right CRC and continue its queue, since the bytes of a body may look like
+a record. Elsewhere the CRC is not computed: a body that is damaged on the master is copied as it is, and whoever reads
+it compares.
+
 Source: DefaultMessageStore#appendToCommitLog, ReputMessageService (RocketMQ 4.5.2). Differs: bytes that do not fit
 the file are refused where Apache drops them; damage in the master's log is passed over, as recovery does, where
-Apache's slave stops dispatching for good.
+Apache's slave stops dispatching for good; impossible numbers are refused, where Apache's slave makes files of them.
 """
 
 import logging
@@ -13,8 +25,9 @@ import re
 from collections.abc import Callable
 from mmap import mmap
 from struct import Struct
-from typing import Final
+from typing import Final, NoReturn
 
+from rmqnode.protocol.frame import FRAME_SIZE_BYTES_MAX
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.dispatch import append_unit, queue_of_record
 from rmqnode.store.errors import ReplicaMismatch
@@ -25,6 +38,7 @@ from rmqnode.store.record import (
     BLANK_SIZE_MIN,
     MAGIC_POSITION,
     MESSAGE_MAGIC,
+    MESSAGE_MAGIC_V2,
     PHYSICAL_OFFSET_POSITION,
     PROPERTIES_SIZE_MAX,
     RECORD_FIXED_SIZE,
@@ -32,8 +46,11 @@ from rmqnode.store.record import (
     SIZE_AND_MAGIC,
     SYS_FLAG_IPV6,
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
+    TOPIC_SIZE_MAX,
+    ScannedRecord,
     scan_record,
 )
+from rmqnode.store.record_check import STORE_TIMESTAMP_END, continuation_problem, record_problem
 from rmqnode.store.tags_code import tags_code_of
 
 logger = logging.getLogger(__name__)
@@ -45,9 +62,19 @@ assert _DISPATCHED_HEAD.size == RECORD_HEAD_SIZE
 _NOT_PLAIN: Final = SYS_FLAG_IPV6 | SYS_FLAG_WITHOUT_QUEUE_OFFSET
 
 _unpack_head: Final = _DISPATCHED_HEAD.unpack_from
+_unpack_start: Final = Struct(">iI20xqi").unpack_from
+"""Total size, magic, physical offset, sys flag."""
 _pack_unit_into: Final = UNIT.pack_into
 
 _MAGIC_PATTERN: Final = re.compile(re.escape(MESSAGE_MAGIC.to_bytes(4, "big")))
+
+_NEW_QUEUES_MAX: Final = 64
+"""Queues that are made between two turns of the loop: each is a folder and a file, about 0.2 ms."""
+
+_FILLERS_AT_ONCE: Final = 50_000
+"""Fillers that are made at once: 1 MB."""
+
+_LATER_VERSION: Final = "it was written by a later version and cannot be stored here"
 
 OnArrived = Callable[[str, int, int, int, bytes], None] | None
 """Called for each dispatched message: topic, queue id, queue offset behind it, tags code, properties. None: nobody
@@ -57,18 +84,33 @@ waits for messages."""
 class Replica:
     """The growing end of a slave's log."""
 
-    def __init__(self, log: CommitLog, table: QueueTable, delay_levels_ms: tuple[int, ...]) -> None:
+    def __init__(
+        self, log: CommitLog, table: QueueTable, delay_levels_ms: tuple[int, ...], message_size_bytes_max: int
+    ) -> None:
         self._log = log
         self._table = table
         self._delay_levels_ms = delay_levels_ms
-        self._is_damaged = False
+        # A master may allow longer messages than this slave does, but no request is longer than a frame.
+        body_size_max = max(message_size_bytes_max, FRAME_SIZE_BYTES_MAX)
+        self._record_size_max = RECORD_FIXED_SIZE + body_size_max + TOPIC_SIZE_MAX + PROPERTIES_SIZE_MAX
+        self._damage_begin: int | None = None
+        """Physical offset of damage behind which no whole record was found yet."""
+        self._new_queues_left = 0
+        self.has_more = False
+        """Whether whole records are left without a unit, for `dispatch` to go on with: there were many new queues."""
         log.replicated_to = log.wrote_offset
+
+    @property
+    def damage_begin(self) -> int | None:
+        """Physical offset of damage in the master's log behind which no whole record was found yet."""
+        return self._damage_begin
 
     def append(self, physical_offset: int, content: bytes | memoryview, on_arrived: OnArrived) -> None:
         """Append bytes of the master's log at the same offset and dispatch what is whole now.
 
         Raises:
-            ReplicaMismatch: They do not continue this log or do not fit its files; nothing was written.
+            ReplicaMismatch: They do not continue this log or do not fit its files; nothing was written. Or they
+                complete what no master writes; the log ends in front of that now.
             OSError: The disk is full; the bytes that were written stay, call again with what follows them.
         """
         log = self._log
@@ -80,30 +122,40 @@ class Replica:
             raise ReplicaMismatch(physical_offset, problem)
         if content:
             log.append_raw(content)
-        self._dispatch(on_arrived)
+        self.dispatch(on_arrived)
 
-    def _dispatch(self, on_arrived: OnArrived) -> None:
+    def dispatch(self, on_arrived: OnArrived) -> None:
+        """Give whole records their units; `has_more` says whether to call again.
+
+        Raises:
+            ReplicaMismatch, OSError: As `append`.
+        """
         log = self._log
         assert log.replicated_to is not None
+        self._new_queues_left = _NEW_QUEUES_MAX
+        self.has_more = False
         while (window := log.window(before := log.replicated_to)) is not None:
             view, base_offset, end = window
             readable = view[: end - base_offset]
-            position = self._dispatch_file(readable, before - base_offset, base_offset, on_arrived)
-            self._check_room(readable, position, len(view), base_offset)
-            if self._closes_file(readable, position, len(view), base_offset):
+            position = self._dispatch_file(readable, before - base_offset, base_offset, len(view), on_arrived)
+            if not self.has_more and self._closes_file(readable, position, len(view), base_offset):
                 position = len(view)
             log.replicated_to = base_offset + position
             if log.replicated_to == before or position < len(view):
                 return
 
-    def _dispatch_file(self, readable: memoryview, position: int, base_offset: int, on_arrived: OnArrived) -> int:
+    def _dispatch_file(
+        self, readable: memoryview, position: int, base_offset: int, file_size: int, on_arrived: OnArrived
+    ) -> int:
         """Dispatch whole records; return the position of a blank, of a record that is not whole, or of the end."""
-        while True:
-            position = self._dispatch_plain(readable, position, base_offset, on_arrived)
-            following = self._dispatch_one(readable, position, base_offset, on_arrived)
+        while not self.has_more:
+            if self._damage_begin is None:
+                position = self._dispatch_plain(readable, position, base_offset, on_arrived)
+            following = self._dispatch_one(readable, position, base_offset, file_size, on_arrived)
             if following == position:
-                return position
+                break
             position = following
+        return position
 
     def _dispatch_plain(self, readable: memoryview, position: int, base_offset: int, on_arrived: OnArrived) -> int:
         """Dispatch records that continue a queue which has room, as nearly all do; return the position of another one.
@@ -125,6 +177,7 @@ class Replica:
                 or end > readable_end
                 or physical_offset != base_offset + position
                 or sys_flag & _NOT_PLAIN
+                or not 0 <= store_timestamp < STORE_TIMESTAMP_END
                 or not position + RECORD_HEAD_SIZE <= topic_at < end
             ):
                 break
@@ -147,40 +200,91 @@ class Replica:
             log.last_store_timestamp = store_timestamp
             position = end
             log.replicated_to = base_offset + position
-            self._is_damaged = False
         return position
 
-    def _dispatch_one(self, readable: memoryview, position: int, base_offset: int, on_arrived: OnArrived) -> int:
+    def _dispatch_one(
+        self, readable: memoryview, position: int, base_offset: int, file_size: int, on_arrived: OnArrived
+    ) -> int:
         """Dispatch one record of any kind, or pass over damage; return where to go on, `position` to wait for more."""
-        if position + SIZE_AND_MAGIC.size > len(readable):
+        is_damaged = self._damage_begin is not None
+        if self._is_to_be_waited_for(readable, position, base_offset, file_size):
             return position
-        size, magic = SIZE_AND_MAGIC.unpack_from(readable, position)
-        if magic == BLANK_MAGIC or (magic == MESSAGE_MAGIC and size > len(readable) - position):
-            return position
-        record = scan_record(readable, position, base_offset, check_crc=False, is_whole=True)
-        if record is None:
-            self._report_damage(base_offset + position)
-            return _next_head(readable, position, base_offset)
-        self._is_damaged = False
-        queue = queue_of_record(self._table, record)
+        record = scan_record(readable, position, base_offset, check_crc=is_damaged, is_whole=True)
+        queue = None if record is None else queue_of_record(self._table, record)
+        physical_offset = base_offset + position
+        problem = None if record is None else record_problem(record)
+        if problem is None and queue is not None and record is not None:
+            problem = continuation_problem(queue, record.queue_offset, physical_offset)
+        if record is None or (is_damaged and (problem is not None or self._is_older(record))):
+            if self._damage_begin is None:
+                logger.error("damaged bytes in the replicated log, looking for the next record at=%d", physical_offset)
+                self._damage_begin = physical_offset
+            return _next_head(readable, position, base_offset, file_size)
+        if problem is not None:
+            what = f"the master sent a record at physical offset {physical_offset} that cannot be right: {problem}"
+            self._refuse(physical_offset, f"{what}; nothing behind it is copied")
         if queue is not None:
-            physical_offset = base_offset + position
+            if not queue.max_queue_offset:
+                if not self._new_queues_left:
+                    self.has_more = True
+                    return position
+                self._new_queues_left -= 1
+            while record.queue_offset > queue.max_queue_offset > 0:
+                # Messages between are damaged: offsets of readers stay those of the records.
+                fillers_end = min(record.queue_offset, queue.max_queue_offset + _FILLERS_AT_ONCE)
+                queue.fill_to(fillers_end, max(1, queue.end_physical_offset()))
             tags_code = append_unit(self._table, queue, record, physical_offset, self._delay_levels_ms)
             if on_arrived is not None:
                 on_arrived(queue.topic, record.queue_id, queue.max_queue_offset, tags_code, record.properties)
+        if self._damage_begin is not None:
+            logger.error(
+                "the replicated log goes on behind damage begin=%d end=%d", self._damage_begin, physical_offset
+            )
+            self._damage_begin = None
         self._log.last_store_timestamp = record.store_timestamp
         # Now, so that a full disk at the next record does not give this one a second unit.
-        self._log.replicated_to = base_offset + position + record.size
+        self._log.replicated_to = physical_offset + record.size
         return position + record.size
 
-    def _check_room(self, readable: memoryview, position: int, file_size: int, base_offset: int) -> None:
-        """Refuse a record that can't end in our file: the master's files are longer."""
-        if position + SIZE_AND_MAGIC.size > len(readable):
-            return
-        size, magic = SIZE_AND_MAGIC.unpack_from(readable, position)
-        if magic == MESSAGE_MAGIC and position + size > file_size:
+    def _is_older(self, record: ScannedRecord) -> bool:
+        return record.store_timestamp < self._log.last_store_timestamp
+
+    def _is_to_be_waited_for(self, readable: memoryview, position: int, base_offset: int, file_size: int) -> bool:
+        """Whether a blank, a record or its head begins here that is not whole yet.
+
+        Raises:
+            ReplicaMismatch: A record that this store can't hold, as early as that can be seen: the next start might
+                have to read what is here of it.
+        """
+        is_last_piece = len(readable) == file_size
+        head = bytes(readable[position : position + RECORD_HEAD_SIZE])
+        if len(head) < SIZE_AND_MAGIC.size:
+            return not head or not is_last_piece
+        size, magic, own_offset, sys_flag = _unpack_start(head.ljust(RECORD_HEAD_SIZE, b"\0"), 0)
+        if magic == BLANK_MAGIC and self._damage_begin is None:
+            return True
+        if magic not in (MESSAGE_MAGIC, MESSAGE_MAGIC_V2):
+            return False
+        if len(head) < PHYSICAL_OFFSET_POSITION + 8:
+            return not is_last_piece
+        physical_offset = base_offset + position
+        if own_offset != physical_offset or not RECORD_FIXED_SIZE <= size <= self._record_size_max:
+            return False
+        if magic == MESSAGE_MAGIC_V2 or sys_flag & SYS_FLAG_IPV6:
+            form = "a topic longer than 127 bytes" if magic == MESSAGE_MAGIC_V2 else "an IPv6 address"
+            problem = f"the master sent a record with {form} at physical offset {physical_offset}: {_LATER_VERSION}"
+            self._refuse(physical_offset, problem)
+        if position + size > file_size:
+            if self._damage_begin is not None:
+                return False
             problem = f"a record of {size} bytes crosses the end of our file of {file_size} (mappedFileSizeCommitLog)"
-            raise ReplicaMismatch(base_offset + position, problem)
+            self._refuse(physical_offset, problem)
+        return bool(position + size > len(readable))
+
+    def _refuse(self, physical_offset: int, problem: str) -> NoReturn:
+        self._log.take_back(physical_offset)
+        self._log.replicated_to = physical_offset
+        raise ReplicaMismatch(physical_offset, problem)
 
     def _closes_file(self, readable: memoryview, position: int, file_size: int, base_offset: int) -> bool:
         """Whether a blank record ends the file here.
@@ -195,16 +299,11 @@ class Replica:
             return False
         if position + size != file_size:
             problem = f"its file ends after {position + size} bytes, ours has {file_size} (mappedFileSizeCommitLog)"
-            raise ReplicaMismatch(base_offset + position, problem)
+            self._refuse(base_offset + position, problem)
         return True
 
-    def _report_damage(self, physical_offset: int) -> None:
-        if not self._is_damaged:
-            logger.error("damaged bytes in the replicated log passed over physical_offset=%d", physical_offset)
-        self._is_damaged = True
 
-
-def _next_head(readable: memoryview, position: int, base_offset: int) -> int:
+def _next_head(readable: memoryview, position: int, base_offset: int, file_size: int) -> int:
     """Position of the next head of a record behind damage, or from where to look once there is more."""
     for match in _MAGIC_PATTERN.finditer(readable, position + MAGIC_POSITION + 1):
         candidate = match.start() - MAGIC_POSITION
@@ -213,4 +312,6 @@ def _next_head(readable: memoryview, position: int, base_offset: int) -> int:
         at = candidate + PHYSICAL_OFFSET_POSITION
         if int.from_bytes(readable[at : at + 8], "big") == base_offset + candidate:
             return candidate
+    if len(readable) == file_size:
+        return file_size
     return max(position, len(readable) - SIZE_AND_MAGIC.size + 1)

@@ -7,11 +7,13 @@ queue that could be behind the log.
 Source: DefaultMessageStore (RocketMQ 4.5.2).
 """
 
+import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from rmqnode.files import open_below
 from rmqnode.store.appending import Appender
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.checkpointing import Checkpointing
@@ -20,6 +22,7 @@ from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
 from rmqnode.store.damage import Damage
+from rmqnode.store.filler import FILLER_BYTES_AT_STOP_MAX
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
 from rmqnode.store.mapped_file import MappingBudget
@@ -151,6 +154,7 @@ class MessageStore:
             self._log.delete_unused_file()
             self.flush_commit_log()
             is_index_complete = self._complete_index()
+            self._table.fill_holes(FILLER_BYTES_AT_STOP_MAX)
             self.flush_consume_queues()
             self.write_checkpoint()
             if is_index_complete:
@@ -190,13 +194,33 @@ class MessageStore:
             on_arrived: Called for each message that is readable now; None when nobody waits for one.
 
         Raises:
-            ReplicaMismatch: The bytes do not belong there; nothing was written.
+            ReplicaMismatch: The bytes do not belong there, or are none that a master writes; they are not kept.
             OSError: The disk is full; go on from where the log ends then.
         """
         self._opening.refuse_writes()
         if self._replica is None:
-            self._replica = Replica(self._log, self._table, self._options.delay_levels_ms)
+            options = self._options
+            self._replica = Replica(self._log, self._table, options.delay_levels_ms, options.message_size_bytes_max)
         self._replica.append(physical_offset, content, on_arrived)
+
+    @property
+    def has_undispatched(self) -> bool:
+        """Whether `dispatch_replicated` has something to do: the bytes of a master brought many new queues."""
+        return self._replica is not None and self._replica.has_more
+
+    @property
+    def replicated_damage(self) -> int | None:
+        """Physical offset of damage in the master's log behind which no whole record was found yet."""
+        return None if self._replica is None else self._replica.damage_begin
+
+    def dispatch_replicated(self, on_arrived: OnArrived) -> None:
+        """Go on giving replicated records their units.
+
+        Raises:
+            ReplicaMismatch, OSError: As `append_replicated`.
+        """
+        if self._replica is not None:
+            self._replica.dispatch(on_arrived)
 
     def get(
         self,
