@@ -65,6 +65,11 @@ class ConsumerOffsets(SavedTable):
             del self._table[f"{topic}@{group}"]
             self._is_dirty = True
 
+    def count_with(self, table: Mapping[str, Mapping[int, int]]) -> int:
+        """How many offsets there would be after `take_over`."""
+        kept = sum(len(offsets) for key, offsets in self._table.items() if key not in table)
+        return kept + sum(map(len, table.values()))
+
     def take_over(self, table: dict[str, dict[int, int]]) -> None:
         """Take a master's offsets; those of topics and groups that it does not know stay."""
         for key, offsets in table.items():

@@ -182,7 +182,8 @@ def _replication(broker: "Broker") -> dict[str, str]:
     links = replication.slaves.links
     return table | {
         "haSlaveCount": str(len(links)),
-        "haSlaveAckOffset": str(max((link.stream.confirmed_offset for link in links), default=-1)),
+        "haRefusedConnections": str(replication.admission.refused_count),
+        "haSlaveAckOffset": str(max((link.stream.known_offset for link in links), default=-1)),
     }
 
 

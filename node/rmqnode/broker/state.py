@@ -127,7 +127,9 @@ class Broker:
         self.slave_commits = SlaveCommits(ConfigFile(folder / "slaveCommits.json"))
         client = self.registration.client
         sync = SlaveSync(client, self.topics, self.groups, self.offsets, self.slave_commits, self.delayed_delivery)
-        self.replication = Replication(config, store, self.writer, self.flusher, self.held_pulls, client, sync)
+        self.replication = Replication(
+            config, store, self.writer, self.flusher, self.held_pulls, client, sync, self.limitations
+        )
 
     def change_config(self, changes: Mapping[str, str]) -> None:
         """Change keys of the configuration, all or none; see `config_changes`.

@@ -265,6 +265,8 @@ class BrokerConfig:
     """Port for slaves: `listen_port` + 1, no other value is allowed (4.x overrides it)."""
     ha_master_address: str | None = prop("haMasterAddress", None, kinds.address())
     """HA address of a slave's master. None: learnt from the nameserver."""
+    ha_allowed_addresses: tuple[str, ...] = prop("haAllowedAddresses", (), kinds.networks())
+    """Addresses or networks of slaves that no nameserver knows; slaves that are registered need no entry."""
     ha_send_heartbeat_interval_ms: int = prop(
         "haSendHeartbeatInterval", 5000, kinds.duration_ms(100, HOUR_MS), AT_RESTART
     )

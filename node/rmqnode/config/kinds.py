@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -208,6 +209,21 @@ def bind_addresses() -> Kind[tuple[str, ...]]:
         return tuple(found)
 
     return Kind("IP addresses separated by ';'", parse, ";".join)
+
+
+def networks() -> Kind[tuple[str, ...]]:
+    """IP addresses or networks, `10.0.0.7;10.1.0.0/16`, separated by `;` (`,` is accepted); may be empty."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(_split_list(value)))
+        for each in found:
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(f"'{each}' is neither an IP address nor a network such as 10.1.0.0/16") from None
+        return found
+
+    return Kind("IP addresses or networks separated by ';'", parse, ";".join)
 
 
 def hours() -> Kind[tuple[int, ...]]:

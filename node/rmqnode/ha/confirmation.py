@@ -50,6 +50,7 @@ class ConfirmationQueue:
         self._something_waits = trio.Event()
         self.confirmed_offset = 0
         """Physical offset up to which some slave has had the log; never lowered."""
+        self._claimed_offset = 0
 
     @property
     def waiting_count(self) -> int:
@@ -58,7 +59,8 @@ class ConfirmationQueue:
 
     def answer_when_confirmed(self, end_offset: int, slave_count: int, answer: Callable[[Confirmation], None]) -> None:
         """Answer once a slave has the log up to an offset; at once when one has it or none can be waited for."""
-        if slave_count <= 0 or end_offset - self.confirmed_offset >= self._behind_bytes_max:
+        reached = max(self.confirmed_offset, self._claimed_offset)
+        if slave_count <= 0 or end_offset - reached >= self._behind_bytes_max:
             answer(Confirmation.NO_SLAVE)
             self._on_answered()
         elif end_offset <= self.confirmed_offset:
@@ -68,6 +70,10 @@ class ConfirmationQueue:
             deadline = trio.current_time() + self._timeout_seconds
             self._waiting.append(_Waiting(end_offset, deadline, answer))
             self._something_waits.set()
+
+    def claim(self, physical_offset: int) -> None:
+        """Note that a slave that just connected says to have the log up to an offset: it is worth waiting for."""
+        self._claimed_offset = max(self._claimed_offset, physical_offset)
 
     def confirm(self, physical_offset: int) -> None:
         """Note that a slave has the log up to an offset."""

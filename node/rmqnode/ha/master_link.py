@@ -20,11 +20,19 @@ from typing import Final
 import trio
 
 from rmqnode.ha.options import StreamOptions
-from rmqnode.ha.slave_stream import CopiedLog, FileSizesDiffer, LogEnds, LogsDiffer, SlaveStream, overlap_start
+from rmqnode.ha.slave_stream import (
+    PHYSICAL_OFFSET_MAX,
+    CopiedLog,
+    FileSizesDiffer,
+    LogEnds,
+    LogsDiffer,
+    SlaveStream,
+    overlap_start,
+)
 from rmqnode.ha.stream import StreamBroken
 from rmqnode.net.client import connect_socket
 from rmqnode.net.errors import ConnectError
-from rmqnode.store import ReplicaMismatch
+from rmqnode.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +76,7 @@ class MasterLink:
         options: Sizes and times.
         ask_log_ends: Asks the broker at an address where its log begins and ends; raises MasterUnavailable.
         on_followed: Called each time the logs turned out to fit.
+        on_refused: Called with the reason when nothing is copied until a person has decided.
     """
 
     def __init__(
@@ -76,11 +85,13 @@ class MasterLink:
         options: StreamOptions,
         ask_log_ends: Callable[[str], Awaitable[LogEnds]],
         on_followed: Callable[[], None],
+        on_refused: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._log = log
         self._options = options
         self._ask_log_ends = ask_log_ends
         self._on_followed = on_followed
+        self._on_refused = on_refused
         self._known = trio.Event()
         self._reported_problem: str | None = None
         self.state = LinkState.NO_MASTER
@@ -105,8 +116,9 @@ class MasterLink:
             retry_seconds = _RETRY_SECONDS
             try:
                 await self._follow()
-            except (ReplicationRefused, LogsDiffer, FileSizesDiffer, ReplicaMismatch) as error:
+            except (ReplicationRefused, LogsDiffer, FileSizesDiffer, StoreError) as error:
                 self._note(LinkState.REFUSED, str(error))
+                self._on_refused(str(error))
                 retry_seconds = _RETRY_REFUSED_SECONDS
             except (MasterUnavailable, StreamBroken, OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
                 self._note(LinkState.CONNECTING, str(error) or type(error).__name__)
@@ -161,6 +173,9 @@ class MasterLink:
             size = await _receive_into(sock, buffer, min(report_at, silent_at))
             if size:
                 stream.receive(buffer[:size])
+                while self._log.has_undispatched:
+                    await trio.lowlevel.checkpoint()
+                    self._log.dispatch_more()
                 silent_at = trio.current_time() + options.silence_seconds_max
                 report = stream.report_of_progress()
             elif size is not None:
@@ -201,6 +216,10 @@ def choose_start(log: CopiedLog, master: LogEnds) -> int:
     Raises:
         ReplicationRefused: The logs can't be made equal by appending to ours.
     """
+    if not 0 <= master.min_offset <= master.max_offset <= PHYSICAL_OFFSET_MAX:
+        raise ReplicationRefused(
+            f"the master says that its log goes from {master.min_offset} to {master.max_offset}, which cannot be right"
+        )
     end = log.wrote_offset
     if end > master.max_offset:
         raise ReplicationRefused(

@@ -16,6 +16,10 @@ OVERLAP_BYTES: Final = 32 * 1024
 """Bytes that are compared; the last record alone names its offset and time."""
 
 
+PHYSICAL_OFFSET_MAX: Final = 1 << 62
+"""No log gets so long; sums with sizes stay within 64 bits, as files are named."""
+
+
 class LogsDiffer(Exception):
     """The master's log has other bytes than ours where both have some."""
 
@@ -55,6 +59,13 @@ class CopiedLog(Protocol):
 
     def append(self, physical_offset: int, content: memoryview) -> None:
         """Append bytes; raises what makes that impossible."""
+
+    @property
+    def has_undispatched(self) -> bool:
+        """Whether there is more to do with what was appended, for `dispatch_more`."""
+
+    def dispatch_more(self) -> None:
+        """Go on with it; raises as `append`."""
 
 
 class LogEnds(NamedTuple):
@@ -116,6 +127,8 @@ class SlaveStream:
         return self.report() if (self.next_offset or 0) != self._reported else None
 
     def _check_head(self, head: BlockHead) -> None:
+        if not 0 <= head.physical_offset <= PHYSICAL_OFFSET_MAX:
+            raise StreamBroken(f"the master sent offset {head.physical_offset}")
         if self.next_offset is None and head.size:
             self.next_offset = head.physical_offset
         if self.next_offset is not None and head.physical_offset != self.next_offset:

@@ -36,6 +36,11 @@ class MemoryLog:
         assert physical_offset == self.wrote_offset
         self.content += content
 
+    has_undispatched = False
+
+    def dispatch_more(self) -> None:
+        raise AssertionError("there is nothing more to do")
+
     def part(self, begin: int, end: int) -> bytes:
         return bytes(self.content[begin - self.begin : end - self.begin])
 

@@ -1,5 +1,6 @@
 """Real sockets between a master's and a slave's end: cuts, silence, refusals, half-open connections."""
 
+import contextlib
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -47,11 +48,17 @@ class Pair:
         self.asked = 0
         """How often the slave wanted to know where the master's log ends: at each try."""
         self.ends_known = True
+        self.slaves_at_address = 16
         (self.listener,) = listen(("127.0.0.1",), 0)
         self.port = self.listener.getsockname()[1]
-        self.links = SlaveLinks(master, options, self.confirmed.append, self.counts.append)
+        self.strangers = 0
+        self.links = SlaveLinks(master, options, self.confirmed.append, self.counts.append, self.admit)
         self.link = MasterLink(slave, options, self.ask, self.note_followed)
         nursery.start_soon(self.links.serve, [self.listener])
+
+    async def admit(self, peer: Any, own: Any, connected: int) -> int:
+        self.strangers += not self.slaves_at_address
+        return self.slaves_at_address
 
     async def ask(self, address: str) -> LogEnds:
         self.asked += 1
@@ -242,6 +249,95 @@ async def test_a_heartbeat_for_another_place_ends_the_connection(make_pair: Call
         pair.follow(listener.socket.getsockname()[1])
         await until(lambda: pair.link.problem == "the master sent offset 7, 1 comes next")
         nursery.cancel_scope.cancel()
+
+
+# --- who is no slave --------------------------------------------------------------------------------------------------
+
+
+PATIENT = QUICK._replace(heartbeat_seconds=5, silence_seconds_max=20)
+
+
+async def fake(pair: Pair, offset: int) -> trio.SocketStream:
+    """A connection that reports an offset, now and whenever it is told."""
+    stream = await trio.open_tcp_stream("127.0.0.1", pair.port)
+    await stream.send_all(REPORT.pack(offset))
+    return stream
+
+
+async def test_a_stranger_is_closed_and_never_counts(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"secret" * 100)
+    pair.slaves_at_address = 0
+    stranger = await fake(pair, 0)
+    with contextlib.suppress(trio.BrokenResourceError):
+        assert await stranger.receive_some(100) == b""
+    assert (pair.strangers, pair.counts, pair.confirmed) == (1, [], [])
+    await stranger.aclose()
+
+
+async def test_fake_slaves_keep_no_real_one_out(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"m" * 3000, options=PATIENT)
+    fakes = [await fake(pair, number) for number in range(70)]
+    await until(lambda: len(pair.counts) >= 70)
+    assert max(pair.counts) == 16
+    pair.follow()
+    await until(pair.is_equal)
+    for number in range(40):
+        fakes.append(await fake(pair, 3000))
+        pair.write(b"more")
+        await until(pair.is_equal)
+        assert pair.link.state is LinkState.FOLLOWING, number
+    assert pair.asked == 1, "the real one never had to connect again"
+    for stream in fakes:
+        await stream.aclose()
+
+
+async def test_a_newer_connection_from_the_address_of_one_slave_takes_its_slot(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"m" * 30, options=PATIENT)
+    pair.slaves_at_address = 1
+    older = await fake(pair, 0)
+    await older.receive_some(1000)
+    newer = await fake(pair, 0)
+    with trio.fail_after(5):
+        while await older.receive_some(1000):
+            pass
+        assert await newer.receive_some(1000) == BLOCK_HEAD.pack(0, 30) + b"m" * 30
+    assert len(pair.links.links) == 1
+    await older.aclose()
+    await newer.aclose()
+
+
+async def test_who_confirms_what_was_never_sent_is_closed_and_confirms_nothing(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"m" * 30, options=PATIENT)
+    liar = await fake(pair, 30)
+    await until(lambda: any(link.stream.has_asked for link in pair.links.links))
+    await liar.send_all(REPORT.pack(30) + REPORT.pack(31))
+    await until(lambda: pair.counts == [1, 0])
+    assert pair.confirmed == []
+    await liar.aclose()
+
+
+async def test_a_send_waits_for_no_slave_that_does_not_follow(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b"m" * 30, options=PATIENT)
+    assert not pair.links.has_follower
+    silent = await trio.open_tcp_stream("127.0.0.1", pair.port)
+    await until(lambda: pair.counts == [1])
+    assert not pair.links.has_follower, "it never asked"
+    liar = await fake(pair, 0)
+    await until(lambda: any(link.stream.owes_report for link in pair.links.links))
+    assert pair.links.has_follower, "it has a moment to answer"
+    for link in pair.links.links:
+        link.owes_since -= 4
+    assert not pair.links.has_follower
+    await liar.aclose()
+    await until(lambda: len(pair.links.links) == 1)
+    again = await fake(pair, 30)
+    await until(lambda: any(link.stream.has_asked for link in pair.links.links))
+    assert not pair.links.has_follower, "nothing good came from that address"
+    pair.follow()
+    await until(lambda: pair.links.has_follower)
+    await until(pair.is_equal)
+    for stream in (silent, again):
+        await stream.aclose()
 
 
 # --- sends that wait --------------------------------------------------------------------------------------------------

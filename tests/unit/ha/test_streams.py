@@ -133,14 +133,25 @@ def test_only_what_was_sent_can_be_confirmed(make_log: Any) -> None:
     stream = MasterStream(make_log(bytes(100)), BATCH)
     assert stream.confirmed_offset == -1
     stream.receive(REPORT.pack(40))
-    assert stream.confirmed_offset == 40
+    assert (stream.confirmed_offset, stream.known_offset) == (-1, 40), "a claim that nobody can check"
     sent(stream)
     stream.receive(REPORT.pack(100)[:5])
-    assert stream.confirmed_offset == 40
+    assert stream.confirmed_offset == -1
     stream.receive(REPORT.pack(100)[5:] + REPORT.pack(90))
     assert stream.confirmed_offset == 90
-    stream.receive(REPORT.pack(2**62))
-    assert stream.confirmed_offset == -1
+    with pytest.raises(StreamBroken, match=f"it confirmed {2**62}, only 100 was sent to it"):
+        stream.receive(REPORT.pack(2**62))
+    assert stream.confirmed_offset == 90
+
+
+def test_what_has_not_left_yet_cannot_be_confirmed(make_log: Any) -> None:
+    stream = MasterStream(make_log(bytes(100)), BATCH)
+    stream.receive(REPORT.pack(0))
+    sent(stream)
+    stream.unsent_bytes = 30
+    stream.receive(REPORT.pack(70))
+    with pytest.raises(StreamBroken, match="it confirmed 71, only 70 was sent to it"):
+        stream.receive(REPORT.pack(71))
 
 
 # --- the slave's end --------------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ import trio
 
 from rmqnode.broker.flushing import Flusher
 from rmqnode.broker.held_pulls import HeldPulls
+from rmqnode.broker.limitations import Limit, Limitations
 from rmqnode.broker.messages import MessageWriter
 from rmqnode.broker.outcome import AfterReplication
-from rmqnode.broker.replication.slave_sync import SlaveSync
-from rmqnode.config import BrokerConfig, BrokerRole
+from rmqnode.broker.replication.slave_admission import SlaveAdmission
+from rmqnode.broker.replication.slave_sync import VIP_PORT_DISTANCE, SlaveSync
+from rmqnode.config import BrokerConfig, BrokerRole, kinds
 from rmqnode.ha.confirmation import Confirmation, ConfirmationQueue
 from rmqnode.ha.master_link import MasterLink, MasterUnavailable
 from rmqnode.ha.options import StreamOptions
@@ -42,6 +44,14 @@ _CODES: Final = {
 }
 
 
+def _is_address(address: str | None) -> bool:
+    """Whether a nameserver's word can be connected to; None is as good as no word."""
+    try:
+        return address is None or int((kinds.address().parse(address) or ":0").rpartition(":")[2]) > VIP_PORT_DISTANCE
+    except ValueError:
+        return False
+
+
 class Replication:
     """Both ends of a broker: towards its slaves, and, of a slave, towards its master.
 
@@ -53,6 +63,7 @@ class Replication:
         held_pulls: Pulls that wait on a slave for what it receives.
         client: For requests to the master.
         sync: Told of the master; runs on a slave.
+        limitations: Told why nothing is copied.
     """
 
     def __init__(
@@ -64,6 +75,7 @@ class Replication:
         held_pulls: HeldPulls,
         client: RemotingClient,
         sync: SlaveSync,
+        limitations: Limitations,
     ) -> None:
         options = StreamOptions(
             config.ha_transfer_batch_size_bytes,
@@ -78,12 +90,23 @@ class Replication:
         self._held_pulls = held_pulls
         self._client = client
         self._sync = sync
+        self._limitations = limitations
+        self._reported_damage: int | None = None
+        self._has_no_address = False
+        self.admission = SlaveAdmission(config, client)
         self._answering: set[Connection] = set()
         self.confirmations = ConfirmationQueue(
             config.sync_flush_timeout_ms / 1000, config.ha_slave_fallbehind_max_bytes, self._release_answers
         )
-        self.slaves = SlaveLinks(store, options, self.confirmations.confirm, self._slaves_changed)
-        self.master = MasterLink(self, options, self._ask_log_ends, sync.sync_soon)
+        self.slaves = SlaveLinks(
+            store,
+            options,
+            self.confirmations.confirm,
+            self._slaves_changed,
+            self.admission.slaves_at,
+            self.confirmations.claim,
+        )
+        self.master = MasterLink(self, options, self._ask_log_ends, self._followed, self._refused)
         if config.is_slave and config.ha_master_address is not None:
             host, _, port = config.ha_master_address.rpartition(":")
             self.master.use_master(config.ha_master_address, f"{host}:{int(port) - 1}")
@@ -100,8 +123,16 @@ class Replication:
         """Take what a nameserver says about this slave's master."""
         if found.master_addr is None:
             return
-        self._sync.use_master(found.master_addr)
         ha_address = self._config.ha_master_address or found.ha_server_addr
+        for address in (found.master_addr, ha_address):
+            if not _is_address(address):
+                self._has_no_address = True
+                self._refused(f"a nameserver names {address!r} as its address")
+                return
+        if self._has_no_address:
+            self._has_no_address = False
+            self._limitations.clear(Limit.REPLICATION)
+        self._sync.use_master(found.master_addr)
         if ha_address is not None:
             self.master.use_master(ha_address, found.master_addr)
 
@@ -116,7 +147,7 @@ class Replication:
             self._answering.add(connection)
             connection.reply(request, outcome.reply)
 
-        self.confirmations.answer_when_confirmed(outcome.physical_offset, len(self.slaves.links), answer)
+        self.confirmations.answer_when_confirmed(outcome.physical_offset, int(self.slaves.has_follower), answer)
 
     # --- the log that a slave's stream appends to ------------------------------------------------------------------
 
@@ -145,6 +176,36 @@ class Replication:
         self._store.append_replicated(physical_offset, content, on_arrived)
         self._flusher.message_written()
         self.slaves.log_grew()
+        if self._store.replicated_damage != self._reported_damage:
+            self._report_damage()
+
+    @property
+    def has_undispatched(self) -> bool:
+        """Whether records that were appended have no unit yet though they are whole."""
+        return self._store.has_undispatched
+
+    def dispatch_more(self) -> None:
+        """Give some of them their units."""
+        self._store.dispatch_replicated(self._held_pulls.message_arrived if self._held_pulls.has_any else None)
+
+    def _report_damage(self) -> None:
+        """Say that the master's log is damaged for as long as no whole record has come behind it."""
+        damage = self._reported_damage = self._store.replicated_damage
+        if damage is None:
+            self._limitations.clear(Limit.REPLICATION)
+        else:
+            self._limitations.report(
+                Limit.REPLICATION,
+                f"the master's log is damaged at physical offset {damage}, and no whole message has come behind that",
+            )
+
+    def _followed(self) -> None:
+        if self._store.replicated_damage is None:
+            self._limitations.clear(Limit.REPLICATION)
+        self._sync.sync_soon()
+
+    def _refused(self, reason: str) -> None:
+        self._limitations.report(Limit.REPLICATION, f"nothing is copied from the master: {reason}")
 
     # ---------------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,14 @@ import trio
 
 from rmqnode.broker.consumer_offsets import ConsumerOffsets
 from rmqnode.broker.delayed.delivery import DelayedDelivery
+from rmqnode.broker.replication.checked_tables import (
+    OFFSETS_MAX,
+    TableRefused,
+    checked_delay_offsets,
+    checked_groups,
+    checked_offsets,
+    checked_topics,
+)
 from rmqnode.broker.replication.slave_commits import SlaveCommit, SlaveCommits
 from rmqnode.broker.subscription_groups import SubscriptionGroups
 from rmqnode.broker.topics import TopicTable
@@ -35,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 _PERIOD_SECONDS: Final = 10.0
 _FIRST_SECONDS: Final = 3.0
-_VIP_PORT_DISTANCE: Final = 2
+VIP_PORT_DISTANCE: Final = 2
 """Apache's slaves ask for topics at the VIP port; masters behind a firewall may be reached there only."""
 
 
@@ -60,6 +68,7 @@ class SlaveSync:
         self._master: str | None = None
         self._soon = trio.Event()
         self._reported: dict[str, str] = {}
+        self._left_out: dict[str, int] = {}
 
     def use_master(self, address: str) -> None:
         """Follow the master at this address."""
@@ -91,7 +100,7 @@ class SlaveSync:
         for table, step in steps:
             try:
                 await step(master)
-            except (RemotingError, ProtocolError, OSError, _Refused) as error:
+            except (RemotingError, ProtocolError, OSError, _Refused, TableRefused) as error:
                 if self._reported.get(table) != str(error):
                     logger.warning("master's %s not taken over master=%s reason=%s", table, master, error)
                 self._reported[table] = str(error)
@@ -100,14 +109,16 @@ class SlaveSync:
 
     async def _sync_topics(self, master: str) -> None:
         host, _, port = master.rpartition(":")
-        body = await self._ask(f"{host}:{int(port) - _VIP_PORT_DISTANCE}", RequestCode.GET_ALL_TOPIC_CONFIG)
-        wrapper = TopicConfigSerializeWrapper.decode(body)
+        body = await self._ask(f"{host}:{int(port) - VIP_PORT_DISTANCE}", RequestCode.GET_ALL_TOPIC_CONFIG)
+        wrapper, left_out = checked_topics(TopicConfigSerializeWrapper.decode(body))
+        self._note_left_out("topics", left_out)
         if wrapper.data_version != self._topics.data_version:
             self._topics.replace_all(wrapper)
 
     async def _sync_consumer_offsets(self, master: str) -> None:
         body = await self._ask(master, RequestCode.GET_ALL_CONSUMER_OFFSET)
-        table = ConsumerOffsetSerializeWrapper.decode(body).offset_table
+        table, left_out = checked_offsets(ConsumerOffsetSerializeWrapper.decode(body).offset_table)
+        self._note_left_out("consumer offsets", left_out)
         for commit in self._commits.pending():
             if commit.consumer_offset > table.get(commit.key, {}).get(commit.queue_id, -1):
                 await self._hand_over(master, commit)
@@ -115,6 +126,8 @@ class SlaveSync:
             self._commits.settle(commit)
         for commit in self._commits.pending():  # those that came while the master was being told
             table.setdefault(commit.key, {})[commit.queue_id] = commit.consumer_offset
+        if self._offsets.count_with(table) > OFFSETS_MAX:
+            raise TableRefused(f"there would be more than {OFFSETS_MAX} consumer offsets here")
         self._offsets.take_over(table)
 
     async def _hand_over(self, master: str, commit: SlaveCommit) -> None:
@@ -128,13 +141,22 @@ class SlaveSync:
 
     async def _sync_delay_offsets(self, master: str) -> None:
         body = await self._ask(master, RequestCode.GET_ALL_DELAY_OFFSET)
-        self._delayed_delivery.take_over(DelayOffsetSerializeWrapper.decode(body).offset_table)
+        table, left_out = checked_delay_offsets(DelayOffsetSerializeWrapper.decode(body).offset_table)
+        self._note_left_out("delay offsets", left_out)
+        self._delayed_delivery.take_over(table)
 
     async def _sync_groups(self, master: str) -> None:
         body = await self._ask(master, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG)
-        wrapper = SubscriptionGroupWrapper.decode(body)
+        wrapper, left_out = checked_groups(SubscriptionGroupWrapper.decode(body))
+        self._note_left_out("subscription groups", left_out)
         if wrapper.data_version != self._groups.data_version:
             self._groups.replace_all(wrapper)
+
+    def _note_left_out(self, table: str, count: int) -> None:
+        """Say once how many entries of a table no broker of ours would have made."""
+        if count and self._left_out.get(table) != count:
+            logger.warning("master's %s not taken over count=%d reason=a name or a number is not allowed", table, count)
+        self._left_out[table] = count
 
     async def _ask(self, address: str, code: RequestCode, fields: dict[str, str] | None = None) -> bytes:
         response = await self._client.request(address, Command(code=code, ext_fields=fields))

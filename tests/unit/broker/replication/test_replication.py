@@ -16,6 +16,7 @@ from rmqnode.broker.replication import slave_sync
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import BrokerConfig, BrokerRole, FlushDiskType, NameserverConfig
 from rmqnode.ha import master_link
+from rmqnode.ha.stream import REPORT
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.client import RemotingClient
 from rmqnode.protocol.bodies import KVTable
@@ -217,11 +218,20 @@ async def test_a_sync_master_answers_once_the_slave_has_it(world: World, flush: 
         assert (gone.code, (gone.ext_fields or {})["queueOffset"]) == (ResponseCode.SLAVE_NOT_AVAILABLE, "22")
         mute = await trio.open_tcp_stream("127.0.0.1", master.config.ha_listen_port)
         await until(lambda: counts(master, "1"))
+        silent = await master.send(b"to one that did not even ask")
+        assert (silent.code, (silent.ext_fields or {})["queueOffset"]) == (ResponseCode.SLAVE_NOT_AVAILABLE, "23")
+        await mute.send_all(REPORT.pack(int((await master.info())["commitLogMaxOffset"])))
+        await until(lambda: acknowledges(master))
         began = trio.current_time()
         late = await master.send(b"late")
-        assert (late.code, (late.ext_fields or {})["queueOffset"]) == (ResponseCode.FLUSH_SLAVE_TIMEOUT, "23")
+        assert (late.code, (late.ext_fields or {})["queueOffset"]) == (ResponseCode.FLUSH_SLAVE_TIMEOUT, "24")
         assert 0.7 <= trio.current_time() - began < 1.5
         await mute.aclose()
+
+
+async def acknowledges(master: Node) -> bool:
+    info = await master.info()
+    return info["haSlaveAckOffset"] == info["commitLogMaxOffset"]
 
 
 async def counts(master: Node, count: str) -> bool:
