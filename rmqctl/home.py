@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
+from rmqnode.files import open_below, write_anew
 
 DEFAULT_CLUSTER = "rmqctl"
 """Name of the cluster home when neither the profile nor `--cluster` gives one."""
@@ -96,7 +97,7 @@ class ClusterHome:
     def is_supervised(self) -> bool:
         """Whether a supervisor runs for this home: it holds the lock for as long as it lives."""
         try:
-            lock = os.open(self.lock_file, os.O_RDONLY)
+            lock = open_below(self.lock_file, os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:
@@ -136,8 +137,10 @@ class ClusterHome:
 
     def _open_change_lock(self) -> int:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return os.open(self.change_lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+            self.root.mkdir(parents=True, exist_ok=True)
+            # Closed from the first moment; what the profile says of the mode comes later.
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            return open_below(self.change_lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise not_writable(error, self.folder) from None
 
@@ -164,7 +167,7 @@ def not_writable(error: OSError, folder: Path) -> RmqctlError:
     return RmqctlError(what, error.strerror, "make the folder writable for you, or choose another with --home")
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: int | None = None) -> None:
     """Replace a file in one step: a reader sees the old or the new content, never a part.
 
     A file that has this content already is left alone, so that a full disk does not matter where nothing changes.
@@ -174,17 +177,16 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
         content: Its whole new content.
         durable: Flush it to the disk, so that the same holds after a power loss. Not needed for what the next
             `up` writes anew, or what means nothing after a boot.
+        mode: Of the file; None for what the umask leaves.
     """
     if _has_content(path, content):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        write_anew(temporary, content, durable=durable)
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -34,6 +34,7 @@ from rmqnode.config import (
 from rmqnode.config.check import check_entries, entries_of
 from rmqnode.config.key_table import key_table
 from rmqnode.config.setting import AT_ONCE, NEVER
+from rmqnode.files import write_anew
 from rmqnode.plain_text import escape_controls, shortened
 from rmqnode.store.config_file import ConfigFile
 
@@ -161,7 +162,7 @@ def keep_set_aside(conf: Path, set_aside: Sequence[SetAside]) -> None:
     former = {key: value for key, value in read_refused(conf).items() if value}
     if any(not each.key for each in set_aside):
         # Lines that cannot be read have no key: the whole file is kept as it is.
-        overlay.path.with_name(overlay.path.name + ".refused.original").write_bytes(overlay.path.read_bytes())
+        write_anew(overlay.path.with_name(overlay.path.name + ".refused.original"), overlay.path.read_bytes())
     lines = [f"# {shortened(escape_controls(each.reason), 1000)}\n" for each in set_aside]
     refused = former | {each.key: each.value for each in set_aside if each.key}
     ConfigFile(refused_path(conf)).save(_REFUSED_HEADER + "".join(lines) + render_properties(refused))

@@ -38,7 +38,7 @@ def open_below(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> i
         raise
 
 
-def write_anew(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_anew(path: Path, content: bytes | memoryview, *, durable: bool = True) -> None:
     """Write a file that is to be renamed; what had its name, a link too, is gone before. Blocks.
 
     Args:

@@ -18,6 +18,7 @@ import trio
 from rmqnode.broker.server import serve_broker
 from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
 from rmqnode.config_changes import log_set_aside
+from rmqnode.files import keep_private
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
 from rmqnode.service_manager import ServiceManager
@@ -59,6 +60,7 @@ def run_node(kind: NodeKind, config_path: Path, accept_loss: bool = False) -> in
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
     _raise_descriptor_limit()
+    keep_private()
     exit_code = EXIT_OK
     try:
         trio.run(_serve_until_signal, kind, config_path)

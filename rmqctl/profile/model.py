@@ -107,8 +107,20 @@ class ClusterModel(msgspec.Struct, frozen=True, kw_only=True):
     port_offset: int
     nodes: tuple[Node, ...]
     """In start order: nameservers, masters, slaves."""
+    home_mode: Literal["0700", "0750"] = "0700"
+    """Of every folder in the cluster home."""
     supervision: SupervisionSection = SupervisionSection()
     """How the nodes are looked after."""
+
+    @property
+    def folder_mode(self) -> int:
+        """`home_mode` as a number."""
+        return int(self.home_mode, 8)
+
+    @property
+    def umask(self) -> int:
+        """What files and folders in the home do not get, whoever makes them."""
+        return 0o777 & ~self.folder_mode
 
     @property
     def nameservers(self) -> list[Node]:

@@ -107,6 +107,7 @@ def resolve(profile: Profile, circumstances: Circumstances) -> ClusterModel:
     return ClusterModel(
         name=circumstances.cluster,
         cluster_name=profile.cluster.cluster_name,
+        home_mode=profile.cluster.home_mode,
         engine=_common_engine(nodes),
         profile=circumstances.source,
         broker_ip=circumstances.broker_ip,

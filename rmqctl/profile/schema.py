@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -43,6 +43,8 @@ class ClusterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     """Name of the RocketMQ cluster: `brokerClusterName` of every broker."""
     engine: str = "embedded"
     """What the nodes run on."""
+    home_mode: Literal["0700", "0750"] = "0700"
+    """Who may look into the cluster home: its owner, or also its group (logs, messages)."""
 
 
 class ApacheSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -27,6 +27,7 @@ from rmqctl.supervisor.launch.pipe import LauncherPipe
 from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.node_state import NodeHistory
 from rmqctl.supervisor.service import Supervisor
+from rmqnode.files import open_below
 from rmqnode.service_manager import ServiceManager
 
 _LOG_SIZE_MAX = 8 << 20
@@ -55,6 +56,8 @@ def run_supervisor(run_node: RunNode) -> int:
             return 0
         launch = msgspec.json.decode(line, type=Launch)
     home = ClusterHome(Path(launch.root), launch.model.name)
+    # Nodes of either engine have it from here.
+    os.umask(launch.model.umask)
     _redirect_log(home)
     os.chdir("/")
     # Whatever exists now is shared with every node. Frozen, their collectors never touch it; collecting first would
@@ -139,7 +142,7 @@ def _redirect_log(home: ClusterHome) -> None:
 
 
 def _take_lock(home: ClusterHome) -> int | None:
-    lock = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = open_below(home.lock_file, os.O_RDWR | os.O_CREAT)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:

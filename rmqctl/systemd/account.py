@@ -2,9 +2,9 @@
 
 import os
 import pwd
-import shutil
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import rmqctl
@@ -23,20 +23,28 @@ def check_account(options: UnitOptions, home: ClusterHome) -> None:
                 f"it only has {SYSTEM_HOMES}",
                 "name the account with --run-as, or leave out --home",
             )
-        for file in options.code:
-            closed = _closed_to_others(file)
-            if closed is not None:
-                raise RmqctlError(
-                    f"{closed} is closed to other accounts",
-                    f"{file} is in there, and the units would need it as an account that systemd makes up",
-                    "install rmqctl and its Python in a place for everybody, /opt for instance,"
-                    " or name an account with --run-as",
-                )
+        check_code_is_open(
+            options.code, "the units would need it as an account that systemd makes up", ", or name one with --run-as"
+        )
         return
     try:
         pwd.getpwnam(options.run_as)
     except KeyError:
         raise UsageError(f"there is no account {options.run_as}", cure="--run-as with one of this machine") from None
+
+
+def check_code_is_open(
+    code: Iterable[Path], whose: str = "the nodes would need it as another account", or_else: str = ""
+) -> None:
+    """Raises RmqctlError for code that an account which is not its owner cannot read."""
+    for file in code:
+        closed = _closed_to_others(file)
+        if closed is not None:
+            raise RmqctlError(
+                f"{closed} is closed to other accounts",
+                f"{file} is in there, and {whose}",
+                f"install rmqctl and its Python in a place for everybody, /opt for instance{or_else}",
+            )
 
 
 def code_of_this_process(python: Path) -> tuple[Path, ...]:
@@ -55,7 +63,13 @@ def hand_over_home(home: ClusterHome, run_as: str | None) -> None:
         return
     for folder, _, files in os.walk(home.folder):
         for place in (folder, *(os.path.join(folder, name) for name in files)):
-            shutil.chown(place, run_as)
+            _give(place, run_as)
+
+
+def _give(place: str, run_as: str) -> None:
+    """Give one file or folder to an account; of a link the link itself, not what it leads to."""
+    account = pwd.getpwnam(run_as)
+    os.lchown(place, account.pw_uid, account.pw_gid)
 
 
 def _closed_to_others(path: Path) -> Path | None:

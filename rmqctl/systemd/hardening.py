@@ -17,7 +17,6 @@ _ANY_MANAGER: list[Directive] = [
     ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
     ("SystemCallArchitectures", "native"),
     ("SystemCallErrorNumber", "EPERM"),
-    ("UMask", "0077"),
 ]
 """Needs no privilege, so a user's own manager can apply it too."""
 
@@ -49,15 +48,16 @@ _JAVA: list[Directive] = [("SystemCallFilter", "@system-service")]
 """A Java VM compiles code into memory, and sets the priorities of its threads."""
 
 
-def sandbox(*, is_system: bool, has_java: bool, bind_addresses: Sequence[str]) -> list[Directive]:
+def sandbox(*, is_system: bool, has_java: bool, bind_addresses: Sequence[str], umask: int) -> list[Directive]:
     """The directives for a unit.
 
     Args:
         is_system: Whether the system's manager runs it, not a user's.
         has_java: Whether a Java VM runs in it.
         bind_addresses: What its nodes listen on; when all of that is loopback, no other address is reachable.
+        umask: Of what it makes.
     """
-    directives = [*_ANY_MANAGER, *(_JAVA if has_java else _PYTHON)]
+    directives = [*_ANY_MANAGER, ("UMask", f"{umask:04o}"), *(_JAVA if has_java else _PYTHON)]
     if is_system:
         directives += _SYSTEM_MANAGER
         if all(ip_address(address).is_loopback for address in bind_addresses):

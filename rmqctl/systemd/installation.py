@@ -24,7 +24,8 @@ def install(home: ClusterHome, scope: Scope, units: Sequence[UnitFile], *, start
     folder = units_folder(scope)
     try:
         for unit in units:
-            write_atomically(folder / unit.name, unit.render().encode())
+            # For everybody to read, as all units are, and whatever the umask.
+            write_atomically(folder / unit.name, unit.render().encode(), mode=0o644)
         save_installation(home, installation)
     except OSError as error:
         raise RmqctlError(f"cannot write {error.filename}", error.strerror) from None

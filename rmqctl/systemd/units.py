@@ -112,9 +112,12 @@ def _supervisor_unit(model: ClusterModel, home: ClusterHome, options: UnitOption
                 *_running(name, has_java=model.has_java_nodes),
                 *(_finding_java(options) if model.has_java_nodes else []),
                 _WATCHDOG,
-                *_account(home, options),
+                *_account(model, home, options),
                 *sandbox(
-                    is_system=options.scope is Scope.SYSTEM, has_java=model.has_java_nodes, bind_addresses=addresses
+                    is_system=options.scope is Scope.SYSTEM,
+                    has_java=model.has_java_nodes,
+                    bind_addresses=addresses,
+                    umask=model.umask,
                 ),
             ],
             "Install": [("WantedBy", _boot_target(options.scope))],
@@ -144,9 +147,14 @@ def _unit_of_node(
                 ("ExecStart", command_line(command)),
                 *_running(name, has_java=is_java),
                 *([] if is_java else _starting_again(options)),
-                *_account(home, options),
+                *_account(model, home, options),
                 *([] if is_java or options.scope is Scope.USER else [("ProcSubset", "pid")]),
-                *sandbox(is_system=options.scope is Scope.SYSTEM, has_java=is_java, bind_addresses=node.bind_addresses),
+                *sandbox(
+                    is_system=options.scope is Scope.SYSTEM,
+                    has_java=is_java,
+                    bind_addresses=node.bind_addresses,
+                    umask=model.umask,
+                ),
             ],
             "Install": [("WantedBy", target)],
         },
@@ -226,7 +234,7 @@ def _starting_again(options: UnitOptions) -> list[Directive]:
     return directives
 
 
-def _account(home: ClusterHome, options: UnitOptions) -> list[Directive]:
+def _account(model: ClusterModel, home: ClusterHome, options: UnitOptions) -> list[Directive]:
     """Whose processes they are, and which folder they may write."""
     if options.scope is Scope.USER:
         return []
@@ -237,7 +245,8 @@ def _account(home: ClusterHome, options: UnitOptions) -> list[Directive]:
         *_brought_into_own_folders(code, home.root),
     ]
     if options.run_as is None:
-        return [("DynamicUser", "yes"), ("User", _DYNAMIC_USER), ("StateDirectory", SYSTEM_HOMES.name), *directives]
+        state = [("StateDirectory", SYSTEM_HOMES.name), ("StateDirectoryMode", model.home_mode)]
+        return [("DynamicUser", "yes"), ("User", _DYNAMIC_USER), *state, *directives]
     return [("User", options.run_as), ("ReadWritePaths", path(home.root)), *directives]
 
 

@@ -181,6 +181,8 @@ class SlaveLinks:
     @property
     def has_follower(self) -> bool:
         """Whether a slave is connected that a send may wait for."""
+        if not self.links:
+            return False
         now = trio.current_time()
         return any(self._trust.is_worth_waiting(link, now) for link in self.links)
 

@@ -21,8 +21,8 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from rmqnode.store.disk import naming
 from rmqnode.files import open_below
+from rmqnode.store.disk import naming
 from rmqnode.store.index.files import IndexState
 from rmqnode.store.sync import sync_data
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rmqnode.store.disk import naming
 from rmqnode.files import open_below
+from rmqnode.store.disk import naming
 from rmqnode.store.sync import sync_data, sync_folder
 
 if TYPE_CHECKING:

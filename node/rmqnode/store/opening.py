@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rmqnode.files import open_below
 from rmqnode.store.disk import DISK_FULL
 from rmqnode.store.mapped_file import MappingBudget
 from rmqnode.store.stand_in import StandIns
@@ -54,7 +55,7 @@ class Opening:
         """
         try:
             # Before the first change, so that a crash from here on is met as one.
-            self._abort_path.touch()
+            os.close(open_below(self._abort_path, os.O_WRONLY | os.O_CREAT))
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise

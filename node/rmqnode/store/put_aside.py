@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from rmqnode.files import open_below
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.mapped_file import MappedFile
 
@@ -81,7 +82,8 @@ class PutAside:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                shutil.copyfile(file.path, place)
+                with open(file.path, "rb", opener=open_below) as source, open(place, "wb", opener=open_below) as target:
+                    shutil.copyfileobj(source, target)
         file.delete()
         return size
 
@@ -89,7 +91,7 @@ class PutAside:
         self._folder.mkdir(parents=True, exist_ok=True)
         place = self._path(end)
         try:
-            with place.open("wb") as target:
+            with open(place, "wb", opener=open_below) as target:
                 for begin, piece in log.pieces(end):
                     if content := piece.rstrip(b"\0"):
                         target.seek(begin - end)

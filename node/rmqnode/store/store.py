@@ -7,13 +7,11 @@ queue that could be behind the log.
 Source: DefaultMessageStore (RocketMQ 4.5.2).
 """
 
-import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from rmqnode.files import open_below
 from rmqnode.store.appending import Appender
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.checkpointing import Checkpointing

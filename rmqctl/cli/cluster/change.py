@@ -13,6 +13,7 @@ from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError
 from rmqctl.home import ClusterHome
+from rmqctl.home_mode import use_home_mode
 from rmqctl.profile.change_plan import ChangePlan, describe_plan, plan_change
 from rmqctl.profile.changes import describe_changes
 from rmqctl.profile.model import ClusterModel
@@ -37,6 +38,12 @@ class ChangeHandling(NamedTuple):
     json_output: bool
 
 
+def keep_closed(home: ClusterHome, model: ClusterModel) -> None:
+    """Make files for nobody else from now on, and close what is open in a home, saying so."""
+    if (closed := use_home_mode(home, model)) is not None:
+        narrate(closed)
+
+
 def load_running(home: ClusterHome) -> StoredCluster:
     """The cluster as it runs: in the middle of a change that was not finished, the supervisor knows better."""
     return msgspec.structs.replace(load_cluster(home), model=ask_model(home))
@@ -45,6 +52,7 @@ def load_running(home: ClusterHome) -> StoredCluster:
 def run_change(home: ClusterHome, options: UpOptions, handling: ChangeHandling, adopted: Sequence[str] = ()) -> int:
     """Make a running cluster what `up` was asked for; if it was asked for nothing, say how the cluster is."""
     running = load_running(home)
+    keep_closed(home, running.model)
     if not options.asks_for_change:
         return _report(home, running.model, plan_cluster(options).model, handling.json_output, adopted)
     plan = plan_running(options, running)
@@ -106,6 +114,7 @@ def show_dry_run(running: ClusterModel | None, plan: ClusterPlan, json_output: b
 
 def _carry_out(plan: ClusterPlan, running: StoredCluster, change: ChangePlan, handling: ChangeHandling) -> None:
     home, model = plan.home, plan.model
+    keep_closed(home, model)
     engines = engines_of(model, open_install_progress, narrate)
     check_ports_free(model, [node for node in model.nodes if node.name in change.add])
     for notice in write_node_files(engines, model, home):

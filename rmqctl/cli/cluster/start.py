@@ -204,7 +204,9 @@ class ClusterStart:
 def _check_machine(model: ClusterModel) -> None:
     """What a Java node does not check by itself before it does harm."""
     from rmqctl.engine.apache.memory import check_memory
+    from rmqctl.engine.apache.queue_holes import fill_queue_holes
     from rmqctl.engine.apache.store_lock import check_stores_free
 
     check_memory(model)
     check_stores_free(model)
+    fill_queue_holes(model)

@@ -17,6 +17,7 @@ from rmqctl.engine.files import write_node_files
 from rmqctl.engine.prepare import engines_of
 from rmqctl.errors import ExitCode, RmqctlError, UsageError
 from rmqctl.home import DEFAULT_CLUSTER, SYSTEM_HOMES, ClusterHome
+from rmqctl.home_mode import use_home_mode
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.planning import ClusterPlan, UpOptions, plan_cluster
 from rmqctl.profile.stored import save_cluster
@@ -197,6 +198,10 @@ def _write_cluster(plan: ClusterPlan, options: UnitOptions) -> list[UnitFile]:
     """Write what the units start from; a unit for the whole cluster writes the nodes' files itself at each start."""
     engines = engines_of(plan.model, open_install_progress, narrate, options.cache)
     units = _units(plan, options, engines)
+    plan.home.root.mkdir(parents=True, exist_ok=True)
+    plan.home.folder.mkdir(mode=0o700, exist_ok=True)
+    if (closed := use_home_mode(plan.home, plan.model)) is not None:
+        narrate(closed)
     if options.per_node:
         for notice in write_node_files(engines, plan.model, plan.home):
             narrate(notice)

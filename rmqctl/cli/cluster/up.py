@@ -1,12 +1,14 @@
 """`rmqctl up`: bring a cluster up and return when every broker is in every nameserver's route."""
 
 import os
+import sys
 import time
 from typing import Annotated
 
 import typer
 
-from rmqctl.cli.cluster.change import ChangeHandling, run_change, show_dry_run
+from rmqctl.cli.cluster.change import ChangeHandling, keep_closed, run_change, show_dry_run
+from rmqctl.cli.cluster.run_as import account_for, become, homes_for, warn_of_root
 from rmqctl.cli.cluster.start import ClusterStart
 from rmqctl.cli.nodes.drift_text import narrate_drift
 from rmqctl.cli.options import (
@@ -54,6 +56,10 @@ def up(
     set_options: SetOption = None,
     broker_ip: BrokerIpOption = None,
     port_offset: PortOffsetOption = None,
+    run_as: Annotated[
+        str | None,
+        typer.Option("--run-as", metavar="ACCOUNT", help="Of root: whose processes the nodes are, and whose files."),
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", "-f", help="Stay; Ctrl-C takes the cluster down.")
     ] = False,
@@ -81,7 +87,7 @@ def up(
     options = UpOptions(
         profile=profile,
         cluster=cluster,
-        home=home,
+        home=homes_for(run_as, home),
         set_options=set_options,
         broker_ip=broker_ip,
         port_offset=port_offset,
@@ -92,6 +98,11 @@ def up(
         ),
     )
     handling = ChangeHandling(dry_run, yes, not no_drain, timeout, json_output)
+    account = account_for(run_as, cluster_home(options))
+    if account is not None and not dry_run:
+        early.process.kill()
+        early.process.wait()
+        become(account, cluster_home(options), sys.argv[1:])
     with SupervisorLauncher(early.process) as launcher:
         chosen = cluster_home(options)
         if not chosen.folder.exists():
@@ -107,6 +118,8 @@ def up(
             plan = plan_cluster(options)
             if dry_run:
                 return show_dry_run(None, plan, json_output)
+            keep_closed(chosen, plan.model)
+            warn_of_root(is_new_home=plan.previous is None)
             record = load_record(chosen.record_file)
             if record is not None and record.living_nodes and plan.previous is not None:
                 return _adopt(launcher, plan, record, options, handling, foreground)

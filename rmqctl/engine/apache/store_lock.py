@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rmqctl.errors import RmqctlError
 from rmqctl.profile.model import ClusterModel
+from rmqnode.files import open_below
 
 
 def check_stores_free(model: ClusterModel) -> None:
@@ -37,7 +38,7 @@ def check_stores_free(model: ClusterModel) -> None:
 def is_locked(lock: Path) -> bool:
     """Whether a broker, of whichever engine, holds the lock."""
     try:
-        descriptor = os.open(lock, os.O_RDWR)
+        descriptor = open_below(lock, os.O_RDWR)
     except OSError:
         return False
     try:

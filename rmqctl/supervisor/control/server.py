@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_SECONDS = 5.0
 _BACKLOG = 16
+_SHARED_FOLDERS = (Path("/tmp"), Path("/var/tmp"))
 
 Reply = Callable[[msgspec.Struct], Awaitable[None]]
 """Sends one message to whoever asked."""
@@ -34,6 +35,8 @@ def open_control_socket(path: Path) -> socket.socket:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.parent.stat().st_uid != os.getuid():
         raise PermissionError(f"{path.parent} belongs to another user")
+    if path.parent.parent in _SHARED_FOLDERS and path.parent.is_symlink():
+        raise PermissionError(f"{path.parent} is a link that anybody could have made")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # The permissions must be right from the first moment, so they come from the mask and not from a later chmod.

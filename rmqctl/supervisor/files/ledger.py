@@ -16,6 +16,7 @@ from rmqctl.supervisor.exit_status import describe_exit, signal_name
 from rmqctl.supervisor.files.appending import Unwritten, append_whole
 from rmqctl.supervisor.files.rotating_log import rotate_if_full
 from rmqctl.supervisor.messages import Event, NodeChanged, Notice
+from rmqnode.files import open_below
 
 _SIZE_MAX = 8 << 20
 _FILES = 2
@@ -66,7 +67,7 @@ class Ledger:
         lines = [msgspec.json.encode({"time": time_text, **_entry(each)}) + b"\n" for each in entries]
         try:
             rotate_if_full(self._path, _SIZE_MAX, _FILES)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            descriptor = open_below(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 append_whole(descriptor, b"".join(lines))
             finally:

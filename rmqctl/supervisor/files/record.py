@@ -11,6 +11,7 @@ from rmqctl.documents import decode_json
 from rmqctl.home import write_atomically
 from rmqctl.process_identity import ProcessIdentity
 from rmqctl.supervisor.node_state import UNSEEN_EXIT, NodeHistory
+from rmqnode.files import open_below
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -83,7 +84,7 @@ def _spare(path: Path) -> Path:
 
 
 def _overwrite(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_below(path, os.O_RDWR)
     try:
         # Fails before anything is changed where the file would need more blocks.
         os.posix_fallocate(descriptor, 0, len(content))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rmqctl.supervisor.files.appending import Unwritten, append_whole
 from rmqctl.supervisor.files.last_error import LastError
+from rmqnode.files import open_below
 
 
 class RotatingLog(io.TextIOBase):
@@ -101,7 +102,7 @@ class RotatingLog(io.TextIOBase):
 
     def _point_at(self, path: str, flags: int) -> None:
         """Let the descriptors lead to a file."""
-        opened = os.open(path, flags, 0o644)
+        opened = open_below(path, flags)
         for descriptor in self._descriptors:
             os.dup2(opened, descriptor)
         if opened > 2:
@@ -144,10 +145,19 @@ def cut_if_full(path: Path, size_max: int, files: int) -> None:
                 older = numbered(path, number - 1)
                 if older.exists():
                     older.replace(numbered(path, number))
-            shutil.copyfile(path, numbered(path, 1))
-        os.truncate(path, 0)
+            _copy(path, numbered(path, 1))
+        os.close(open_below(path, os.O_WRONLY | os.O_TRUNC))
     except OSError:
         return
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    with (
+        open(source, "rb", opener=open_below) as original,
+        open(open_below(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as copy,
+    ):
+        shutil.copyfileobj(original, copy)
 
 
 def numbered(path: Path, number: int) -> Path:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rmqnode.files import open_below, write_anew
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.damage import Damage, Extent
 from rmqnode.store.errors import UnsupportedRecord
@@ -191,15 +192,12 @@ def _put_aside(root: Path, physical_offset: int, content: memoryview, now_ms: in
     """Keep bytes that are about to be replaced, on the disk, under a name as a start gives to those that it cuts."""
     folder = root / "damaged"
     folder.mkdir(exist_ok=True)
-    with (folder / f"commitlog-{physical_offset:020d}-{now_ms}").open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_anew(folder / f"commitlog-{physical_offset:020d}-{now_ms}", content)
     sync_folder(folder)
 
 
 def _overwrite(path: Path, position: int, content: memoryview) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_below(path, os.O_RDWR)
     try:
         done = 0
         while done < len(content):

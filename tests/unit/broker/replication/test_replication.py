@@ -333,3 +333,40 @@ async def test_runtime_info_has_every_key_that_java_tools_read(world: World) -> 
         msgGetTotalTodayNow runtime bootTimestamp putMessageDistributeTime remainHowManyDataToFlush
     """
     assert set(wanted.split()) <= set(info)
+
+
+async def test_sixty_four_fake_slaves_keep_no_real_one_out_and_let_no_send_wait(world: World) -> None:
+    async with world.broker(0, broker_role=BrokerRole.SYNC_MASTER) as master, trio.open_nursery() as nursery:
+        await master.send(b"first")
+
+        async def pretend(offset: int) -> None:
+            """Report the same offset ten times a second; connect again when the master has enough of it."""
+            while True:
+                try:
+                    async with await trio.open_tcp_stream("127.0.0.1", master.config.ha_listen_port) as stream:
+                        while True:
+                            await stream.send_all(REPORT.pack(offset))
+                            await trio.sleep(0.1)
+                except OSError:
+                    await trio.sleep(0.1)
+                except trio.BrokenResourceError:
+                    await trio.sleep(0.1)
+
+        for number in range(64):
+            nursery.start_soon(pretend, number % 3)
+        await until(lambda: counts(master, "16"))
+        with trio.fail_after(20):
+            while (await master.send(b"nobody has it")).code != ResponseCode.SLAVE_NOT_AVAILABLE:
+                pass
+        began = trio.current_time()
+        for _ in range(20):
+            assert (await master.send(b"nobody has it")).code == ResponseCode.SLAVE_NOT_AVAILABLE
+        assert trio.current_time() - began < 2, "none of them is waited for"
+        async with world.broker(1) as slave:
+            await follows(slave, master)
+            began = trio.current_time()
+            for _ in range(50):
+                assert (await master.send(b"the slave has it")).code == ResponseCode.SUCCESS
+            assert trio.current_time() - began < 5
+            assert slave.log == master.log
+        nursery.cancel_scope.cancel()
