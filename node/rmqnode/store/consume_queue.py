@@ -356,6 +356,10 @@ class ConsumeQueue:
         """Let the queue end at a queue offset for now; what stood behind it stays in the files until `cut_at`."""
         self.unmap()
         self._reserved = 0
+        if queue_offset <= self._start:
+            # Nothing but a hole is left, which another place for the first unit will need as a part of the file.
+            queue_offset = self._files.first_offset // UNIT_SIZE
+            self._start = 0
         self.max_queue_offset = queue_offset
         self.min_queue_offset = min(self.min_queue_offset, queue_offset)
         self.flushed_queue_offset = min(self.flushed_queue_offset, queue_offset)
