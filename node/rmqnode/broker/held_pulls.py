@@ -16,14 +16,20 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from rmqnode.broker.budgets import Shares
 from rmqnode.broker.outcome import Hold
+from rmqnode.net.budgets import Budget
+from rmqnode.net.connection import Connection
 from rmqnode.protocol.routes import Request
 
 _SCAN_SECONDS: Final = 0.25
 """Precision of timeouts; nothing runs while no pull is held."""
 
-_HELD_PULLS_MAX: Final = 100_000
-"""`pullThreadPoolQueueCapacity`: with more, a pull is answered at once, as after its time."""
+_GIVEN_UP_SHARE: Final = 16
+"""When there is no place, one part in so many of all places is taken from the connection that has most."""
+
+_ROOM_SECONDS: Final = 0.02
+"""How often those are looked at whose peers have no room for an answer."""
 
 _PASSED_SECONDS: Final = 5.0
 """How long a pull stays held behind a message that it does not want: Java's interval between two scans."""
@@ -59,30 +65,57 @@ class HeldPulls:
 
     Args:
         run_again: Executes a pull a last time and answers it.
+        budget: How many there may be; with more, pulls are answered at once, as after their time.
     """
 
-    def __init__(self, run_again: Callable[[Request[Any]], None]) -> None:
+    def __init__(self, run_again: Callable[[Request[Any]], None], budget: Budget) -> None:
         self._run_again = run_again
+        self._budget = budget
+        self._by_connection: Shares[Connection] = Shares()
         self._by_queue: defaultdict[tuple[str, int], list[_HeldPull]] = defaultdict(list)
-        self._count = 0
         self._due: list[_HeldPull] = []
+        self._without_room: defaultdict[Connection, list[_HeldPull]] = defaultdict(list)
+        """Due pulls of peers that do not take their answers: what they would be given stays in the log."""
         self._something_held = trio.Event()
         self._something_due = trio.Event()
+        self._something_without_room = trio.Event()
 
     @property
     def has_any(self) -> bool:
         """Whether any pull is held."""
-        return self._count > 0
+        return self._budget.used > 0
 
     def hold(self, hold: Hold, request: Request[Any]) -> None:
         """Keep a pull."""
         header = request.header
         held = _HeldPull(request, hold, trio.current_time() + max(0, hold.timeout_ms) / 1000)
-        if self._count + _weight(held) > _HELD_PULLS_MAX:
+        weight = _weight(held)
+        is_refused = weight > self._budget.free and not self._make_place(request.connection, weight)
+        self._budget.used += weight
+        self._by_connection[request.connection] += weight
+        if is_refused:
             return self._make_due([held])
         self._by_queue[header.topic, header.queue_id].append(held)
-        self._count += _weight(held)
         self._something_held.set()
+
+    def _make_place(self, connection: Connection, weight: int) -> bool:
+        """Answer pulls of the connection that has far too many, unless it is the one that wants to add one."""
+        self._budget.refuse()
+        worst = self._by_connection.worst_but(connection, self._budget.maximum)
+        if worst is None:
+            return False
+        left = max(weight, self._budget.maximum // _GIVEN_UP_SHARE)
+
+        def is_given_up(held: _HeldPull) -> bool:
+            nonlocal left
+            if held.request.connection is not worst or left <= 0:
+                return False
+            left -= _weight(held)
+            return True
+
+        for key, waiting in list(self._by_queue.items()):
+            self._release(key, waiting, is_given_up)
+        return True
 
     def message_arrived(
         self, topic: str, queue_id: int, next_queue_offset: int, tags_code: int, properties: bytes
@@ -122,14 +155,46 @@ class HeldPulls:
             await trio.sleep(_SCAN_SECONDS)
             for key, waiting in list(self._by_queue.items()):
                 self._release(key, waiting, _is_over)
-            if not self._count:
+            if not self.has_any:
                 self._something_held = trio.Event()
 
     def _answer_due(self) -> None:
         due, self._due = self._due, []
         for held in due:
-            if not held.request.connection.is_closed:
-                self._run_again(held.request)
+            self._answer(held)
+
+    def _answer(self, held: _HeldPull) -> None:
+        connection = held.request.connection
+        if not connection.has_room and not connection.is_closed:
+            self._without_room[connection].append(held)
+            self._something_without_room.set()
+            return
+        weight = _weight(held)
+        self._budget.used -= weight
+        self._by_connection.give(connection, weight)
+        if not connection.is_closed:
+            self._run_again(held.request)
+
+    async def answer_when_there_is_room(self) -> None:
+        """Service: answer due pulls of peers that had not taken their answers, as soon as they have."""
+        while True:
+            await self._something_without_room.wait()
+            await trio.sleep(_ROOM_SECONDS)
+            for connection in list(self._without_room):
+                if connection.is_closed or connection.has_room:
+                    self._answer_some(connection, self._without_room.pop(connection))
+                    await trio.lowlevel.checkpoint()
+            if not self._without_room:
+                self._something_without_room = trio.Event()
+
+    def _answer_some(self, connection: Connection, waiting: list[_HeldPull]) -> None:
+        """Answer pulls of a connection as far as it has room; an answer takes up to a quarter of a MiB."""
+        waiting.reverse()
+        while waiting and (connection.is_closed or connection.has_room):
+            self._answer(waiting.pop())
+        if waiting:
+            waiting.reverse()
+            self._without_room[connection] = waiting + self._without_room.pop(connection, [])
 
     def _release(self, key: tuple[str, int], waiting: list[_HeldPull], is_due: Callable[[_HeldPull], bool]) -> None:
         due: list[_HeldPull] = []
@@ -138,7 +203,6 @@ class HeldPulls:
             (due if is_due(held) else kept).append(held)
         if not due:
             return
-        self._count -= sum(map(_weight, due))
         if kept:
             self._by_queue[key] = kept
         else:

@@ -31,7 +31,7 @@ from rmqnode.protocol.headers import (
     RegisterBrokerResponseHeader,
     UnregisterBrokerRequestHeader,
 )
-from rmqnode.protocol.routes import Request
+from rmqnode.protocol.routes import Reply, Request
 
 if TYPE_CHECKING:
     from rmqnode.broker.topics import TopicTable
@@ -44,6 +44,9 @@ _PERIOD_SECONDS_MAX: Final = 60.0
 
 _ANSWER_SECONDS: Final = 2.0
 """Who made a topic waits once to twice as long for a nameserver that hangs: tools give up after 5 s."""
+
+_UNANSWERED_MAX: Final = 10_000
+"""Changes of topics that wait for nameservers; with more, the next is told to come again."""
 
 _RETRY_SECONDS: Final = 1.0
 _AWAIT_MASTER_SECONDS: Final = 0.05
@@ -98,6 +101,10 @@ class Registration:
 
     def answer_after_registration(self, outcome: AfterRegistration, request: Request[Any]) -> None:
         """Answer a request once the next registration has reached or missed all nameservers, or takes too long."""
+        if len(self._unanswered) >= _UNANSWERED_MAX:
+            remark = f"{len(self._unanswered)} requests wait for a registration already, try again later"
+            request.connection.reply(request, Reply(ResponseCode.SYSTEM_BUSY, remark))
+            return
         self._unanswered.append(_Waiting(outcome, request))
         self._something_waits.set()
         self._changed.set()

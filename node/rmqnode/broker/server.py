@@ -26,7 +26,7 @@ from rmqnode.config import BrokerConfig, delays_ms
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
 from rmqnode.net.listening import listen
-from rmqnode.net.server import Server
+from rmqnode.net.server import Server, server_limits
 from rmqnode.store import MessageStore, StoreOptions
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,10 @@ async def _serve(
         Dispatcher(ROUTES, broker, broker.finish_later),
         broker.clients.connection_closed,
         broker.config.server_channel_max_idle_time_seconds,
+        server_limits(broker.config, _mapped_files_max()),
+        broker.budgets.full,
     )
+    broker.budgets.add(server.budgets)
     async with trio.open_nursery() as services, broker.registration.client:
         _start_services(broker, services)
         ha_port = broker.config.ha_listen_port
@@ -168,7 +171,9 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.client_calls.run)
     services.start_soon(broker.held_pulls.answer_due_pulls)
     services.start_soon(broker.held_pulls.watch_timeouts)
+    services.start_soon(broker.held_pulls.answer_when_there_is_room)
     services.start_soon(_close_silent_clients, broker)
+    services.start_soon(broker.budgets.watch)
     config = broker.config
     services.start_soon(_persist, broker.offsets.take_changes, config.flush_consumer_offset_interval_ms)
     services.start_soon(_persist, broker.filters.take_changes, FILTER_PERSIST_INTERVAL_MS)
@@ -194,10 +199,15 @@ async def _close_silent_clients(broker: Broker) -> None:
         await trio.sleep(_CLIENT_SCAN_SECONDS)
         for connection in broker.clients.silent_connections():
             connection.close("no heartbeat came in time")
+        broker.locks.expire()
+
+
+def _mapped_files_max() -> int:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(_MAPPED_FILES_MIN, min(descriptors // 2, _MAPPED_FILES_MAX))
 
 
 def _store_options(config: BrokerConfig) -> StoreOptions:
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return StoreOptions(
         root=config.store_path_root_dir,
@@ -222,5 +232,5 @@ def _store_options(config: BrokerConfig) -> StoreOptions:
         disk_space_clean_forcibly_ratio=config.disk_space_clean_forcibly_ratio,
         disk_space_warning_level_ratio=config.disk_space_warning_level_ratio,
         delay_levels_ms=delays_ms(config.message_delay_level),
-        mapped_files_max=max(_MAPPED_FILES_MIN, min(descriptors // 2, _MAPPED_FILES_MAX)),
+        mapped_files_max=_mapped_files_max(),
     )

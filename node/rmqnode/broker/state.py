@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rmqnode.broker.budgets import BrokerBudgets
 from rmqnode.broker.cleaning import CleaningService
 from rmqnode.broker.client_calls import ClientCalls
 from rmqnode.broker.clients import ClientTable, ConsumerGroup
@@ -86,25 +87,33 @@ class Broker:
         self.limitations = Limitations()
         self.look_at_refused_keys()
         self.disk_watch = DiskWatch(store, config, self.limitations)
+        self.budgets = budgets = BrokerBudgets(config, self.limitations)
         self.clock_ms = clock_ms
         self.boot_timestamp_ms = clock_ms()
         self.store_host = store_host_of(config)
         self.message_id_prefix = self.store_host.hex().upper()
         self.send_replies = SendReplies(config)
         self.registration = Registration(config, self._registered_order_config, self._master_found)
-        self.topics = TopicTable(config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed)
+        self.topics = TopicTable(
+            config, ConfigFile(folder / "topics.json"), clock_ms, self.registration.topics_changed, budgets.topics
+        )
+        budgets.count(budgets.topics, lambda: self.topics.counted)
         self.registration.topics = self.topics
         self.groups = SubscriptionGroups(
             ConfigFile(folder / "subscriptionGroup.json"),
             may_auto_create=config.auto_create_subscription_group,
             clock_ms=clock_ms,
+            budget=budgets.groups,
         )
-        self.offsets = ConsumerOffsets(ConfigFile(folder / "consumerOffset.json"))
+        budgets.count(budgets.groups, lambda: len(self.groups))
+        self.offsets = ConsumerOffsets(
+            ConfigFile(folder / "consumerOffset.json"), budgets.consumer_offsets, self._is_read_by
+        )
         self.client_calls = ClientCalls()
-        self.filters = ConsumerFilters(ConfigFile(folder / "consumerFilter.json"), config, clock_ms)
-        self.clients = ClientTable(clock, self._members_changed)
+        self.filters = ConsumerFilters(ConfigFile(folder / "consumerFilter.json"), config, clock_ms, budgets.filters)
+        self.clients = ClientTable(clock, self._members_changed, budgets.clients, budgets.subscriptions)
         self.clock = clock
-        self.locks = QueueLocks(clock_ms)
+        self.locks = QueueLocks(clock_ms, budgets.queue_locks)
         self.statistics = BrokerStatistics(store, config.broker_cluster_name, clock_ms, clock)
         self.indexer = Indexer(store, lambda: self.flusher.expect_write())
         self.cleaning = CleaningService(store, config)
@@ -112,7 +121,8 @@ class Broker:
         self.is_durable_at_once = not self.flusher.is_sync and config.broker_role is not BrokerRole.SYNC_MASTER
         """Whether a send is answered as soon as it is in the page cache: no disk and no slave to wait for."""
         self.held_pulls = HeldPulls(
-            lambda request: request.connection.reply(request, call_handler(run_pull_again, self, request))
+            lambda request: request.connection.reply(request, call_handler(run_pull_again, self, request)),
+            budgets.held_pulls,
         )
         self.delay_levels = DelayLevels(config.message_delay_level)
         self.writer = MessageWriter(store, self.delay_levels, self.held_pulls, self.flusher.message_written)
@@ -214,6 +224,13 @@ class Broker:
             self.topics.apply_order_config(ordered_topics)
         except OSError as error:
             logger.error("order flags of topics not written, tried again reason=%s", error)
+
+    def _is_read_by(self, group: str, topic: str, queue_id: int) -> bool:
+        """Whether a group exists, or is online, and a queue too."""
+        if self.groups.get(group) is None and self.clients.consumer_group(group) is None:
+            return False
+        found = self.topics.get(topic)
+        return found is not None and 0 <= queue_id < max(found.read_queue_nums, found.write_queue_nums)
 
     def _members_changed(self, group: ConsumerGroup) -> None:
         if not group.members:

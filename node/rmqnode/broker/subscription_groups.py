@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.names import RETRY_GROUP_LENGTH_MAX, is_legal_group
+from rmqnode.net.budgets import Budget
+from rmqnode.net.refusals import refuse_beyond
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper
 from rmqnode.store.config_file import ConfigFile
@@ -18,8 +20,9 @@ logger = logging.getLogger(__name__)
 class SubscriptionGroups:
     """Group name to `SubscriptionGroupConfig`, kept in `config/subscriptionGroup.json`."""
 
-    def __init__(self, file: ConfigFile, *, may_auto_create: bool, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, file: ConfigFile, *, may_auto_create: bool, clock_ms: Callable[[], int], budget: Budget) -> None:
         self._file = file
+        self._budget = budget
         self.may_auto_create = may_auto_create
         """Whether unknown groups are created when first seen."""
         self._clock_ms = clock_ms
@@ -30,6 +33,9 @@ class SubscriptionGroups:
             self._groups.update(wrapper.subscription_group_table)
             self.data_version = wrapper.data_version
 
+    def __len__(self) -> int:
+        return len(self._groups)
+
     def get(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group that exists."""
         return self._groups.get(group)
@@ -39,6 +45,9 @@ class SubscriptionGroups:
         found = self._groups.get(group)
         may_create = self.may_auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
         if found is None and may_create and is_legal_group(group):
+            if len(self._groups) >= self._budget.maximum:
+                self._budget.refuse()
+                return None
             found = SubscriptionGroupConfig(group_name=group)
             if len(group) > RETRY_GROUP_LENGTH_MAX:
                 logger.warning(
@@ -60,8 +69,15 @@ class SubscriptionGroups:
         self.put_all([group])
 
     def put_all(self, groups: Iterable[SubscriptionGroupConfig]) -> None:
-        """Create or replace groups, with one change of the version."""
+        """Create or replace groups, with one change of the version.
+
+        Raises:
+            RequestError: With those that are new there would be too many.
+        """
         changed = {group.group_name: group for group in groups if self._groups.get(group.group_name) != group}
+        added = len(changed.keys() - self._groups.keys())
+        if added:
+            refuse_beyond(self._budget, len(self._groups), added, f"group {min(changed)}")
         if changed:
             self._change({**self._groups, **changed})
 

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from rmqnode.broker import system_topics
 from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.config import BrokerConfig
+from rmqnode.net.budgets import Budget
+from rmqnode.net.refusals import refuse_beyond
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, Permission, TopicConfig, TopicConfigSerializeWrapper
 from rmqnode.store.config_file import ConfigFile
@@ -27,6 +29,7 @@ class TopicTable:
         file: `config/topics.json`.
         clock_ms: Time of changes.
         on_change: Called after each change, for the nameservers.
+        budget: How many there may be; retry and dead-letter topics follow the number of groups and don't count.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class TopicTable:
         file: ConfigFile,
         clock_ms: Callable[[], int],
         on_change: Callable[[], None],
+        budget: Budget,
     ) -> None:
+        self._budget = budget
         self._file = file
         self._clock_ms = clock_ms
         self._on_change = on_change
@@ -64,6 +69,11 @@ class TopicTable:
         is_template = topic == system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC
         return is_template or topic in self.system_topic_names or topic in system_topics.CLOSED_TO_PRODUCERS
 
+    @property
+    def counted(self) -> int:
+        """How many topics count against the limit."""
+        return sum(not _belongs_to_group(name) for name in self._topics)
+
     def get(self, topic: str) -> TopicConfig | None:
         """Return the configuration of a topic, None when there is no such topic."""
         return self._topics.get(topic)
@@ -73,8 +83,15 @@ class TopicTable:
         self.put_all([topic])
 
     def put_all(self, topics: Iterable[TopicConfig]) -> None:
-        """Create or replace topics, with one change of the version."""
+        """Create or replace topics, with one change of the version.
+
+        Raises:
+            RequestError: With those that are new there would be too many.
+        """
         changed = {topic.topic_name: topic for topic in topics if self._topics.get(topic.topic_name) != topic}
+        added = sum(name not in self._topics and not _belongs_to_group(name) for name in changed)
+        if added:
+            refuse_beyond(self._budget, self.counted, added, f"topic {min(changed)}")
         if changed:
             self._change({**self._topics, **changed})
 
@@ -178,6 +195,10 @@ class TopicTable:
         wrapper = TopicConfigSerializeWrapper(topic_config_table=topics, data_version=data_version)
         self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
         self._topics, self.data_version = topics, data_version
+
+
+def _belongs_to_group(topic: str) -> bool:
+    return topic.startswith((system_topics.RETRY_GROUP_TOPIC_PREFIX, system_topics.DLQ_GROUP_TOPIC_PREFIX))
 
 
 def _unit_flag(topic: str, unit_mode: bool) -> int:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rmqnode.config import kinds
+from rmqnode.config.limits import BrokerLimits
 from rmqnode.config.setting import AT_ONCE, AT_RESTART, DERIVED, prop
 
 GIB = 1024**3
@@ -47,7 +48,7 @@ class FlushDiskType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BrokerConfig:
+class BrokerConfig(BrokerLimits):
     """Configuration of one broker. Durations in ms, sizes in bytes, unless the name says otherwise."""
 
     # Who and where it is.

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from rmqnode.config import kinds
 from rmqnode.config.broker import HOUR_MS
+from rmqnode.config.limits import NameserverLimits
 from rmqnode.config.setting import AT_ONCE, DERIVED, prop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NameserverConfig:
+class NameserverConfig(NameserverLimits):
     """Configuration of one nameserver."""
 
     listen_port: int = prop("listenPort", 9876, kinds.integer(1, 65535))

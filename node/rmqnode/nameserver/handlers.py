@@ -68,18 +68,18 @@ def register_broker(nameserver: Nameserver, request: Request[RegisterBrokerReque
     if header.body_crc32 != 0 and header.body_crc32 != zlib.crc32(request.body) & 0x7FFFFFFF:
         raise RequestError(ResponseCode.SYSTEM_ERROR, "crc32 not match")
     topics, filter_servers = _decode_registration(request)
-    master = nameserver.route_info.register_broker(
-        Registration(
-            cluster_name=header.cluster_name,
-            broker_name=header.broker_name,
-            broker_addr=header.broker_addr,
-            broker_id=header.broker_id,
-            ha_server_addr=header.ha_server_addr,
-            topics=topics,
-            filter_servers=filter_servers,
-            connection=request.connection,
-        )
+    registration = Registration(
+        cluster_name=header.cluster_name,
+        broker_name=header.broker_name,
+        broker_addr=header.broker_addr,
+        broker_id=header.broker_id,
+        ha_server_addr=header.ha_server_addr,
+        topics=topics,
+        filter_servers=filter_servers,
+        connection=request.connection,
     )
+    nameserver.budgets.check_registration(nameserver.route_info, registration)
+    master = nameserver.route_info.register_broker(registration)
     order_topics = nameserver.kv_config.namespace(ORDER_TOPIC_CONFIG)
     return Reply(
         header=RegisterBrokerResponseHeader(ha_server_addr=master.ha_server_addr, master_addr=master.master_addr),
@@ -206,6 +206,7 @@ def delete_topic_in_namesrv(nameserver: Nameserver, request: Request[DeleteTopic
 def put_kv_config(nameserver: Nameserver, request: Request[PutKVConfigRequestHeader]) -> Reply:
     """PUT_KV_CONFIG (100)."""
     header = request.header
+    nameserver.budgets.check_pair(nameserver.kv_config, header.namespace, header.key, header.value)
     _on_disk(lambda: nameserver.kv_config.put(header.namespace, header.key, header.value))
     return Reply()
 

@@ -26,6 +26,11 @@ class KVConfigManager:
         loaded = self._file.load(KVConfigSerializeWrapper.decode)
         self._table: dict[str, dict[str, str]] = {} if loaded is None else loaded.config_table
 
+    @property
+    def pair_count(self) -> int:
+        """How many keys there are in all namespaces."""
+        return sum(map(len, self._table.values()))
+
     def put(self, namespace: str, key: str, value: str) -> None:
         """Set a value.
 

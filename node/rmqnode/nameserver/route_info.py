@@ -92,6 +92,39 @@ class RouteInfoManager:
         self._encoded_routes: dict[str, tuple[str | None, bytes]] = {}
         """Topic → (order configuration, encoded route); emptied by every change of a table."""
 
+    # --- how much there is -----------------------------------------------------------------------------------------
+
+    @property
+    def address_count(self) -> int:
+        """How many addresses are known, in the table that has most of them."""
+        entered = sum(len(each.broker_addrs) for each in self._brokers.values())
+        return max(entered, len(self._live), sum(map(len, self._clusters.values())))
+
+    def adds_address(self, registration: Registration) -> bool:
+        """Whether a registration brings an address, a name or a cluster that is not known together with the others."""
+        name, address = registration.broker_name, registration.broker_addr
+        known = self._brokers.get(name)
+        return (
+            address not in self._live
+            or known is None
+            or known.broker_addrs.get(registration.broker_id) != address
+            or name not in self._clusters.get(registration.cluster_name, ())
+        )
+
+    def added_routes(self, registration: Registration) -> int:
+        """How many topics a registration adds to those that its broker name has."""
+        if registration.broker_id != MASTER_ID:
+            return 0
+        name = registration.broker_name
+        topics = registration.topics.topic_config_table
+        return sum(name not in self._queues.get(topic.topic_name or key, ()) for key, topic in topics.items())
+
+    def route_count(self, broker_name: str | None = None) -> int:
+        """How many pairs of a topic and a broker name there are, in all or of one name."""
+        if broker_name is None:
+            return sum(map(len, self._queues.values()))
+        return sum(broker_name in by_broker for by_broker in self._queues.values())
+
     # --- brokers come and go ------------------------------------------------------------------------------------
 
     def register_broker(self, registration: Registration) -> MasterOf:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
@@ -11,9 +12,12 @@ from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.listening import listen
-from rmqnode.net.server import Server
+from rmqnode.net.server import Server, server_limits
 
 logger = logging.getLogger(__name__)
+
+_FILE_DESCRIPTORS: Final = 64
+"""Kept for tables and logs."""
 
 
 async def serve_nameserver(
@@ -30,6 +34,8 @@ async def serve_nameserver(
         Dispatcher(ROUTES, nameserver),
         nameserver.route_info.connection_closed,
         config.server_channel_max_idle_time_seconds,
+        server_limits(config, _FILE_DESCRIPTORS),
+        nameserver.budgets.full,
     )
     listeners = listen(config.bind_address, config.listen_port)
     bound = [(host, port) for host, port, *_ in (each.getsockname() for each in listeners)]

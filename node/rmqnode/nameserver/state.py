@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from rmqnode.config import NameserverConfig
 from rmqnode.config_changes import ConfigChanges
+from rmqnode.nameserver.budgets import NameserverBudgets
 from rmqnode.nameserver.kv_config import ORDER_TOPIC_CONFIG, KVConfigManager
 from rmqnode.nameserver.route_info import RouteInfoManager
 
@@ -27,6 +28,7 @@ class Nameserver:
         self._changes = ConfigChanges("nameserver", config.config_store_path)
         self.route_info = RouteInfoManager(clock_ms)
         self.kv_config = KVConfigManager(config.kv_config_path)
+        self.budgets = NameserverBudgets(config)
 
     def order_topic_conf(self, topic: str) -> str | None:
         """Order configuration that belongs into the route of a topic, if routes carry it at all."""

@@ -1,11 +1,12 @@
 """The connections of a node: accept them, run each connection in a task of its own, close idle ones."""
 
 import logging
+import resource
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -22,6 +23,9 @@ _IDLE_SCAN_SECONDS: Final = 30.0
 _FREED_FOR_DESCRIPTORS: Final = 64
 """So many connections give way at once when the process has no descriptor left."""
 
+_OTHER_DESCRIPTORS: Final = 256
+"""Descriptors that are neither a connection of a client nor a file of a queue: slaves, nameservers, tables, logs."""
+
 _REFUSAL_LOG_SECONDS: Final = 10.0
 """Refused connections are told in one line each so many seconds, however many they are."""
 
@@ -35,6 +39,38 @@ class ServerLimits:
     """Of one address that is not of the loopback; 0 for half of all."""
     bytes_in_flight_max: int = 64 * 1024 * 1024
     frame_silence_seconds_max: float = 10.0
+
+
+class ConfiguredLimits(Protocol):
+    """The limits of a node's configuration that concern its sockets."""
+
+    @property
+    def connections_max(self) -> int: ...  # noqa: D102
+    @property
+    def connections_per_address_max(self) -> int: ...  # noqa: D102
+    @property
+    def bytes_in_flight_max(self) -> int: ...  # noqa: D102
+    @property
+    def partial_frame_timeout_ms(self) -> int: ...  # noqa: D102
+
+
+def server_limits(limits: ConfiguredLimits, reserved_descriptors: int) -> ServerLimits:
+    """Return what a configuration allows, with no more connections than the process has descriptors for.
+
+    Args:
+        limits: The node's.
+        reserved_descriptors: How many are kept for files.
+    """
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = max(8, descriptors - reserved_descriptors - _OTHER_DESCRIPTORS)
+    if possible < limits.connections_max:
+        logger.info("connections limited max=%d descriptors=%d", possible, descriptors)
+    return ServerLimits(
+        connections_max=min(limits.connections_max, possible),
+        connections_per_address_max=limits.connections_per_address_max,
+        bytes_in_flight_max=limits.bytes_in_flight_max,
+        frame_silence_seconds_max=limits.partial_frame_timeout_ms / 1000,
+    )
 
 
 class Server:

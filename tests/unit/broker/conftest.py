@@ -51,6 +51,7 @@ class FakeConnection:
         self.queued_seconds = 0.0
         self.queued_count = 0
         self.is_closed = False
+        self.has_room = True
         self.is_holding = False
         self.close_reason = ""
         self.replies: list[tuple[Request[Any], Reply]] = []

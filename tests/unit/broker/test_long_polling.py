@@ -7,7 +7,6 @@ import pytest
 import trio
 import trio.testing
 
-from rmqnode.broker import held_pulls as held_pulls_module
 from rmqnode.broker.outcome import Hold
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.headers import PullMessageRequestHeader, TopicRequestHeader
@@ -24,6 +23,7 @@ async def held(rig: Any, nursery: trio.Nursery) -> AsyncIterator[Any]:
     rig.create_topic()
     nursery.start_soon(rig.broker.held_pulls.answer_due_pulls)
     nursery.start_soon(rig.broker.held_pulls.watch_timeouts)
+    nursery.start_soon(rig.broker.held_pulls.answer_when_there_is_room)
     yield rig
     nursery.cancel_scope.cancel()
 
@@ -136,6 +136,7 @@ async def test_without_long_polling_a_pull_is_held_for_a_second(
     rig.create_topic()
     nursery.start_soon(rig.broker.held_pulls.answer_due_pulls)
     nursery.start_soon(rig.broker.held_pulls.watch_timeouts)
+    nursery.start_soon(rig.broker.held_pulls.answer_when_there_is_room)
     rig.pull(sys_flag=HOLD, suspend_timeout_millis=15_000)
     await trio.sleep(0.9)
     assert answers(rig) == []
@@ -166,7 +167,7 @@ async def test_pulls_of_a_closed_connection_are_forgotten(held: Any, autojump_cl
     held.pull(sys_flag=HOLD)
     held.connection.is_closed = True
     await trio.sleep(1)
-    assert held.broker.held_pulls._count == 0
+    assert held.broker.budgets.held_pulls.used == 0
     assert not held.broker.held_pulls._by_queue
     assert answers(held) == []
 
@@ -215,8 +216,8 @@ async def test_a_held_pull_keeps_no_body(held: Any) -> None:
     assert request.body == b""
 
 
-async def test_a_long_subscription_counts_as_many_pulls(held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_pulls_module, "_HELD_PULLS_MAX", 10)
+async def test_a_long_subscription_counts_as_many_pulls(held: Any) -> None:
+    held.broker.budgets.held_pulls.maximum = 10
     held.pull(sys_flag=HOLD, subscription="a" * 9000, opaque=1)
     held.pull(sys_flag=HOLD, subscription="a" * 9000, opaque=2)
     await settle()
@@ -224,11 +225,11 @@ async def test_a_long_subscription_counts_as_many_pulls(held: Any, monkeypatch: 
     held.send(properties={"TAGS": "a" * 9000})
     await settle()
     assert len(answers(held)) == 2
-    assert held.broker.held_pulls._count == 0
+    assert held.broker.budgets.held_pulls.used == 0
 
 
-async def test_beyond_the_bound_a_pull_is_answered_at_once(held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_pulls_module, "_HELD_PULLS_MAX", 2)
+async def test_beyond_the_bound_a_pull_is_answered_at_once(held: Any) -> None:
+    held.broker.budgets.held_pulls.maximum = 2
     for opaque in range(3):
         held.pull(sys_flag=HOLD, opaque=opaque)
     await settle()
@@ -236,4 +237,57 @@ async def test_beyond_the_bound_a_pull_is_answered_at_once(held: Any, monkeypatc
     held.send()
     await settle()
     assert len(answers(held)) == 3
-    assert held.broker.held_pulls._count == 0
+    assert held.broker.budgets.held_pulls.used == 0
+
+
+async def test_beyond_the_bound_the_connection_that_has_most_gives_way_to_one_with_less_than_its_share(
+    held: Any, new_connection: Callable[..., Any]
+) -> None:
+    budget = held.broker.budgets.held_pulls
+    budget.maximum = 32
+    for opaque in range(40):
+        held.pull(sys_flag=HOLD, opaque=opaque)
+    await settle()
+    assert len(answers(held)) == 8, "its own newest ones"
+    other = new_connection("10.1.2.4:5")
+    held.pull(sys_flag=HOLD, opaque=99, connection=other)
+    await settle()
+    assert other.replies == [], "it is held"
+    assert answers(held)[8:] == [(0, ResponseCode.PULL_NOT_FOUND), (1, ResponseCode.PULL_NOT_FOUND)]
+    held.send()
+    await settle()
+    assert [request.opaque for request, _ in other.replies] == [99]
+    assert (budget.used, budget.refused) == (0, 9)
+    assert held.broker.limitations.table()["limited.memory"].startswith("heldPullsMax=32 is reached")
+
+
+async def test_due_pulls_of_a_peer_that_takes_no_answers_wait_and_others_are_answered(
+    held: Any, new_connection: Callable[..., Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    deaf, good = held.connection, new_connection("10.1.2.4:5")
+    for opaque in range(20):
+        held.pull(sys_flag=HOLD, opaque=opaque)
+    held.pull(sys_flag=HOLD, opaque=99, connection=good)
+    deaf.has_room = False
+    held.send()
+    await trio.sleep(1)
+    assert [request.opaque for request, _ in good.replies] == [99]
+    assert answers(held) == []
+    deaf.has_room = True
+    await trio.sleep(1)
+    assert answers(held) == [(opaque, ResponseCode.SUCCESS) for opaque in range(20)]
+    assert held.broker.budgets.held_pulls.used == 0
+
+
+async def test_due_pulls_of_a_peer_without_room_are_forgotten_when_it_is_gone(
+    held: Any, autojump_clock: trio.testing.MockClock
+) -> None:
+    held.pull(sys_flag=HOLD)
+    held.connection.has_room = False
+    held.send()
+    await trio.sleep(1)
+    assert held.broker.budgets.held_pulls.used == 1
+    held.connection.is_closed = True
+    await trio.sleep(1)
+    assert held.broker.budgets.held_pulls.used == 0
+    assert answers(held) == []

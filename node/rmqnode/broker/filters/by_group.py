@@ -19,6 +19,7 @@ from rmqnode.broker.saved_table import SavedTable
 from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.config import BrokerConfig
 from rmqnode.filter import LENGTH_MAX, BloomFilter, FilterError, MessageFilter
+from rmqnode.net.budgets import Budget
 from rmqnode.protocol.bodies import (
     BloomFilterData,
     ConsumerFilterData,
@@ -68,10 +69,12 @@ class ConsumerFilters(SavedTable):
         file: `config/consumerFilter.json`.
         config: For the keys about filters.
         clock_ms: Milliseconds since the epoch.
+        budget: How many there may be, of groups that are online or left.
     """
 
-    def __init__(self, file: ConfigFile, config: BrokerConfig, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, file: ConfigFile, config: BrokerConfig, clock_ms: Callable[[], int], budget: Budget) -> None:
         super().__init__(file)
+        self._budget = budget
         self._clock_ms = clock_ms
         self._clean_time_span_ms = config.filter_data_clean_time_span_ms
         self._bloom = BloomFilter(config.max_error_rate_of_bloom_filter, config.expect_consumer_num_use_filter)
@@ -89,6 +92,11 @@ class ConsumerFilters(SavedTable):
                 client_version=data.client_version,
                 dead_time=dead_time,
             )
+
+        self._recount()
+
+    def _recount(self) -> None:
+        self._budget.used = sum(map(len, self._by_topic.values()))
 
     def find(self, topic: str, group: str) -> ConsumerFilter | None:
         """Return what a group filters a topic by."""
@@ -140,13 +148,17 @@ class ConsumerFilters(SavedTable):
                 self._change(known, version)
         elif known is not None and (known.expression, known.expression_type) == (expression, kind):
             self._change(known, version)
+        elif known is None and self._budget.free <= 0:
+            self._budget.refuse()
         elif self._compiles(group, subscription.topic, kind, expression):
             added = ConsumerFilter(group, subscription.topic, expression, kind, self._clock_ms(), version)
             self._by_topic.setdefault(subscription.topic, {})[group] = added
+            self._budget.used += known is None
             self._is_dirty = True
         elif known is not None:
             # Its pulls are told that there is no filter, not given messages by the former one.
             del self._by_topic[subscription.topic][group]
+            self._budget.used -= 1
             self._is_dirty = True
 
     def _change(self, known: ConsumerFilter, version: int) -> None:
@@ -182,6 +194,7 @@ class ConsumerFilters(SavedTable):
                     self._is_dirty = True
             if not by_group:
                 del self._by_topic[topic]
+        self._recount()
         return super().take_changes()
 
     def _body(self) -> ConsumerFilterWrapper:

@@ -12,6 +12,7 @@ from rmqnode.broker.subscriptions import is_tag_type
 from rmqnode.broker.system_topics import retry_topic
 from rmqnode.filter import FilterError
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.refusals import check_names
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
     Connection,
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Register the client's producers and consumers; a consumer's group and retry topic are created."""
     heartbeat = HeartbeatData.decode(request.body)
+    _check_names(heartbeat)
     member = Member(heartbeat.client_id, language_name(request.language), request.version, broker.clock())
     for consumer in heartbeat.consumer_data_set:
         group = broker.groups.find(consumer.group_name)
@@ -57,6 +59,14 @@ def heart_beat(broker: Broker, request: Request[NoHeader]) -> Reply:
     for producer in heartbeat.producer_data_set:
         broker.clients.register_producer(producer.group_name, request.connection, member)
     return Reply()
+
+
+def _check_names(heartbeat: HeartbeatData) -> None:
+    check_names("a client id", heartbeat.client_id)
+    check_names("a producer group", *(each.group_name for each in heartbeat.producer_data_set))
+    for consumer in heartbeat.consumer_data_set:
+        check_names("a consumer group", consumer.group_name)
+        check_names("a topic", *(each.topic for each in consumer.subscription_data_set))
 
 
 def _create_retry_topic(broker: Broker, consumer: ConsumerData, queue_nums: int) -> None:
@@ -150,6 +160,9 @@ def _producer(broker: Broker, peer: str, member: Member) -> ProducerInfo:
 def lock_batch_mq(broker: Broker, request: Request[NoHeader]) -> Reply:
     """Lock queues for a client; the answer has those that it holds now."""
     body = LockBatchRequestBody.decode(request.body)
+    check_names("a name", body.consumer_group, body.client_id)
+    for queue in body.mq_set:
+        check_names("a name", queue.topic, queue.broker_name)
     granted = broker.locks.lock(body.consumer_group or "", body.mq_set, body.client_id or "")
     return Reply(body=LockBatchResponseBody(lock_ok_mq_set=granted).encode())
 

@@ -10,6 +10,7 @@ from typing import Final
 from rmqnode.broker.handlers.remarks import refuse_broker_offsets
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.refusals import check_names, full_error, refuse_beyond
 from rmqnode.protocol.bodies import QueryCorrectionOffsetBody
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -60,7 +61,10 @@ def update_consumer_offset(broker: Broker, request: Request[UpdateConsumerOffset
     """Commit an offset."""
     header = request.header
     refuse_broker_offsets(header.consumer_group)
-    broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
+    check_names("a name", header.consumer_group, header.topic)
+    if not broker.offsets.commit(header.consumer_group, header.topic, header.queue_id, header.commit_offset):
+        what = f"the first offset of group {header.consumer_group} in queue {header.queue_id} of topic {header.topic}"
+        raise full_error(broker.budgets.consumer_offsets, f"{what}, which do not exist,")
     if broker.config.is_slave:
         broker.slave_commits.note(header.consumer_group, header.topic, header.queue_id, header.commit_offset)
     return Reply(header=UpdateConsumerOffsetResponseHeader())
@@ -106,10 +110,12 @@ def clone_group_offset(broker: Broker, request: Request[CloneGroupOffsetRequestH
     """Let a group be where another one is, in one topic or in all of the other's."""
     header = request.header
     refuse_broker_offsets(header.dest_group)
+    check_names("a group", header.dest_group)
     source = broker.clients.consumer_group(header.src_group)
     for topic in [header.topic] if header.topic else list(broker.offsets.topics_of(header.src_group)):
         is_abandoned = source is not None and bool(source.subscriptions) and topic not in source.subscriptions
         if broker.topics.get(topic) is not None and (header.offline or not is_abandoned):
+            refuse_beyond(broker.budgets.consumer_offsets, broker.budgets.consumer_offsets.used, 1, "cloned offsets")
             broker.offsets.clone(header.src_group, header.dest_group, topic)
     return Reply()
 

@@ -12,6 +12,7 @@ import trio.testing
 from rmqnode.broker.filters.by_group import ConsumerFilters
 from rmqnode.broker.outcome import Hold
 from rmqnode.filter import FilterError
+from rmqnode.net.budgets import Budget
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import (
     CheckClientRequestBody,
@@ -338,7 +339,7 @@ class TestFile:
         wrapper = ConsumerFilterWrapper.decode(text)
         assert json.loads(fastjson.dumps(wrapper, pretty=True)) == json.loads(text)
         (tmp_path / "f.json").write_text(text)
-        filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock)
+        filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock, Budget("filters", 9))
         for topic, by_group in wrapper.filter_data_by_topic.items():
             for group, data in by_group.group_filter_data.items():
                 found = filters.find(topic, group)
@@ -393,5 +394,5 @@ class TestFile:
         subscribe(sql, "n = 1")
         text = json.dumps(saved(sql)).replace("n = 1", "n = ")
         (tmp_path / "f.json").write_text(text)
-        filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock)
+        filters = ConsumerFilters(ConfigFile(tmp_path / "f.json"), sql.config, sql.clock, Budget("filters", 9))
         assert filters.filter_of(filters.find("t", "g")) is None
