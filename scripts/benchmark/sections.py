@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from scripts.benchmark import official
+from scripts.benchmark.attack import attack
 from scripts.benchmark.broker_probe import BrokerProbe
 from scripts.benchmark.client import our_sends
 from scripts.benchmark.commands import command_times
@@ -201,6 +202,7 @@ SECTIONS = {
     "store": store,
     "transactions": transactions,
     "delayed": delayed,
+    "attack": attack,
 }
 
 NEED_JAVA = frozenset({"send", "client", "consume", "filter", "replicate", "transactions", "delayed"})

@@ -48,7 +48,7 @@ class BrokerLimits(NodeLimits):
     """Topics, without retry and dead-letter topics. A new topic is refused."""
     groups_max: int = prop("groupsMax", 20_000, kinds.integer(16, 1_000_000))
     """Consumer groups with a configuration. A new group is refused."""
-    consumer_offsets_max: int = prop("consumerOffsetsMax", 200_000, kinds.integer(1, 10_000_000))
+    consumer_offsets_max: int = prop("consumerOffsetsMax", 100_000, kinds.integer(1, 10_000_000))
     """Consumer offsets, one for each queue that a group has read; they never expire. A commit to a queue for which
     the group has none yet is refused, unless the group and the queue exist."""
     clients_max: int = prop("clientsMax", 50_000, kinds.integer(1, 1_000_000))
@@ -57,7 +57,7 @@ class BrokerLimits(NodeLimits):
     subscriptions_max: int = prop("subscriptionsMax", 50_000, kinds.integer(1, 1_000_000))
     """Topics that consumer groups which are online subscribe; one with a long expression counts more than once. A
     heartbeat that adds to them is refused."""
-    queue_locks_max: int = prop("queueLocksMax", 100_000, kinds.integer(1, 1_000_000))
+    queue_locks_max: int = prop("queueLocksMax", 50_000, kinds.integer(1, 1_000_000))
     """Queues that orderly consumers have locked; a lock ends 60 s after its last renewal. A client with less than its
     fair share takes the place of locks of the client that has most; others get none."""
     filters_max: int = prop("filtersMax", 10_000, kinds.integer(1, 1_000_000))

@@ -18,6 +18,9 @@ _BACKLOG: Final = 1024
 _ACCEPT_RETRY_SECONDS: Final = 0.1
 """Pause after a failed accept, usually for want of file descriptors: connections that end free some."""
 
+_ACCEPTED_AT_ONCE: Final = 16
+"""So many connections are accepted before others get their turn: some milliseconds."""
+
 _ACCEPT_LOG_SECONDS: Final = 10.0
 """The same failure is logged so often."""
 
@@ -107,6 +110,7 @@ async def _accept(
     spare: "_Spare",
 ) -> None:
     silent_until = trio.current_time()
+    accepted = 0
     while True:
         try:
             sock, _ = listener.accept()
@@ -129,5 +133,7 @@ async def _accept(
                 start(sock)
             except OSError:
                 sock.close()
-            # Many may come at once, and those who are connected have requests.
-            await trio.lowlevel.checkpoint()
+            accepted += 1
+            if accepted % _ACCEPTED_AT_ONCE == 0:
+                # Many may come at once, and those who are connected have requests.
+                await trio.lowlevel.checkpoint()
