@@ -19,7 +19,8 @@ connection below its fair share (the whole divided by the number of connections)
 
 The keys stand in `broker.conf` and `nameserver.conf` like all others (`rmqctl up --set heldPullsMax=100000`). With
 the defaults a broker's own memory stays below 256 MiB under each of the attacks of `scripts/bench attack`. Apache's
-nodes do not know these keys and ignore them.
+nodes do not know these keys and ignore them. No limit changes over the network: whoever wants to fill a node could
+lift it first.
 """
 
 _TAIL = """\

@@ -31,9 +31,7 @@ class NodeLimits:
     """Bytes of frames that are not complete or not handled, and of answers that peers have not taken, over all
     connections. A peer that takes no answers is not read from; the connections that hold most are closed, stalled ones
     first, and none below its fair share."""
-    partial_frame_timeout_ms: int = prop(
-        "partialFrameTimeoutMillis", 10_000, kinds.integer(100, 3_600_000, "ms"), AT_RESTART
-    )
+    partial_frame_timeout_ms: int = prop("partialFrameTimeoutMillis", 10_000, kinds.duration_ms(100, 3_600_000))
     """How long a peer that has begun a frame may send nothing, in ms. Its connection is closed."""
 
 
