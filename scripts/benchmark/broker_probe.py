@@ -4,6 +4,7 @@ import socket
 from itertools import count
 from types import TracebackType
 
+from rmqnode.protocol.bodies import KVTable
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command, decode_command, encode_command
 from rmqnode.protocol.frame import FrameDecoder
@@ -74,7 +75,14 @@ class BrokerProbe:
             total += int(self._request(RequestCode.QUERY_CONSUMER_OFFSET, fields).get("offset", 0))
         return total
 
+    def table(self, code: RequestCode) -> dict[str, str]:
+        """What a request answers whose body is a table of texts."""
+        return dict(KVTable.decode(self._ask(code, {}).body).table)
+
     def _request(self, code: RequestCode, fields: dict[str, str], body: bytes = b"") -> dict[str, str]:
+        return self._ask(code, fields, body).ext_fields or {}
+
+    def _ask(self, code: RequestCode, fields: dict[str, str], body: bytes = b"") -> Command:
         command = Command(code=code, opaque=next(self._opaques), ext_fields=fields, body=body)
         self._socket.sendall(encode_command(command))
         while True:
@@ -85,4 +93,4 @@ class BrokerProbe:
                 reply = decode_command(frame)
                 if reply.code not in _ANSWERS:
                     raise RuntimeError(f"{code.name}: {reply.code} {reply.remark}")
-                return reply.ext_fields or {}
+                return reply

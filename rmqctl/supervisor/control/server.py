@@ -19,6 +19,9 @@ _REQUEST_SECONDS = 5.0
 _BACKLOG = 16
 _SHARED_FOLDERS = (Path("/tmp"), Path("/var/tmp"))
 
+_CONNECTIONS_MAX = 64
+"""Each is a command of the owner's that waits or follows; with more than these the next one is told so."""
+
 Reply = Callable[[msgspec.Struct], Awaitable[None]]
 """Sends one message to whoever asked."""
 
@@ -51,17 +54,25 @@ def open_control_socket(path: Path) -> socket.socket:
 
 async def serve_control(listener: socket.socket, answer: Answer) -> None:
     """Answer requests until cancelled."""
+    open_count = 0
 
     async def serve_quietly(stream: trio.SocketStream) -> None:
+        nonlocal open_count
+        open_count += 1
         try:
             async with stream:
-                await _serve_connection(stream, answer)
+                if open_count > _CONNECTIONS_MAX:
+                    await _refuse(stream, f"{open_count - 1} commands are connected to the supervisor already")
+                else:
+                    await _serve_connection(stream, answer)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             # Whoever asked did not wait for the answer.
             pass
         except* Exception:
             # The edge of the supervisor: a defect in one answer must not end the process that keeps nodes running.
             logger.exception("control request failed")
+        finally:
+            open_count -= 1
 
     trio_socket = trio.socket.from_stdlib_socket(listener)
     await trio.serve_listeners(serve_quietly, [trio.SocketListener(trio_socket)])
@@ -70,8 +81,7 @@ async def serve_control(listener: socket.socket, answer: Answer) -> None:
 async def _serve_connection(stream: trio.SocketStream, answer: Answer) -> None:
     request = await _read_request(stream)
     if isinstance(request, ControlRefusal):
-        await stream.send_all(encode_line(request))
-        return
+        return await _refuse(stream, request.problem)
 
     async def reply(message: msgspec.Struct) -> None:
         await stream.send_all(encode_line(message))
@@ -80,6 +90,11 @@ async def _serve_connection(stream: trio.SocketStream, answer: Answer) -> None:
         nursery.start_soon(_watch_hangup, stream, nursery.cancel_scope)
         await answer(request, reply)
         nursery.cancel_scope.cancel()
+
+
+async def _refuse(stream: trio.SocketStream, problem: str) -> None:
+    with trio.move_on_after(_REQUEST_SECONDS):
+        await stream.send_all(encode_line(ControlRefusal(problem=problem)))
 
 
 async def _watch_hangup(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
@@ -93,8 +108,12 @@ async def _read_request(stream: trio.SocketStream) -> ControlRequest | ControlRe
     buffer = LineBuffer()
     with trio.move_on_after(_REQUEST_SECONDS):
         while data := await stream.receive_some(4096):
-            for line in buffer.feed(bytes(data)):
-                return parse_request(line)
+            try:
+                lines = buffer.feed(bytes(data))
+            except ValueError as error:
+                return ControlRefusal(problem=f"not a request: {error}")
+            if lines:
+                return parse_request(lines[0])
     return ControlRefusal(problem="the request was not complete")
 
 

@@ -122,3 +122,45 @@ async def test_answer_is_cancelled_when_whoever_asked_hangs_up(tmp_path: Path) -
         with trio.fail_after(5):
             await cancelled.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_so_many_commands_at_once_are_served_and_the_next_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.sock"
+
+    async def answer_for_ever(_request: ControlRequest, _reply: Reply) -> None:
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, open_control_socket(path), answer_for_ever)
+        waiting = []
+        for _ in range(64):
+            waiting.append(await trio.open_unix_socket(str(path)))
+            await waiting[-1].send_all(encode_line(ControlRequest(request="status")))
+        with trio.fail_after(10):
+            async with await trio.open_unix_socket(str(path)) as stream:
+                assert b"64 commands are connected" in b"".join([bytes(chunk) async for chunk in stream])
+        nursery.cancel_scope.cancel()
+    for each in waiting:
+        await trio.aclose_forcefully(each)
+
+
+async def test_a_line_without_end_is_refused_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "supervisor.sock"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, open_control_socket(path), answer)
+        async with await trio.open_unix_socket(str(path)) as stream:
+            nursery.start_soon(_send_until_closed, stream, b"x" * (1 << 22))
+            with trio.fail_after(10):
+                received = await stream.receive_some()
+            assert b"a line of more than" in received
+        nursery.cancel_scope.cancel()
+    assert caplog.text == ""
+
+
+async def _send_until_closed(stream: trio.SocketStream, data: bytes) -> None:
+    try:
+        await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
