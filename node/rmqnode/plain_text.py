@@ -18,6 +18,7 @@ ACTING: Final = (
 """Characters that a terminal or a viewer acts on, as the inside of a regular expression's set."""
 
 _ACTING: Final = re.compile(f"[{ACTING}]")
+_ACTING_IN_JSON: Final = re.compile(f"(?![\x00-\x1f])[{ACTING}]")
 _ACTING_BUT_TABS_AND_LINES: Final = re.compile(f"(?![\t\n])[{ACTING}]")
 
 
@@ -39,6 +40,13 @@ def escape_lines(text: str) -> str:
 def escape_bytes(data: bytes) -> str:
     r"""Return a body for a terminal: UTF-8 as text, other bytes as `\xff`, control characters escaped."""
     return escape_controls(data.decode("utf-8", "backslashreplace"))
+
+
+def plain_json(document: bytes) -> bytes:
+    r"""Write characters of a JSON text that a terminal acts on as `\uXXXX`; to a program the document is the same."""
+    if document.isascii() and b"\x7f" not in document:
+        return document
+    return _ACTING_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document.decode()).encode()
 
 
 def shortened(text: str, length_max: int) -> str:

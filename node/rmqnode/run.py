@@ -8,7 +8,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +18,7 @@ from rmqnode.broker.server import serve_broker
 from rmqnode.config import ConfigError, load_broker_config, load_nameserver_config
 from rmqnode.config_changes import log_set_aside
 from rmqnode.files import keep_private
+from rmqnode.logs import log_to_stderr
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
 from rmqnode.service_manager import ServiceManager
@@ -56,9 +56,7 @@ def run_node(kind: NodeKind, config_path: Path, accept_loss: bool = False) -> in
         config_path: Its configuration.
         accept_loss: Start a broker also on a store that lacks what its other files speak of, for this one start.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
+    log_to_stderr()
     _raise_descriptor_limit()
     keep_private()
     exit_code = EXIT_OK

@@ -1,7 +1,9 @@
 """Everything that a command prints: results to stdout, narration and errors to stderr.
 
-Tables and colours are for terminals; a pipe gets plain columns, `--json` gets JSON. `rich` is imported only when a
-table goes to a terminal.
+Names and remarks come from servers, and whoever reaches a server may have made them up. So all text goes through this
+module, and what a terminal would act on is shown as an escape (`rmqnode.plain_text`), in a pipe as well; only bodies of
+messages that were asked for raw are not touched. Tables and colours are for terminals; a pipe gets plain columns,
+`--json` gets JSON. `rich` is imported only when a table goes to a terminal.
 """
 
 import os
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TextIO
 import msgspec
 
 from rmqctl.errors import RmqctlError, UsageError
+from rmqnode.plain_text import escape_controls, escape_lines, plain_json, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 _LAST_COLUMN_WIDTH_MIN: Final = 24
 """The last column, often prose, is folded into what a terminal leaves for it, but not narrower than this."""
+
+_CELL_LENGTH_MAX: Final = 300
+"""Every name that a broker takes is shorter; a longer cell would widen all rows of its column."""
 
 _STYLES: Final[Mapping[str, str]] = {
     "ready": "green",
@@ -36,33 +42,45 @@ _STYLES: Final[Mapping[str, str]] = {
 
 
 def narrate(text: str) -> None:
-    """Tell the user what is going on; never part of the result."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the user in one line what is going on; never part of the result."""
+    print(escape_controls(text), file=sys.stderr, flush=True)
 
 
 def print_error(error: RmqctlError) -> None:
     """Write the error to stderr: what, why, what to do."""
     lines = [f"rmqctl: error: {error.what}"]
     if error.why:
-        lines.append("  why: " + error.why.replace("\n", "\n       "))
+        lines.append("  why: " + error.why)
     if error.cure:
-        lines.append("  try: " + error.cure.replace("\n", "\n       "))
-    narrate("\n".join(lines))
+        lines.append("  try: " + error.cure)
+    # A line of what a server said is indented: it is not taken for one of ours.
+    print("\n".join(escape_lines(line).replace("\n", "\n       ") for line in lines), file=sys.stderr, flush=True)
 
 
 def print_result(text: str) -> None:
     """Write one line of the result to stdout."""
-    print(text)
+    print(escape_controls(text))
+
+
+def print_lines(text: str) -> None:
+    """Write a text of several lines to stdout: a file, a script."""
+    print(escape_lines(text))
+
+
+def print_painted(*pieces: tuple[str, int | None]) -> None:
+    """Write one line of pieces to stdout, each in a colour of ANSI's on a terminal."""
+    in_colour = is_terminal(sys.stdout)
+    print("".join(_painted(escape_controls(text), colour if in_colour else None) for text, colour in pieces))
 
 
 def print_json(document: object) -> None:
     """Write one indented JSON document to stdout; takes whatever msgspec encodes (structs, dicts, lists …)."""
-    _write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    _write_bytes(plain_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
 
 
 def print_json_line(document: object) -> None:
     """Write one line of JSON to stdout and flush it: the form of results that go on arriving."""
-    _write_bytes(msgspec.json.encode(document))
+    _write_bytes(plain_json(msgspec.json.encode(document)))
 
 
 def print_json_error(error: RmqctlError) -> None:
@@ -78,6 +96,7 @@ def print_bytes_line(line: bytes) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table to stdout: drawn on a terminal, aligned plain columns in a pipe."""
+    columns, rows = _plain_table(columns, rows)
     if is_terminal(sys.stdout):
         _print_rich_table(columns, rows)
         return
@@ -107,11 +126,11 @@ def show_again_and_again(draw: Callable[[], Screen], interval_seconds: float) ->
         while True:
             screen = draw()
             for line in screen.heading:
-                print(line)
+                print_result(line)
             for table in screen.tables:
                 print_table(table.columns, table.rows)
             for line in screen.notes:
-                print(line)
+                print_result(line)
             print(flush=True)
             pause(interval_seconds)
     from rich.console import Console
@@ -139,7 +158,7 @@ def confirm(question: str, *, yes: bool, refused: str) -> bool:
         return True
     if not is_terminal(sys.stdin):
         raise UsageError(refused, "stdin is not a terminal, so nobody can answer", "add --yes")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{escape_controls(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     try:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     except KeyboardInterrupt:
@@ -190,19 +209,30 @@ def _write_bytes(document: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def _plain_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    return columns, [[escape_controls(shortened(cell, _CELL_LENGTH_MAX)) for cell in row] for row in rows]
+
+
+def _painted(text: str, colour: int | None) -> str:
+    return text if colour is None else f"\x1b[{colour}m{text}\x1b[0m"
+
+
 def _drawn(screen: Screen, console: "Console") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(line, "bold") for line in screen.heading]
+    parts: list[RenderableType] = [Text(escape_controls(line), "bold") for line in screen.heading]
     for table in screen.tables:
-        drawn, width = _rich_table(table.columns, table.rows), _width_min(table.columns, table.rows)
+        columns, rows = _plain_table(table.columns, table.rows)
+        drawn, width = _rich_table(columns, rows), _width_min(columns, rows)
         if width > console.width:
             # Cut off at the right: squeezed columns would say nothing at all.
             drawn.width = width
         parts += ["", drawn]
     if screen.notes:
-        parts += ["", *(Text(line, "yellow") for line in screen.notes)]
+        parts += ["", *(Text(escape_controls(line), "yellow") for line in screen.notes)]
     return Group(*parts, "", Text("Ctrl-C ends", "dim"))
 
 

@@ -15,11 +15,13 @@ from rmqctl.client.addresses import parse_remap
 from rmqctl.client.client import Client
 from rmqctl.client.connection import REQUEST_TIMEOUT_SECONDS, ClusterConnection
 from rmqctl.target import Target, resolve_target
+from rmqnode.logs import keep_last_resort_plain
 
 T = TypeVar("T")
 
 # Why a connection broke is part of the command's error; nobody needs the line of a server's log beside it.
 logging.getLogger("rmqnode.net").setLevel(logging.CRITICAL)
+keep_last_resort_plain()
 
 
 def choose_target(

@@ -28,6 +28,7 @@ from rmqctl.supervisor.messages import LINE_BYTES_MAX, Launch, SupervisorRefused
 from rmqctl.supervisor.node_state import NodeHistory
 from rmqctl.supervisor.service import Supervisor
 from rmqnode.files import open_below
+from rmqnode.logs import keep_last_resort_plain
 from rmqnode.service_manager import ServiceManager
 
 _LOG_SIZE_MAX = 8 << 20
@@ -59,6 +60,7 @@ def run_supervisor(run_node: RunNode) -> int:
     # Nodes of either engine have it from here.
     os.umask(launch.model.umask)
     _redirect_log(home)
+    keep_last_resort_plain()
     os.chdir("/")
     # Whatever exists now is shared with every node. Frozen, their collectors never touch it; collecting first would
     # only leave holes in shared pages, which the nodes would fill and so copy.

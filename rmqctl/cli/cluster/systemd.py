@@ -10,7 +10,7 @@ import typer
 
 from rmqctl.cli.engines.install_progress import open_install_progress
 from rmqctl.cli.options import ClusterOption, EngineOption, HomeOption
-from rmqctl.cli.output import narrate, print_result
+from rmqctl.cli.output import narrate, print_lines, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.engine import Engine
 from rmqctl.engine.files import write_node_files
@@ -122,7 +122,7 @@ def print_units(
     # Only units of Java nodes need to know where jars are.
     engines = engines_of(plan.model, open_install_progress, narrate, options.cache) if per_node else {}
     units = _units(plan, options, engines)
-    print_result("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
+    print_lines("\n".join(f"# {units_folder(scope) / unit.name}\n{unit.render()}" for unit in units).rstrip())
     return ExitCode.DONE
 
 

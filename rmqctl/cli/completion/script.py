@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from rmqctl.cli.output import print_result
+from rmqctl.cli.output import print_lines
 
 
 class Shell(Enum):
@@ -64,4 +64,4 @@ def completion(
 
     bash and zsh: eval "$(rmqctl completion bash)", in ~/.bashrc or ~/.zshrc. fish: rmqctl completion fish | source
     """
-    print_result(_SCRIPTS[shell].rstrip())
+    print_lines(_SCRIPTS[shell].rstrip())

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from rmqctl.cli.app import COMMANDS, CommandEntry, GroupEntry, build_command
 from rmqctl.cli.completion.names import NameKind, names_of
+from rmqnode.plain_text import is_plain
 
 VARIABLE: Final = "_RMQCTL_COMPLETE"
 """Environment variable with the name of the shell that asks."""
@@ -55,7 +56,9 @@ def run(arguments: Sequence[str]) -> int:
     shell = os.environ.pop(VARIABLE)
     words = _words_of_line(arguments[0]) if shell == "bash" and arguments else list(arguments)
     before, begun = (words[:-1], words[-1]) if words else ([], "")
-    found = [candidate for candidate in candidates(before, begun) if candidate.word.startswith(begun)]
+    fitting = (candidate for candidate in candidates(before, begun) if candidate.word.startswith(begun))
+    # A name that a terminal would act on can't be typed either.
+    found = [candidate for candidate in fitting if is_plain(candidate.word)]
     for line in _lines_for(shell, begun, found):
         print(line)
     sys.stdout.flush()

@@ -157,7 +157,8 @@ def _print_members(online: GroupMembers) -> None:
         print_result("no members are connected")
         return
     facts = ", ".join(filter(None, (online.message_model, online.consume_type, online.consume_from_where))).lower()
-    print_result(f"{len(online.members)} {'member' if len(online.members) == 1 else 'members'}: {facts}\n")
+    print_result(f"{len(online.members)} {'member' if len(online.members) == 1 else 'members'}: {facts}")
+    print_result("")
     print_table(
         ["CLIENT ID", "ADDRESS", "LANGUAGE", "VERSION"],
         [[each.client_id, each.address, each.language or "-", each.version] for each in online.members],

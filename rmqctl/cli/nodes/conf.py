@@ -1,14 +1,13 @@
 """`rmqctl conf show`: the configuration file of a node, as it is on disk."""
 
 import difflib
-import sys
 from typing import Annotated
 
 import typer
 
 from rmqctl.cli.nodes.drift_text import narrate_drift
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
-from rmqctl.cli.output import print_json
+from rmqctl.cli.output import print_json, print_lines
 from rmqctl.errors import RmqctlError, UsageError
 from rmqctl.home import DEFAULT_CLUSTER
 from rmqctl.profile.drift import find_drift
@@ -33,7 +32,7 @@ def show(
         print_json({"node": found.name, "path": str(path), "properties": found.properties, "drift": drift})
         return
     try:
-        sys.stdout.write(path.read_text())
+        print_lines(path.read_text(errors="backslashreplace").removesuffix("\n"))
     except OSError as error:
         raise RmqctlError(f"cannot read {path}", error.strerror, "rmqctl up writes it again") from None
     narrate_drift(drift)

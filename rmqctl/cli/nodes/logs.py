@@ -14,7 +14,7 @@ import typer
 from rmqctl.cli.nodes.conf import find_node
 from rmqctl.cli.nodes.log_records import LEVELS, LogFollower, LogRecord, moment_of, read_backwards, stamp_of
 from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption
-from rmqctl.cli.output import is_terminal, narrate, pause, print_json_line
+from rmqctl.cli.output import narrate, pause, print_json_line, print_painted
 from rmqctl.client.errors import InvalidArgument
 from rmqctl.client.start_position import Since, parse_start
 from rmqctl.errors import UsageError
@@ -153,11 +153,8 @@ class _Printer:
     def __init__(self, nodes: Sequence[str], as_json: bool) -> None:
         width = max(len(name) for name in nodes)
         self._as_json = as_json
-        self._is_terminal = is_terminal(sys.stdout)
-        self._prefixes = {
-            name: _coloured(name.ljust(width), _COLOURS[index % len(_COLOURS)], self._is_terminal) + " | "
-            if len(nodes) > 1
-            else ""
+        self._prefixes: dict[str, list[tuple[str, int | None]]] = {
+            name: [(name.ljust(width), _COLOURS[index % len(_COLOURS)]), (" | ", None)] if len(nodes) > 1 else []
             for index, name in enumerate(nodes)
         }
 
@@ -167,13 +164,5 @@ class _Printer:
             print_json_line(record._asdict() | {"time": moment_of(record.time)})
             return
         for line in record.text.split("\n"):
-            text = _coloured(line, _LEVEL_COLOURS[record.level], self._is_terminal) if self._is_loud(record) else line
-            print(self._prefixes[record.node] + text)
+            print_painted(*self._prefixes[record.node], (line, _LEVEL_COLOURS.get(record.level)))
         sys.stdout.flush()
-
-    def _is_loud(self, record: LogRecord) -> bool:
-        return record.level in _LEVEL_COLOURS
-
-
-def _coloured(text: str, colour: int, is_terminal_: bool) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m" if is_terminal_ else text

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rmqctl.cli.output import is_terminal, narrate
 from rmqctl.supervisor.messages import DrainProgress
+from rmqnode.plain_text import escape_controls
 
 _ROOM = 3
 """Columns at the right that stay empty: for the cursor, and the ^C that terminals show."""
@@ -32,7 +33,7 @@ class DrainLine:
         text = f"{progress.node}: draining, waiting for {progress.waits_for}"
         seconds = f"{max(1, round(progress.seconds_left))} s"
         if self._is_terminal:
-            line = f"{text}: {seconds} left (Ctrl-C: leave it running)"
+            line = f"{escape_controls(text)}: {seconds} left (Ctrl-C: leave it running)"
             # A line that the terminal breaks could not be written over.
             sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - _ROOM]}")
             sys.stderr.flush()

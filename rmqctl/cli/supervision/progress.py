@@ -8,6 +8,7 @@ from rmqctl.cli.output import is_terminal, narrate
 from rmqctl.profile.model import ClusterModel
 from rmqctl.supervisor.messages import NodeChanged
 from rmqctl.supervisor.node_state import NodeStatus
+from rmqnode.plain_text import escape_controls
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -89,7 +90,7 @@ class LiveProgress:
             change = self._changes.get(node.name)
             state = Text("waiting", "dim") if change is None else Text(change.state, _STYLES.get(change.state, ""))
             pid = f"pid {change.pid}" if change is not None and change.pid else ""
-            detail = change.detail or "" if change is not None else ""
+            detail = escape_controls(change.detail or "") if change is not None else ""
             address = self._model.advertised_address(node)
             table.add_row(Text(node.name, "bold"), Text(node.role), Text(address), state, Text(pid), Text(detail))
         return table

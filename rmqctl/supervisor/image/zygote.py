@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -23,6 +22,7 @@ from rmqctl.engine.start import StartSpec
 from rmqctl.supervisor.files.last_error import LastError
 from rmqctl.supervisor.files.rotating_log import RotatingLog
 from rmqctl.supervisor.messages import Forked, Go, LineBuffer, Reaped, StartNode, encode_line
+from rmqnode.logs import print_crash
 
 RunNode = Callable[[Literal["broker", "nameserver"], Path, bool], int]
 """`rmqnode.run.run_node`: blocks while the node runs, returns its exit code. Kind, configuration, `accept_loss`."""
@@ -123,7 +123,7 @@ def _fork_node(start: StartNode, run_node: RunNode, last_error: LastError) -> tu
         code = run_node(spec.kind, Path(spec.config_path), start.accepts_loss)
     except BaseException:
         # The last edge of this process: whatever it was goes to the node's log, and the exit code says that it was.
-        traceback.print_exc()
+        print_crash()
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

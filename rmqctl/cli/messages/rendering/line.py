@@ -14,7 +14,7 @@ import msgspec
 
 from rmqctl.cli.messages.rendering.document import body_of, document_of, text_of
 from rmqctl.client.start_position import format_time
-from rmqnode.plain_text import escape_controls
+from rmqnode.plain_text import escape_controls, plain_json
 from rmqnode.protocol.bodies import MessageQueue
 from rmqnode.protocol.message import StoredMessage
 from rmqnode.protocol.properties import PropertyName
@@ -46,7 +46,7 @@ class Painter:
 
 def json_line(queue: MessageQueue, message: StoredMessage) -> bytes:
     """Return the message as a JSON object on one line."""
-    return msgspec.json.encode(document_of(queue, message))
+    return plain_json(msgspec.json.encode(document_of(queue, message)))
 
 
 def json_block(queue: MessageQueue, message: StoredMessage) -> bytes:
