@@ -58,6 +58,12 @@ def ext_fields_of(header_type: type[Header], text: str) -> Iterator[dict[str, st
         yield other | dict.fromkeys(names, "t") | {name: text}
 
 
+def header_of(header_type: type[Header], text: str) -> Header:
+    """A header with the text everywhere."""
+    header: Header = _value(header_type, _Texts(None, text))
+    return header
+
+
 def body_of(body_type: type[Any], text: str = HOSTILE) -> bytes:
     """A body of this type with the text everywhere."""
     encoded: bytes = _value(body_type, _Texts(None, text)).encode()

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -184,12 +185,14 @@ async def _send_all(client: Client, plan: SendPlan, report: SendReport) -> None:
 
 async def _send_single(producer: Producer, plan: SendPlan, queue: MessageQueue | None, report: SendReport) -> None:
     """One message, whose error is the command's."""
-    async for item in plan.source.items():
-        assert isinstance(item.message, Message)
-        report.begin()
-        result = await send_one(producer, item.message, queue=queue, order_key=plan.order_key, decision=plan.decision)
-        report.sent(result.status, report.seconds)
-        _teller(plan)(result)
+    async with aclosing(plan.source.items()) as items:
+        async for item in items:
+            assert isinstance(item.message, Message)
+            report.begin()
+            message, decision = item.message, plan.decision
+            result = await send_one(producer, message, queue=queue, order_key=plan.order_key, decision=decision)
+            report.sent(result.status, report.seconds)
+            _teller(plan)(result)
 
 
 def _teller(plan: SendPlan) -> Callable[[SendResult], None]:

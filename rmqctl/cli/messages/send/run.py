@@ -4,6 +4,7 @@ A message that fails is told and counted, and the next one goes out; many in a r
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from enum import Enum
 from functools import partial
 from time import perf_counter
@@ -117,18 +118,19 @@ class Sending:
         report.begin()
         begun = trio.current_time()
         number = 0
-        async for item in source.items():
-            if self._rate is not None:
-                await trio.sleep_until(begun + number / self._rate)
-            number += 1
-            report.read_bytes = item.read_bytes
-            if isinstance(item.message, RmqctlError):
-                self._failed(item, item.message)
-            else:
-                await self._send(item)
-            if report.failures_in_a_row >= _FAILURES_IN_A_ROW_MAX:
-                await self._producer.flush()
-                raise self._given_up(item)
+        async with aclosing(source.items()) as items:
+            async for item in items:
+                if self._rate is not None:
+                    await trio.sleep_until(begun + number / self._rate)
+                number += 1
+                report.read_bytes = item.read_bytes
+                if isinstance(item.message, RmqctlError):
+                    self._failed(item, item.message)
+                else:
+                    await self._send(item)
+                if report.failures_in_a_row >= _FAILURES_IN_A_ROW_MAX:
+                    await self._producer.flush()
+                    raise self._given_up(item)
         await self._producer.flush()
         report.end()
 

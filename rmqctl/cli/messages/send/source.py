@@ -1,6 +1,6 @@
 """Which messages `rmqctl send` sends, one after the other: the same one some times, or one for each line of input."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -31,7 +31,7 @@ class Source(Protocol):
     size_bytes: int | None
     """How much input there is, when that is known."""
 
-    def items(self) -> AsyncIterator[Item]:
+    def items(self) -> AsyncGenerator[Item, None]:
         """Give every message."""
 
 
@@ -43,7 +43,7 @@ class RepeatedSource:
         self.size_bytes: int | None = None
         self._item = Item(check_message(message))
 
-    async def items(self) -> AsyncIterator[Item]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """Give the message again and again."""
         assert self.count is not None
         for _ in range(self.count):
@@ -75,7 +75,7 @@ class LineSource:
         """Empty lines that were passed over."""
         return self._reader.empty_count
 
-    async def items(self) -> AsyncIterator[Item]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """Give a message for every line that is not empty."""
         async for line in self._reader.lines():
             try:
