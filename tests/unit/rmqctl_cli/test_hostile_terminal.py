@@ -14,8 +14,8 @@ from rmqctl.engine.files import write_node_files
 from rmqctl.home import ClusterHome
 from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqctl.profile.stored import save_cluster
-from tests.hostile_text import FORBIDDEN, HOSTILE, STAMP
 from tests.hostile_cluster import HostileCluster, hostile_cluster
+from tests.hostile_text import FORBIDDEN, HOSTILE, STAMP
 
 ID = "7F00000100002A139A5501A3A0D50000"
 
