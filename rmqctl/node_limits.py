@@ -8,6 +8,7 @@ from typing import Final
 
 _PREFIX: Final = "limited."
 REPLICATION: Final = "replication"
+CONFIGURATION: Final = "configuration"
 
 
 def limits_in(info: Mapping[str, str]) -> dict[str, str]:

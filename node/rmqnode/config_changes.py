@@ -48,6 +48,7 @@ _REFUSED_HEADER = (
     "# Delete this file when it is settled; until then the node says that it is limited.\n"
 )
 _KEY_LENGTH_SHOWN = 60
+_KEYS_LENGTH_SHOWN = 500
 
 
 class NotChangeable(Exception):
@@ -108,15 +109,7 @@ class ConfigChanges:
 
     def refused_sentence(self) -> str | None:
         """What has to be said while keys are set aside; None when none are."""
-        path = refused_path(self._conf)
-        try:
-            keys = read_refused(self._conf)
-        except OSError as error:
-            return f"keys of the overlay were set aside, but {path} cannot be read: {error.strerror}"
-        if not path.exists():
-            return None
-        shown = ", ".join(shortened(escape_controls(key), _KEY_LENGTH_SHOWN) for key in keys) or "lines without a key"
-        return f"set aside from the overlay, because a start cannot take it: {shown} (why: {path})"
+        return refused_sentence(self._conf)
 
     def _checked(self, properties: Mapping[str, str]) -> Any:
         return check_entries(self._kind, entries_of(properties, "update")).config
@@ -148,6 +141,20 @@ class ConfigChanges:
             return parse_properties(self._conf.read_bytes(), str(self._conf)).as_mapping()
         except FileNotFoundError:
             return {}
+
+
+def refused_sentence(conf: Path) -> str | None:
+    """What has to be said while keys of the overlay beside a configuration file are set aside; None when none are."""
+    path = refused_path(conf)
+    try:
+        keys = read_refused(conf)
+    except OSError as error:
+        return f"keys of the overlay were set aside, but {path} cannot be read: {error.strerror}"
+    if not keys and not path.exists():
+        return None
+    names = ", ".join(shortened(escape_controls(key), _KEY_LENGTH_SHOWN) for key in keys) or "lines without a key"
+    names = shortened(names, _KEYS_LENGTH_SHOWN)
+    return f"set aside from the overlay, because a start cannot take it: {names} (why: {path})"
 
 
 def keep_set_aside(conf: Path, set_aside: Sequence[SetAside]) -> None:

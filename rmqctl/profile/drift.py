@@ -11,12 +11,9 @@ import msgspec
 
 from rmqctl.home import ClusterHome
 from rmqctl.profile.model import ClusterModel, Node
-from rmqnode.config import masked, overlay_path, read_overlay, read_refused, refused_path
+from rmqnode.config import masked, overlay_path, read_overlay
 from rmqnode.config.check import Entry, SetAside, entries_of
 from rmqnode.config.overlay import divide_overlay
-from rmqnode.plain_text import escape_controls, shortened
-
-_KEYS_LENGTH_SHOWN = 200
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,18 +50,6 @@ def set_aside_refused(node: Node, home: ClusterHome) -> list[str]:
     if refused:
         log_set_aside(conf, refused)
     return [f"{node.name}: set aside, without effect: {each.reason}" for each in refused]
-
-
-def refused_keys(conf: Path) -> str | None:
-    """A sentence about the keys of a node's overlay that are set aside; None when there are none."""
-    path = refused_path(conf)
-    if not path.exists():
-        return None
-    try:
-        keys = escape_controls(shortened(", ".join(read_refused(conf)), _KEYS_LENGTH_SHOWN))
-    except OSError as error:
-        keys = f"cannot be read: {error.strerror}"
-    return f"keys of its overlay are set aside, without effect: {keys} (why: {path}; delete it when it is settled)"
 
 
 def _divided(node: Node, home: ClusterHome) -> tuple[Sequence[Entry], Sequence[SetAside]]:

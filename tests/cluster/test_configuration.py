@@ -88,9 +88,9 @@ def test_keys_that_a_start_cannot_take_are_set_aside_and_named_until_somebody_ha
     told = {"broker-a-0": "maxMessageSize, aclEnable", "nameserver-0": "kvConfigPath"}
     events = cli.run("events").stdout
     for node, keys in told.items():
-        (line,) = (line for line in status.splitlines() if line.startswith(node) and ".overlay.conf.refused" in line)
+        (line,) = (line for line in status.splitlines() if line.startswith(f"{node} is limited by configuration: "))
         assert keys in line
-        assert any(f"{node}: " in line and keys in line for line in events.splitlines())
+        assert any(f"{node} is limited by configuration: " in line and keys in line for line in events.splitlines())
         assert "set aside, without effect" in cli.run("logs", node, "-n", "500").stdout
     for path in (*broker.glob("*.refused"), *nameserver.glob("*.refused")):
         path.unlink()

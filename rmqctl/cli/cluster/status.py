@@ -23,9 +23,9 @@ from rmqctl.client.admin.limits import ask_limits
 from rmqctl.client.admin.replication import PairMember, ReplicaStatus, ask_replication
 from rmqctl.errors import ExitCode
 from rmqctl.home import DEFAULT_CLUSTER, ClusterHome
-from rmqctl.node_limits import describe_limits
+from rmqctl.node_limits import CONFIGURATION, describe_limits
 from rmqctl.process_usage import cpu_percents_of, memory_bytes_of
-from rmqctl.profile.drift import Drift, find_drift, refused_keys
+from rmqctl.profile.drift import Drift, find_drift
 from rmqctl.profile.model import ClusterModel, Node, Role
 from rmqctl.profile.stored import StoredCluster, load_cluster_if_any
 from rmqctl.supervisor.control.client import ask_status
@@ -35,7 +35,7 @@ from rmqctl.supervisor.messages import NodeReport, StatusReport
 from rmqctl.supervisor.node_state import NodeHistory, NodeStatus
 from rmqctl.systemd.record import load_installation
 from rmqctl.target import choose_local_home
-from rmqnode.config import refused_path
+from rmqnode.config_changes import refused_sentence
 
 _WATCH_SECONDS = 1.0
 
@@ -77,32 +77,8 @@ def status(
 
 
 def _look(home: ClusterHome, stored: StoredCluster) -> tuple[StatusReport, list[ReplicaStatus]]:
-    report = _with_refused_keys(home, stored.model, _report(home, stored.model))
+    report = _report(home, stored.model)
     return report, _replication(stored.model) if report.state != "stopped" else []
-
-
-def _with_refused_keys(home: ClusterHome, model: ClusterModel, report: StatusReport) -> StatusReport:
-    """Add which nodes run without keys that were changed over the network; a broker says it itself, too."""
-    confs = {node.name: home.node_folder(node.name) / node.conf_name for node in model.nodes}
-    problems = {
-        name: sentence
-        for name, conf in confs.items()
-        if (sentence := refused_keys(conf)) is not None
-        and not any(str(refused_path(conf)) in it for it in report.problems)
-    }
-    if not problems or report.state == "stopped":
-        return report
-    return msgspec.structs.replace(
-        report,
-        state="degraded" if report.state == "running" else report.state,
-        problems=[*report.problems, *(f"{name}: {sentence}" for name, sentence in problems.items())],
-        nodes=[
-            msgspec.structs.replace(node, problem=node.problem or f"is limited: {problems[node.name]}")
-            if node.name in problems
-            else node
-            for node in report.nodes
-        ],
-    )
 
 
 def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
@@ -112,15 +88,22 @@ def _report(home: ClusterHome, model: ClusterModel) -> StatusReport:
     if installation is not None and installation.is_per_node:
         from rmqctl.systemd.unit_states import units_report
 
-        return _with_cpu(_with_limits(units_report(installation, model), model))
+        return _with_cpu(_with_limits(units_report(installation, model), model, home))
     return _with_cpu(_unsupervised(home, model))
 
 
-def _with_limits(report: StatusReport, model: ClusterModel) -> StatusReport:
+def _with_limits(report: StatusReport, model: ClusterModel, home: ClusterHome) -> StatusReport:
     """Ask brokers that systemd takes for well what keeps them from serving all, as a supervisor would."""
+    serving = {node.name for node in report.nodes if node.state == NodeStatus.READY}
+    refused = {
+        node.name: {CONFIGURATION: sentence}
+        for node in model.nodes
+        if node.name in serving
+        and (sentence := refused_sentence(home.node_folder(node.name) / node.conf_name)) is not None
+    }
     ready = {node.name for node in report.nodes if node.state == NodeStatus.READY and node.engine != "apache"}
     asked = {node.name: node.local_address for node in model.brokers if node.name in ready}
-    limits = trio.run(ask_limits, asked) if asked else {}
+    limits = {**refused, **(trio.run(ask_limits, asked) if asked else {})}
     if not limits:
         return report
     nodes = [

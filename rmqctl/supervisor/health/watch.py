@@ -5,16 +5,18 @@ A node that runs and answers nothing for too long is reported as hung; `nodes.tr
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import trio
 
-from rmqctl.node_limits import describe_limits
+from rmqctl.node_limits import CONFIGURATION, describe_limits
 from rmqctl.process_usage import CpuMeter
 from rmqctl.supervisor.health.readiness import Finding, ReadinessProbe
 from rmqctl.supervisor.node_state import RUNNING, SERVING, NodeStatus
 from rmqctl.supervisor.nodes.plan import CurrentPlan
 from rmqctl.supervisor.nodes.table import NodeTable
 from rmqctl.supervisor.nodes.transitions import Hung, Ready
+from rmqnode.config_changes import refused_sentence
 from rmqnode.net.client import RemotingClient
 
 _PROBE_SECONDS = 0.01
@@ -127,7 +129,10 @@ class HealthWatch:
         else:
             self._problems[name] = finding.problem
         if finding.answers:
-            self._note_limits(name, finding.limits)
+            # Nameservers and Java nodes have no way to say it.
+            refused = refused_sentence(Path(self._plan.specs[name].config_path))
+            own = {} if refused is None else {CONFIGURATION: refused}
+            self._note_limits(name, {**own, **finding.limits})
 
     def _note_limits(self, name: str, limits: Mapping[str, str]) -> None:
         """Keep what limits a node; say once that something does, and once that it does no more."""

@@ -6,13 +6,11 @@ The thin loop around `transitions`: it knows processes and the clock, and decide
 import os
 import signal
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 import trio
 
 from rmqctl.process_identity import ProcessIdentity, identify
-from rmqctl.profile.drift import refused_keys
 from rmqctl.supervisor.exit_status import describe_last_exit
 from rmqctl.supervisor.files.ledger import Ledger, NodeStarted, configuration_hash, exited
 from rmqctl.supervisor.files.record import SaveNodes
@@ -268,10 +266,6 @@ class NodeTable:
                 asked_by=self._asked_by.get(name),
             )
         )
-        if state.status is NodeStatus.READY:
-            refused = refused_keys(Path(self._plan.specs[name].config_path))
-            if refused is not None:
-                self._publish(Notice(f"{name}: {refused}"))
         if state.status not in (NodeStatus.STOPPING, NodeStatus.STARTING, NodeStatus.STOPPED):
             # Whoever asked for this start has got what they wanted.
             self._asked_by.pop(name, None)
