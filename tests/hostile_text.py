@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from rmqnode.protocol import bodies
-from rmqnode.protocol.header_fields import Header, _fields_of
+from rmqnode.protocol.header_fields import Header, fields_of
 
 STAMP = "2026-11-30 12:00:00,000"
 
@@ -50,7 +50,7 @@ class _Texts:
 
 def ext_fields_of(header_type: type[Header], text: str) -> Iterator[dict[str, str]]:
     """The fields of a header: hostile in all texts, then in one after the other."""
-    fields = _fields_of(header_type)
+    fields = fields_of(header_type)
     names = [field.wire_name for field in fields if field.kind == "text"]
     other = {field.wire_name: "1" if field.kind != "a boolean" else "true" for field in fields if field.kind != "text"}
     yield other | dict.fromkeys(names, text)
