@@ -48,11 +48,13 @@ class _Texts:
         return self._text if self._place in (None, self.count - 1) else "t"
 
 
-def ext_fields_of(header_type: type[Header], text: str) -> Iterator[dict[str, str]]:
-    """The fields of a header: hostile in all texts, then in one after the other."""
+def ext_fields_of(header_type: type[Header], text: str, number: str = "1") -> Iterator[dict[str, str]]:
+    """The fields of a header: hostile in all texts, then in one after the other; all numbers are this one."""
     fields = fields_of(header_type)
     names = [field.wire_name for field in fields if field.kind == "text"]
-    other = {field.wire_name: "1" if field.kind != "a boolean" else "true" for field in fields if field.kind != "text"}
+    other = {
+        field.wire_name: number if field.kind != "a boolean" else "true" for field in fields if field.kind != "text"
+    }
     yield other | dict.fromkeys(names, text)
     for name in names:
         yield other | dict.fromkeys(names, "t") | {name: text}
