@@ -17,14 +17,21 @@ def main() -> int:
     parser.add_argument(
         "-c", dest="config", type=Path, required=True, metavar="FILE", help="configuration (Java properties)"
     )
+    parser.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="start a broker also without the messages that its commit log lacks, this once",
+    )
     arguments = parser.parse_args()
+    if arguments.accept_loss and arguments.kind != "broker":
+        parser.error("--accept-loss is for brokers")
     # Imported here: --help and wrong arguments need none of it.
     from rmqnode.late_modules import load_late
 
     load_late()
     from rmqnode.run import run_node
 
-    return run_node(arguments.kind, arguments.config)
+    return run_node(arguments.kind, arguments.config, arguments.accept_loss)
 
 
 if __name__ == "__main__":

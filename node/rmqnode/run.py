@@ -22,7 +22,7 @@ from rmqnode.logs import log_to_stderr
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.listening import BindError
 from rmqnode.service_manager import ServiceManager
-from rmqnode.store import StoreError
+from rmqnode.store import StoreError, StoreIncomplete
 from rmqnode.store.disk import NOT_WRITABLE, describe_file_system
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,11 @@ def run_node(kind: NodeKind, config_path: Path, accept_loss: bool = False) -> in
     keep_private()
     exit_code = EXIT_OK
     try:
-        trio.run(_serve_until_signal, kind, config_path)
+        trio.run(_serve_until_signal, kind, config_path, accept_loss)
     except* ConfigError as errors:
         exit_code = _refuse(errors, EXIT_CONFIG)
+    except* StoreIncomplete as errors:
+        exit_code = _refuse(errors, EXIT_STORE_INCOMPLETE)
     except* (BindError, StoreError) as errors:
         exit_code = _refuse(errors, EXIT_FAILED)
     except* OSError as errors:
@@ -84,24 +86,26 @@ def _raise_descriptor_limit() -> None:
         logger.info("descriptor limit stays soft=%d reason=%s", soft, error)
 
 
-async def _serve_until_signal(kind: NodeKind, config_path: Path) -> None:
+async def _serve_until_signal(kind: NodeKind, config_path: Path, accept_loss: bool) -> None:
     manager = ServiceManager.take_from(os.environ)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(_watch_signals, signals, stop, manager)
             nursery.start_soon(manager.keep_watchdog_calm)
-            serve = _serve_broker if kind == "broker" else _serve_nameserver
-            await serve(config_path, stop, manager)
+            if kind == "broker":
+                await _serve_broker(config_path, stop, manager, accept_loss)
+            else:
+                await _serve_nameserver(config_path, stop, manager)
             nursery.cancel_scope.cancel()
 
 
-async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceManager) -> None:
+async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceManager, accept_loss: bool) -> None:
     loaded = load_broker_config(config_path, environment=os.environ)
     _log_notices(loaded.notices)
     log_set_aside(config_path, loaded.set_aside)
     async with trio.open_nursery() as nursery:
-        config = await nursery.start(serve_broker, loaded.config, stop)
+        config = await nursery.start(serve_broker, loaded.config, stop, accept_loss)
         nameservers = f" and name server is {';'.join(config.namesrv_addr)}" if config.namesrv_addr else ""
         # Scripts in the field wait for the words "boot success".
         print(

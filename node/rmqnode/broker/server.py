@@ -27,7 +27,7 @@ from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
 from rmqnode.net.listening import listen
 from rmqnode.net.server import Server, server_limits
-from rmqnode.store import MessageStore, StoreOptions
+from rmqnode.store import MessageStore, RecoveryReport, StoreIncomplete, StoreOptions
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +44,16 @@ _DRAIN_SECONDS: Final = 1.0
 
 
 async def serve_broker(
-    config: BrokerConfig, stop: trio.Event, *, task_status: trio.TaskStatus[BrokerConfig] = trio.TASK_STATUS_IGNORED
+    config: BrokerConfig,
+    stop: trio.Event,
+    accept_loss: bool = False,
+    *,
+    task_status: trio.TaskStatus[BrokerConfig] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a broker until `stop` is set. `task_status` is started when it serves and its nameservers were told.
 
-    A store that a full disk let be opened for reading only is opened again when the disk has room.
+    A store that a full disk let be opened for reading only is opened again when the disk has room. `accept_loss` lets
+    the broker start once without messages that its commit log lacks.
 
     Raises:
         BindError: A port is taken.
@@ -58,18 +63,20 @@ async def serve_broker(
     if config.broker_ip1 is None:
         address = own_address()
         config = replace(config, broker_ip1=address, broker_ip2=config.broker_ip2 or address)
-    while await _serve_store(config, stop, task_status):
+    while await _serve_store(config, stop, accept_loss, task_status):
         task_status = trio.TASK_STATUS_IGNORED
         logger.info("the disk has room again: the store is opened anew")
 
 
-async def _serve_store(config: BrokerConfig, stop: trio.Event, task_status: trio.TaskStatus[BrokerConfig]) -> bool:
+async def _serve_store(
+    config: BrokerConfig, stop: trio.Event, accept_loss: bool, task_status: trio.TaskStatus[BrokerConfig]
+) -> bool:
     """Open the store, serve it, close it; returns whether that is to be done again."""
     # Ports before the store: a second broker with this configuration must not touch the first one's files.
     listeners = _listen(config, (config.listen_port, config.listen_port - VIP_PORT_DISTANCE, config.ha_listen_port))
     try:
         store = MessageStore(_store_options(config), wall_clock_ms)
-        logger.info("%s", store.open())
+        logger.info("%s", _open(store, config, accept_loss=accept_loss))
         try:
             broker = Broker(config, store, pull_message_again)
             try:
@@ -81,6 +88,15 @@ async def _serve_store(config: BrokerConfig, stop: trio.Event, task_status: trio
             logger.info("store closed")
     finally:
         _close(listeners)
+
+
+def _open(store: MessageStore, config: BrokerConfig, *, accept_loss: bool) -> RecoveryReport:
+    try:
+        return store.open(accept_loss=accept_loss)
+    except StoreIncomplete as incomplete:
+        if not config.is_slave:
+            raise
+        raise incomplete.of_slave(config.store_path_root_dir) from None
 
 
 async def _serve(

@@ -5,7 +5,14 @@ Sync and without network; disk format is Apache RocketMQ 4.5.2's, byte for byte.
 
 from rmqnode.store.config_file import ConfigFile, ConfigFileCorrupt
 from rmqnode.store.copying import Copy, StoredMessage
-from rmqnode.store.errors import ReplicaMismatch, StoreError, StoreFileMismatch, StoreLocked, UnsupportedRecord
+from rmqnode.store.errors import (
+    ReplicaMismatch,
+    StoreError,
+    StoreFileMismatch,
+    StoreIncomplete,
+    StoreLocked,
+    UnsupportedRecord,
+)
 from rmqnode.store.options import DELAY_LEVELS_MS, StoreOptions
 from rmqnode.store.queue_table import QueueKey
 from rmqnode.store.recovery import RecoveryReport
@@ -30,6 +37,7 @@ __all__ = [
     "ReplicaMismatch",
     "StoreError",
     "StoreFileMismatch",
+    "StoreIncomplete",
     "StoreLocked",
     "StoreOptions",
     "StoredMessage",

@@ -88,6 +88,11 @@ class StoreCheckpoint:
             return None
         return Coverage(physical_offset, unit_count, IndexState(*index))
 
+    def forget_coverage(self) -> None:
+        """Let nothing be known of how far log and queues are on disk."""
+        self._coverage_path.unlink(missing_ok=True)
+        self.coverage = None
+
     def save(self, timestamp: int, index_timestamp: int, coverage: Coverage) -> None:
         """Write both files through to the disk. Blocks."""
         self.physic_timestamp = self.logics_timestamp = timestamp

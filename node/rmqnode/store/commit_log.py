@@ -17,8 +17,8 @@ from typing import Final
 
 from rmqnode.store.consume_queue import NO_MAPPING
 from rmqnode.store.damage import Damage
-from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch
-from rmqnode.store.mapped_file import MappedFile, MappingBudget
+from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch, StoreIncomplete
+from rmqnode.store.mapped_file import FILE_NAME_DIGITS, MappedFile, MappingBudget
 from rmqnode.store.mapped_file_queue import MappedFileQueue
 from rmqnode.store.options import MIB
 from rmqnode.store.record import (
@@ -35,6 +35,9 @@ from rmqnode.store.record import (
 
 RESERVE_STEP: Final = 4 * MIB
 """Disk space is reserved in steps of this many bytes: about 20 000 small messages for one system call."""
+
+HOLES_MAX: Final = 10_000
+"""Files between the first and the last one of a log, when those that are missing are replaced by zeros."""
 
 Window = tuple[memoryview, int, int]
 """Bytes of one log file, the physical offset of its first byte, the physical offset where readable bytes end."""
@@ -239,19 +242,59 @@ class CommitLog:
     def load(self, *, repairs: bool = True) -> None:
         """Find the files; every byte counts as written until recovery cuts the log. `repairs`: as of the files.
 
+        A last file of length 0 is not deleted yet, see `drop_empty_file`.
+
         Raises:
+            StoreIncomplete: A file between others is missing or was cut short.
             StoreFileMismatch: A file does not fit.
         """
         try:
-            self._files.load(repairs=repairs)
+            self._files.load(repairs=repairs, keeps_empty=True)
         except StoreFileMismatch as mismatch:
             # The only file, and of a size that somebody may have chosen: the configuration is wrong, not the file.
             is_chosen = not self._files.files and mismatch.path.stat().st_size % MIB == 0
+            if repairs and (mismatch.is_gap or self._was_cut_short(mismatch.path)):
+                raise StoreIncomplete(mismatch.path, mismatch.problem) from None
             if not repairs or not mismatch.is_cut_short or is_chosen:
                 raise
             self._files.extend_last(mismatch.path)
         if self._files.files:
             self.wrote_offset = self._files.files[-1].base_offset + self._files.file_size
+
+    def _was_cut_short(self, path: Path) -> bool:
+        """Whether a file is too short that is not the last one, and others have the right size."""
+        others = [each for each in path.parent.glob("[0-9]*") if each.is_file() and each != path]
+        is_last = all(each.name < path.name for each in others)
+        is_short = path.is_file() and path.stat().st_size < self._files.file_size
+        return is_short and not is_last and any(each.stat().st_size == self._files.file_size for each in others)
+
+    @property
+    def had_empty_file(self) -> bool:
+        """Whether `load` found a last file of length 0."""
+        return self._files.had_empty_file
+
+    def drop_empty_file(self) -> None:
+        """Delete a last file of length 0: it was being made, or its content is lost, which is accepted."""
+        self._files.drop_empty_file()
+
+    def fill_holes(self) -> bool:
+        """Put zeros where a file is missing between others or was cut short, before `load`; return whether one was.
+
+        Raises:
+            OSError: The disk is full or refuses.
+        """
+        size = self._files.file_size
+        paths = {path.name: path for path in self._files.directory.glob("[0-9]*") if path.is_file()}
+        offsets = sorted(int(name) for name in paths if name.isdecimal() and len(name) == FILE_NAME_DIGITS)
+        holes = range(offsets[0], offsets[-1], size) if offsets else range(0)
+        has_filled = False
+        for offset in holes if len(holes) <= HOLES_MAX else ():
+            path = self._files.directory / f"{offset:0{FILE_NAME_DIGITS}d}"
+            if path.name not in paths or path.stat().st_size < size:
+                has_filled = True
+                with path.open("ab") as file:
+                    file.truncate(size)
+        return has_filled
 
     def show(self, files: list[MappedFile]) -> None:
         """Take files as a tool found them that only reads: the last one may be shorter than the others."""

@@ -19,17 +19,22 @@ OFFSET_MAX: Final = (1 << 63) - 1
 class MappedFileQueue:
     """The files of one folder, oldest first."""
 
-    __slots__ = ("directory", "file_size", "files", "had_empty_file")
+    __slots__ = ("_empty_path", "directory", "file_size", "files", "had_empty_file")
 
     def __init__(self, directory: Path, file_size: int) -> None:
         self.directory = directory
         self.file_size = file_size
         self.files: list[MappedFile] = []
+        self._empty_path: Path | None = None
         self.had_empty_file = False
         """Whether `load` deleted a last file of length 0: its creation was interrupted, or its content is lost."""
 
-    def load(self, *, repairs: bool = True) -> None:
+    def load(self, *, repairs: bool = True, keeps_empty: bool = False) -> None:
         """Find the files on disk; maps nothing. Changes nothing either unless it `repairs`.
+
+        Args:
+            repairs: Take a last file of length 0 for none, and delete it.
+            keeps_empty: Leave its deletion to `drop_empty_file`.
 
         Raises:
             StoreFileMismatch: A foreign entry, a wrong length or a gap, all of which Apache's broker refuses too.
@@ -39,11 +44,19 @@ class MappedFileQueue:
         except FileNotFoundError:
             return
         if repairs and found and _is_stream_file(found[-1]) and found[-1].stat().st_size == 0:
-            os.unlink(found.pop().path)
+            self._empty_path = Path(found.pop().path)
             self.had_empty_file = True
+            if not keeps_empty:
+                self.drop_empty_file()
         self.files = []
         for entry in found:
             self.files.append(self._checked(entry, is_last=entry is found[-1]))
+
+    def drop_empty_file(self) -> None:
+        """Delete the file of length 0 that `load` has left."""
+        if self._empty_path is not None:
+            self._empty_path.unlink(missing_ok=True)
+            self._empty_path = None
 
     def extend_last(self, path: Path) -> None:
         """Give a last file that was cut short its length back, with zeros, and load again."""
@@ -64,7 +77,8 @@ class MappedFileQueue:
         if base_offset % self.file_size or base_offset + self.file_size > OFFSET_MAX:
             raise StoreFileMismatch(path, "has a name that no file of this size has; move it away")
         if self.files and base_offset != self.files[-1].base_offset + self.file_size:
-            raise StoreFileMismatch(path, f"does not continue {self.files[-1].path.name}: a file is missing")
+            problem = f"does not continue {self.files[-1].path.name}: a file is missing"
+            raise StoreFileMismatch(path, problem, is_gap=base_offset > self.files[-1].base_offset)
         return MappedFile(path, base_offset, size)
 
     @property

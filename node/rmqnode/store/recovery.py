@@ -36,6 +36,7 @@ from typing import Final, NamedTuple
 
 from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
+from rmqnode.store.completeness import Completeness
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.continuity import Continuity, log_reaches
 from rmqnode.store.damage import Damage, Extent
@@ -124,6 +125,7 @@ class Recovery:
         checkpoint: Loaded.
         damage: The marks of earlier starts, loaded; changed to what is so now.
         options: Of the store.
+        completeness: Is asked whether a log without any record may be.
         was_clean: There is no `abort` file.
         now_ms: Goes into marks and names of what is put aside.
     """
@@ -135,6 +137,7 @@ class Recovery:
         checkpoint: StoreCheckpoint,
         damage: Damage,
         options: StoreOptions,
+        completeness: Completeness,
         was_clean: bool,
         now_ms: int,
     ) -> None:
@@ -143,6 +146,7 @@ class Recovery:
         self._checkpoint = checkpoint
         self._damage = damage
         self._options = options
+        self._completeness = completeness
         self._was_clean = was_clean
         self._now_ms = now_ms
         self._known_queues = {key: queue.max_queue_offset for key, queue in table.by_key.items()}
@@ -163,6 +167,7 @@ class Recovery:
 
         Raises:
             UnsupportedRecord: A later version's record; nothing was cut.
+            StoreIncomplete: The log has no record any more, but queues have messages; nothing was cut.
             OSError: The disk refuses, or has no room for what is to be put aside.
         """
         began = monotonic()
@@ -173,6 +178,8 @@ class Recovery:
             end = self._walk(self._plan.start)
         except _UnitsMissing:
             end = self._walk(self._log.min_offset)
+        if not self._quick.records and end == self._log.min_offset:
+            self._completeness.check_records(sum(self._known_queues.values()))
         aside = PutAside(self._damage.folder, self._now_ms, self._options.message_size_bytes_max)
         bytes_cut = aside.take_tail(self._log, end)
         self._log.cut(end)

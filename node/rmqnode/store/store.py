@@ -17,6 +17,7 @@ from rmqnode.store.checkpoint import StoreCheckpoint
 from rmqnode.store.checkpointing import Checkpointing
 from rmqnode.store.cleaning import Cleaner
 from rmqnode.store.commit_log import CommitLog
+from rmqnode.store.completeness import Completeness
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
 from rmqnode.store.damage import Damage
@@ -84,13 +85,17 @@ class MessageStore:
         self.kept_limit = self._appender.kept_limit
         """Longer messages are taken, for those that were accepted before; see `Appender.kept_limit`."""
 
-    def open(self) -> RecoveryReport:
+    def open(self, *, accept_loss: bool = False) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.
 
         On a full disk it may open for reading only, see `is_read_only`.
 
+        Args:
+            accept_loss: Go on, this once, without messages that the log lacks files of.
+
         Raises:
             StoreLocked: Another process has it open; nothing was touched.
+            StoreIncomplete: The log lacks files that the rest of the store speaks of; nothing was changed.
             StoreFileMismatch: A file does not fit; nothing was changed.
             UnsupportedRecord: A later version wrote the log; no message was changed.
             OSError: The disk has no space for what cannot wait, or refuses a file; names the path.
@@ -99,14 +104,21 @@ class MessageStore:
         self._lock.acquire()
         try:
             was_clean = self._opening.was_clean
+            has_filled = accept_loss and self._log.fill_holes()
             self._log.load()
             self._table.load()
+            self._table.lost_units |= has_filled  # to be walked from the first record on
             self._checkpoint.load()
             self.damage.load()
+            completeness = Completeness(
+                self._options, self._log, self._table, self._checkpoint, self._clock_ms(), accept_loss=accept_loss
+            )
+            completeness.check_files()
             with self._opening.begun():
                 report = Recovery(
-                    self._log, self._table, self._checkpoint, self.damage, self._options, was_clean, self._clock_ms()
-                ).run()
+                    self._log, self._table, self._checkpoint, self.damage, self._options, completeness, was_clean,
+                    self._clock_ms(),
+                ).run()  # fmt: skip
             report = report._replace(
                 index_files_dropped=self._open_index(was_clean), index_lag_bytes=self.index.lag_bytes
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rmqnode.protocol.properties import encode_properties
-from rmqnode.store import BatchPart, MessageStore, PutResult, StoreOptions
+from rmqnode.store import BatchPart, GetStatus, MessageStore, PutResult, StoreOptions
 
 HOST = bytes((127, 0, 0, 1)) + (10911).to_bytes(4, "big")
 
@@ -74,7 +74,8 @@ class StoreKit:
     def bodies(self, store: MessageStore, topic: str, queue_id: int, queue_offset: int = 0) -> list[bytes]:
         """All bodies of a queue, read as a consumer does."""
         found: list[bytes] = []
-        while (result := store.get(topic, queue_id, queue_offset, 32)).buffers:
+        at_once = (GetStatus.FOUND, GetStatus.NO_MATCHED_MESSAGE, GetStatus.MESSAGE_WAS_REMOVING)
+        while (result := store.get(topic, queue_id, queue_offset, 32)).status in at_once:
             found += [body_of(record) for record in result.buffers]
             queue_offset = result.next_queue_offset
         return found

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rmqnode.store.errors import StoreFileMismatch
+from rmqnode.store.errors import StoreFileMismatch, StoreIncomplete
 
 KIT = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
@@ -76,7 +76,12 @@ def test_damage_costs_no_record_before_it(
     at = damage(path, place, noise, end)
     safe_end = int(path.name) + at if kind == "commitlog" else 1 << 60
     store = kit.make(root)
-    report = store.open()
+    if kind == "commitlog" and noise is None and at == 0:
+        # The whole last file is gone: a start gives its messages up only when it is told to.
+        with pytest.raises(StoreIncomplete):
+            store.open()
+        store = kit.make(root)
+    report = store.open(accept_loss=True)
     kit.build_index(store)
     for (queue_id, queue_offset), (physical_offset, body) in messages.items():
         if physical_offset + 92 + len(body) + 14 <= safe_end:

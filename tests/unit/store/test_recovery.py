@@ -59,9 +59,7 @@ def test_an_opening_says_in_one_line_what_it_did(kit: Any) -> None:
     )
     root = kit.crashed_copy("emptied")
     shutil.rmtree(root / "commitlog")
-    assert str(kit.make(root).open()).startswith(
-        "store recovered after a crash: log ends at 0, 3 queues without messages dropped ("
-    )
+    assert str(kit.make(root).open(accept_loss=True)).startswith("empty store opened (")
     store.close()
     shutil.rmtree(kit.root / "consumequeue" / "T" / "1")
     with kit.log_file(kit.root).open("r+b") as file:
@@ -165,6 +163,7 @@ def test_a_log_that_ends_in_a_blank_goes_on_where_the_next_file_was_not_made(kit
     assert store.wrote_offset > kit.log_file_size
     root = kit.crashed_copy("no-next")
     kit.log_file(root, kit.log_file_size).unlink()
+    shutil.rmtree(root / "consumequeue")
     copy = kit.make(root)
     report = copy.open()
     assert kit.log_file_size - 400 < report.end_offset < kit.log_file_size
@@ -378,14 +377,6 @@ def test_a_queue_begins_at_the_first_message_that_the_log_still_has(kit: Any, cr
     store = kit.open(root)
     assert (store.min_offset("T", 0), store.max_offset("T", 0)) == (first, 500)
     assert store.get("T", 0, 0, 1).next_queue_offset == first
-
-
-def test_a_log_without_files_has_no_queues(kit: Any) -> None:
-    filled(kit, 30).close()
-    shutil.rmtree(kit.root / "commitlog")
-    store = kit.open()
-    assert not store.queues()
-    assert (store.wrote_offset, kit.put(store, "T", 0, b"x").queue_offset) == (0, 0)
 
 
 def test_a_rebuilt_unit_of_a_delayed_message_holds_its_delivery_time(kit: Any) -> None:
