@@ -22,6 +22,7 @@ from rmqnode.broker.filters.by_group import PERSIST_INTERVAL_MS as FILTER_PERSIS
 from rmqnode.broker.handlers.pull import pull_message_again
 from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms
+from rmqnode.broker.store_watch import StoreWatch
 from rmqnode.config import BrokerConfig, delays_ms
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
@@ -183,6 +184,7 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(broker.indexer.sync)
     services.start_soon(broker.cleaning.run)
     services.start_soon(broker.disk_watch.run)
+    services.start_soon(StoreWatch(broker.store, broker.limitations).run)
     services.start_soon(broker.statistics.run)
     services.start_soon(broker.client_calls.run)
     services.start_soon(broker.held_pulls.answer_due_pulls)

@@ -74,6 +74,8 @@ class Appender:
         self._size_max = options.message_size_bytes_max
         self.is_open = False
         """Whether the store is: before and after every put is refused."""
+        self.gone: Path | None = None
+        """Folder or file of the store that was deleted or moved meanwhile: every put is refused."""
         self.out_of_space: Path | None = None
         """Folder that the last put found no space in."""
 
@@ -200,7 +202,7 @@ class Appender:
 
     def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
         """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""
-        if not self.is_open or self._cleaner.full_folder is not None:
+        if not self.is_open or self.gone is not None or self._cleaner.full_folder is not None:
             return PutStatus.SERVICE_NOT_AVAILABLE
         if size > self._size_max:
             return PutStatus.MESSAGE_ILLEGAL

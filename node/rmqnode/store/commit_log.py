@@ -320,6 +320,15 @@ class CommitLog:
         self.wrote_offset = self.flushed_offset = end
         return lost_bytes
 
+    def find_gone(self) -> Path | None:
+        """The file that is written, if it was deleted; may be called in another thread."""
+        active = self._active
+        return active.path if active is not None and active.is_deleted() else None
+
+    def refuse_puts(self) -> None:
+        """Let every put ask for room."""
+        self.limit = -1
+
     def take_oldest_file(self, modified_before_ms: int | None) -> Path | None:
         """Take the oldest file out of the log; the caller deletes it. Slices of it that readers hold stay valid.
 

@@ -156,6 +156,19 @@ class Damage:
         """Messages in all stretches, as far as consume queues knew them."""
         return sum(extent.message_count for extent in self.extents)
 
+    def describe(self) -> str | None:
+        """A sentence about all stretches; None without any."""
+        if not self.extents:
+            return None
+        places = len(self.extents) + self.more
+        count = self.message_count
+        lost = f", {count} message{'' if count == 1 else 's'} lost there" if count else ""
+        where = "1 place" if places == 1 else f"{places} places"
+        return (
+            f"the commit log is damaged in {where} ({self.byte_count} bytes{lost}), the first at physical offset "
+            f"{self.extents[0].begin}; rmqctl store verify {self.folder.parent} tells more"
+        )
+
     def holds(self, physical_offset: int) -> bool:
         """Whether an offset lies in a damaged stretch."""
         index = bisect_right(self._begins, physical_offset) - 1

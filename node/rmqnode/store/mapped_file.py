@@ -142,14 +142,28 @@ class MappedFile:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def is_deleted(self) -> bool:
+        """Whether the file that is held open has no name any more."""
+        descriptor = self._descriptor
+        try:
+            return descriptor >= 0 and os.fstat(descriptor).st_nlink == 0
+        except OSError:  # another thread has just closed it
+            return False
+
     def sync(self) -> None:
-        """Bring every changed page to the disk, and of a new file its name; blocks, without the interpreter lock."""
+        """Bring every changed page to the disk, and of a new file its name; blocks, without the interpreter lock.
+
+        Raises:
+            OSError: The disk failed, or the file was deleted: then nothing of it counts as kept.
+        """
         if self._is_new:
             sync_folder(self.path.parent)
             self._is_new = False
         if self._descriptor >= 0:
             with naming(self.path):
                 sync_data(self._descriptor)
+            if self.is_deleted():
+                raise FileNotFoundError(errno.ENOENT, "deleted while it is written", str(self.path))
             return
         descriptor = open_below(self.path, os.O_RDWR)
         try:

@@ -7,6 +7,7 @@ queue that could be behind the log.
 Source: DefaultMessageStore (RocketMQ 4.5.2).
 """
 
+import errno
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -73,6 +74,7 @@ class MessageStore:
         """Takes out files that have had their time, when whoever owns the store asks."""
         self._is_open = False
         self._replica: Replica | None = None
+        self._folders: dict[Path, tuple[int, int] | None] = {}
         self.put_times = PutTimes()
         """Of the puts that had to make a file."""
         self._appender = Appender(options, self._log, self._table, self.cleaner, self.put_times, clock_ms)
@@ -129,6 +131,7 @@ class MessageStore:
         self._appender.is_open = not self._opening.is_read_only
         if self._opening.is_read_only:
             self._appender.out_of_space = self._options.root
+        self._folders = {folder: _identity(folder) for folder in (self._options.root, self._options.commit_log_dir)}
         return report
 
     @property
@@ -143,6 +146,29 @@ class MessageStore:
     def missing_bytes(self) -> int:
         """Disk space that the next opening needs before messages are taken again; 0 unless it is for reading only."""
         return self._opening.missing_bytes
+
+    def find_gone(self) -> Path | None:
+        """A folder or log file of the open store that was deleted or moved; None when all are there.
+
+        Blocks for a few system calls; may run in a worker thread.
+        """
+        for folder, identity in list(self._folders.items()):
+            now = _identity(folder)
+            if identity is None and now is not None:
+                self._folders[folder] = now  # made by the first put
+            elif now != identity:
+                return folder
+        return self._log.find_gone()
+
+    def refuse_puts(self, gone: Path) -> None:
+        """Refuse messages from now on: what holds them has gone."""
+        self._appender.gone = gone
+        self._log.refuse_puts()
+
+    @property
+    def gone(self) -> Path | None:
+        """What `refuse_puts` was called for."""
+        return self._appender.gone
 
     def _open_index(self, was_clean: bool) -> int:
         coverage = self._checkpoint.coverage
@@ -208,6 +234,8 @@ class MessageStore:
             OSError: The disk is full; go on from where the log ends then.
         """
         self._opening.refuse_writes()
+        if self.gone is not None:
+            raise FileNotFoundError(errno.ENOENT, "deleted or moved while it is written", str(self.gone))
         if self._replica is None:
             options = self._options
             self._replica = Replica(self._log, self._table, options.delay_levels_ms, options.message_size_bytes_max)
@@ -419,3 +447,12 @@ class MessageStore:
             self.flush_consume_queues()
             self.write_checkpoint()
         return count
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder this is, whatever its name; None when there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

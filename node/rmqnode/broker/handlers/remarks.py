@@ -59,10 +59,12 @@ def sending_forbidden(broker_ip: str | None) -> str:
 
 
 def not_writable(broker: Broker) -> str:
-    """Remark of SERVICE_NOT_AVAILABLE: Apache's, and if a disk is full, which one.
+    """Remark of SERVICE_NOT_AVAILABLE: Apache's, and if a disk is full, which one; or which folder has gone.
 
     Source: SendMessageProcessor#handlePutMessageResult, #diskUtil.
     """
+    if broker.store.gone is not None:
+        return f"service not available: {broker.store.gone} was deleted or moved under the running broker"
     folders = (
         ("CL", broker.config.store_path_commit_log),
         ("CQ", broker.config.store_path_root_dir / "consumequeue"),
