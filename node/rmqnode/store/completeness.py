@@ -7,7 +7,7 @@
     the last file of length 0, nothing speaks of it      it was being made; deleted
     a file between others missing or cut short           refused (`CommitLog.load`)
     the first files gone, units below                    messages that have expired
-    files full of zeros, units                           refused, when no record is left (`recovery`)
+    files full of zeros, units, a checkpoint             refused, when no record is left (`recovery`)
 
 A single unit may be a damaged one. So it takes two of them, or one that leads to the first byte of the missing file, or
 what our engine noted in `coverage`.
@@ -69,7 +69,7 @@ class Completeness:
         self._log.drop_empty_file()
 
     def check_records(self, units: int) -> None:
-        """Refuse, or give up, a store whose log has not one record left.
+        """Refuse, or give up, a store whose log has not one record left although some were on the disk.
 
         Args:
             units: How many units its queues had.

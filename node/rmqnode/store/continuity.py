@@ -15,19 +15,34 @@ message may hold bytes that look like a record.
 further above it than records fit in between. Records of a transaction that have no unit continue nothing. The clock
 counts only where another engine may have written since our last zeroing. When it was set back there just before the
 damage, the messages up to the old time are passed over with the damage.
+
+Without any damage, what Apache's broker gave up may follow its last record directly: all messages of a topic often have
+one size. Then time goes back at that place, and all old records of the file are from the pause in which that broker was
+started: later than the record in front of the pause, earlier than the one behind it. A clock that was set back looks so
+only if all that was stored since fits into one pause of the file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Final
 
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.queue_table import QueueTable
 from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD
-from rmqnode.store.record import RECORD_FIXED_SIZE, SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
+from rmqnode.store.record import MESSAGE_MAGIC, RECORD_FIXED_SIZE, SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
+
+PAUSE_MS_MIN: Final = 500
+"""A Java broker takes longer than this from its start to its first message."""
+
+_TIME_LOOKS_MAX: Final = 16
+"""Places where time goes back that are looked at closely: 2 s each, of a file of a GiB."""
 
 _LOOK_UPS_MAX: Final = 50_000
 """Look-ups for a unit that covers a record, over all queues and all damage of one start: about 2 s."""
+
+_TIMES: Final = Struct(">iI20xq20xq")
+"""Total size, magic, physical offset, store timestamp."""
 
 Reached = Callable[[ScannedRecord], tuple[int, int] | None]
 """How far the queue of a record has got in front of the damage: the queue offset that its next message gets, and the
@@ -50,10 +65,36 @@ class Continuity:
         self._is_ours = is_ours
         self._complete_to = complete_to
         self._look_ups_left = _LOOK_UPS_MAX
+        self._time_looks_left = _TIME_LOOKS_MAX
         self.last_store_timestamp = 0
         """Of the last whole record in front of the damage, in milliseconds; set by who walks."""
         self.damaged_from = 0
         """Physical offset where the damage begins; set by who walks."""
+
+    def is_given_up(self, log: CommitLog, record: ScannedRecord, physical_offset: int) -> bool:
+        """Whether a record that follows a whole one directly, but was stored before it, is behind another engine's end.
+
+        Only to be asked where time goes back; walks the file.
+        """
+        if self._is_ours or not self._time_looks_left:
+            return False
+        self._time_looks_left -= 1
+        window = log.window(physical_offset)
+        assert window is not None
+        view, base_offset, _ = window
+        begin = physical_offset - base_offset
+        old = [timestamp for _, timestamp in times_of_records(view, begin, len(view), base_offset)]
+        before = self._time_before(log, base_offset)
+        for _, timestamp in times_of_records(view, 0, begin, base_offset):
+            if timestamp - before >= PAUSE_MS_MIN and before <= min(old) and max(old) < timestamp:
+                return True
+            before = timestamp
+        return False
+
+    def _time_before(self, log: CommitLog, base_offset: int) -> int:
+        """Store timestamp of the last record below the begin of a file, as far as queues know it; else 0."""
+        known = (queue.last_unit_below(base_offset)[0] for queue in self._table.by_key.values())
+        return max(log.store_timestamp(max(known, default=-1)), 0)
 
     def passed_over(self, record: ScannedRecord, physical_offset: int) -> int:
         """Decide about one record: 0 when it counts, else how many bytes nothing is to be looked for in."""
@@ -97,6 +138,16 @@ class Continuity:
             if is_record and begin + size > physical_offset:
                 return begin + size - physical_offset
         return 0
+
+
+def times_of_records(view: memoryview, position: int, end: int, base_offset: int) -> Iterator[tuple[int, int]]:
+    """Position and store timestamp of the records that follow each other between two places of one log file."""
+    while position + RECORD_FIXED_SIZE <= end:
+        size, magic, own_offset, store_timestamp = _TIMES.unpack_from(view, position)
+        if magic != MESSAGE_MAGIC or own_offset != base_offset + position or size < RECORD_FIXED_SIZE:
+            return
+        yield position, store_timestamp
+        position += size
 
 
 def log_reaches(log: CommitLog, table: QueueTable, physical_offset: int) -> bool:

@@ -63,6 +63,9 @@ class LogScan:
             view, base_offset, file_end = window
             position = self.end_offset - base_offset
             while (record := scan_record(view, position, base_offset, check_crc=self._check_crc)) is not None:
+                goes_back = record.store_timestamp < self._continuity.last_store_timestamp
+                if goes_back and self._continuity.is_given_up(self._log, record, base_offset + position):
+                    return
                 self._note(record, base_offset + position)
                 position += record.size
                 self.end_offset = base_offset + position

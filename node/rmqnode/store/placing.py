@@ -106,7 +106,8 @@ class Placing:
             queue.begin_at(wanted)
             return
         behind = max(queue.end_physical_offset(), 0)
-        begin = next((extent.begin for extent in self._extents if extent.begin >= behind), behind)
+        # Without damage, the last byte of the message before: in order, and no record begins there.
+        begin = next((extent.begin for extent in self._extents if extent.begin >= behind), max(behind - 1, 0))
         self._fillers += wanted - queue.max_queue_offset
         queue.fill_to(wanted, begin)
 

@@ -80,21 +80,28 @@ class QuickWalk:
         dispatched_to: Physical offset below which each queue has its units; nothing below is given another one.
         completed: Takes the queues that units were written to.
         check_crc: Compare each body with its CRC.
+        watches_time: Stop at a record that was stored before the one in front of it.
     """
 
     def __init__(
-        self, dispatched_to: dict[ConsumeQueue, int], completed: set[ConsumeQueue], *, check_crc: bool
+        self,
+        dispatched_to: dict[ConsumeQueue, int],
+        completed: set[ConsumeQueue],
+        *,
+        check_crc: bool,
+        watches_time: bool = False,
     ) -> None:
         self._dispatched_to = dispatched_to
         self._completed = completed
         self._check_crc = check_crc
+        self._watches_time = watches_time
         self._runs: dict[bytes, dict[int, _Run]] = {}
         self._tags_codes = _TagsCodes()
         self._gathered = 0
         self.records = 0
         """Records that were good so far; whoever looks at one singly counts it here."""
         self.last_store_timestamp = 0
-        """That of the last of them."""
+        """That of the last of them; 0 before."""
 
     def get_to_know(self, queue: ConsumeQueue) -> None:
         """Note how a queue stands after one of its records was looked at singly."""
@@ -125,6 +132,7 @@ class QuickWalk:
         runs_of, tags_codes, check_crc = self._runs, self._tags_codes, self._check_crc
         last_head = min(limit - RECORD_FIXED_SIZE, position + _PIECE_SIZE)
         records, timestamp = 0, self.last_store_timestamp
+        watches_time = self._watches_time
         while position <= last_head:
             size, magic, crc, queue_id, queue_offset, physical_offset, sys_flag, store_timestamp, body_size = (
                 _unpack_head(mapping, position)
@@ -137,6 +145,7 @@ class QuickWalk:
                 or magic != MESSAGE_MAGIC
                 or sys_flag & _UNUSUAL
                 or not body_at <= topic_at < end <= limit
+                or (watches_time and store_timestamp < timestamp)
             ):
                 break
             tail = mapping[topic_at:end]  # topic length, topic, properties length, properties

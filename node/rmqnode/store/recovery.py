@@ -178,7 +178,8 @@ class Recovery:
             end = self._walk(self._plan.start)
         except _UnitsMissing:
             end = self._walk(self._log.min_offset)
-        if not self._quick.records and end == self._log.min_offset:
+        was_on_disk = self._checkpoint.physic_timestamp > 0
+        if was_on_disk and not self._quick.records and end == self._log.min_offset:
             self._completeness.check_records(sum(self._known_queues.values()))
         aside = PutAside(self._damage.folder, self._now_ms, self._options.message_size_bytes_max)
         bytes_cut = aside.take_tail(self._log, end)
@@ -274,8 +275,8 @@ class Recovery:
         self._start_offset = start
         self._extents.clear()
         self._rewind_queues(plan.trusted_to if plan.is_ours or start == plan.start else start)
-        self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=self._options.check_crc_on_recover)
-        self._quick.last_store_timestamp = self._checkpoint.physic_timestamp
+        check_crc = self._options.check_crc_on_recover
+        self._quick = QuickWalk(self._dispatched_to, self._rebuilt, check_crc=check_crc, watches_time=not plan.is_ours)
         walks_all = start == self._log.min_offset
         self._placing = Placing(self._log, self._extents, walks_all=walks_all, on_missing=_raise_units_missing)
         self._continuity = Continuity(
@@ -283,7 +284,9 @@ class Recovery:
         )
         end = self._walk_over_damage(start)
         self._quick.write()
-        self._log.last_store_timestamp = self._quick.last_store_timestamp
+        has_records = self._quick.records > 0
+        last = self._quick.last_store_timestamp if has_records else self._checkpoint.physic_timestamp
+        self._log.last_store_timestamp = last
         return end
 
     def _rewind_queues(self, trusted_to: int) -> None:
@@ -361,6 +364,9 @@ class Recovery:
             position = self._quick.walk(mapping, position, base_offset, len(view))
             record = scan_record(view, position, base_offset, check_crc=check_crc)
             if record is None:
+                return position
+            goes_back = record.store_timestamp < self._quick.last_store_timestamp
+            if goes_back and self._continuity.is_given_up(self._log, record, base_offset + position):
                 return position
             self._quick.records += 1
             self._dispatch(record, base_offset + position)

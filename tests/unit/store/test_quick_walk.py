@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rmqnode.store.errors import UnsupportedRecord
+from rmqnode.store.errors import StoreIncomplete, UnsupportedRecord
 from rmqnode.store.quick_walk import QuickWalk
 
 KIT = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -47,6 +47,8 @@ def opened(kit: Any, root: Path) -> tuple[Any, ...]:
         report = store.open()
     except UnsupportedRecord as error:
         return str(error), None
+    except StoreIncomplete as error:
+        return error.missing, None
     files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("0*") if path.is_file()}
     queues = {key: (queue.min_queue_offset, queue.max_queue_offset) for key, queue in store.queues().items()}
     found = report._replace(seconds=0), files, queues, store.last_store_timestamp

@@ -25,6 +25,7 @@ from rmqnode.protocol.java_text import parse_int
 from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.store import Copy, MessageStore, PutStatus, QueueKey, tags_code_of
 from rmqnode.store.config_file import ConfigFile
+from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD
 
 logger = logging.getLogger(__name__)
 
@@ -115,11 +116,19 @@ class DelayedDelivery(SavedTable):
         left = _DELIVERIES_IN_A_ROW_MAX
         while left > 0:
             offset = max(self.offsets.get(level, 0), self._store.min_offset(system_topics.SCHEDULE_TOPIC, queue_id))
+            # A queue whose log was lost has begun anew.
+            offset = min(offset, self._store.max_offset(system_topics.SCHEDULE_TOPIC, queue_id))
             unit = self._store.unit(system_topics.SCHEDULE_TOPIC, queue_id, offset)
             if unit is None:
                 return None
             now_ms = self._clock_ms()
-            physical_offset, _, due_ms = unit
+            physical_offset, size, due_ms = unit
+            if size == BLANK_UNIT_SIZE_FIELD:
+                logger.error("delayed message is damaged, skipped level=%d queue_offset=%d", level, offset)
+                self.offsets[level] = offset + 1
+                self._is_dirty = True
+                left -= 1
+                continue
             delay_ms = self._levels.delays_ms[queue_id] if level <= self._levels.level_max else _NEVER_MS
             is_due = partial(_is_due, now_ms, now_ms + delay_ms)
             if not is_due(due_ms):
