@@ -104,8 +104,11 @@ class MessageWriter:
 
     def put_again(self, message: Message, *, may_be_delayed: bool = True) -> PutResult:
         """Store what the store has held before in another form: it was accepted, whatever its limit is now."""
-        with self._store.kept_limit():
+        limit = self._store.use_limit(None)
+        try:
             return self.put(message, may_be_delayed=may_be_delayed)
+        finally:
+            self._store.use_limit(limit)
 
     def refusal(self, topic: str, queue_id: int, body_size: int, properties_size: int) -> PutStatus:
         """Say why a message could never be stored in a queue; OK when it could."""

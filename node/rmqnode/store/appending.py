@@ -6,8 +6,7 @@ so a put asks for it rarely, and a full disk refuses a message before anything o
 Source: CommitLog#putMessage, #putMessages (RocketMQ 4.5.2).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -20,13 +19,14 @@ from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.disk import DISK_FULL
 from rmqnode.store.options import StoreOptions
 from rmqnode.store.put_times import PutTimes
-from rmqnode.store.queue_table import QueueTable
+from rmqnode.store.queue_table import QueueTable, names_a_queue
 from rmqnode.store.queue_units import UNIT, UNIT_SIZE
 from rmqnode.store.record import (
     BLANK_SIZE_MIN,
     CRC_MASK,
     MESSAGE_MAGIC,
     PROPERTIES_SIZE_MAX,
+    RECORD_FIXED_SIZE,
     RECORD_HEAD,
     SYS_FLAG_TRANSACTION,
     SYS_FLAG_WITHOUT_QUEUE_OFFSET,
@@ -186,19 +186,22 @@ class Appender:
 
     def refusal(self, topic: str, queue_id: int, body_size: int, properties_size: int) -> PutStatus:
         """Say why a message of these sizes, in bytes, can never be put into a queue; OK when it can."""
-        queue = self._queues.get((topic, queue_id)) or self._table.new(topic, queue_id)
-        if queue is None or queue.record_fixed_size + body_size + properties_size > self._size_max:
+        queue = self._queues.get((topic, queue_id))
+        if queue is not None:
+            fixed_size = queue.record_fixed_size
+        elif names_a_queue(topic, queue_id):
+            fixed_size = RECORD_FIXED_SIZE + len(topic.encode())
+        else:
             return PutStatus.MESSAGE_ILLEGAL
-        return PutStatus.OK if properties_size <= PROPERTIES_SIZE_MAX else PutStatus.PROPERTIES_SIZE_EXCEEDED
+        if fixed_size + body_size + properties_size > self._size_max:
+            return PutStatus.MESSAGE_ILLEGAL
+        return _OK if properties_size <= PROPERTIES_SIZE_MAX else PutStatus.PROPERTIES_SIZE_EXCEEDED
 
-    @contextmanager
-    def kept_limit(self) -> Iterator[None]:
-        """Take messages up to the length of a file meanwhile: those accepted before `maxMessageSize` fell stay so."""
-        limit, self._size_max = self._size_max, self._options.mapped_file_size_commit_log - BLANK_SIZE_MIN
-        try:
-            yield
-        finally:
-            self._size_max = limit
+    def use_limit(self, size_max: int | None) -> int:
+        """Refuse longer records than this many bytes from now on; None: than fit into a file. Returns the old limit."""
+        limit = self._size_max
+        self._size_max = self._options.mapped_file_size_commit_log - BLANK_SIZE_MIN if size_max is None else size_max
+        return limit
 
     def _make_room(self, queue: ConsumeQueue, unit_count: int, size: int) -> PutStatus:
         """Let units and bytes be writable, or say why not; a refusal leaves everything readable as it was."""

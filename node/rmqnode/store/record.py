@@ -47,6 +47,10 @@ KEYS_HEAD: Final = Struct(">iI28xi16xq20xi")
 """What the index looks at: total size, magic, sys flag, store timestamp, body length."""
 assert KEYS_HEAD.size == RECORD_HEAD_SIZE
 
+_QUEUE_PLACE: Final = Struct(">12xi4xq56xi")
+"""Queue id, queue offset, body length."""
+assert _QUEUE_PLACE.size == RECORD_HEAD_SIZE
+
 CRC_MASK: Final = 0x7FFFFFFF
 PROPERTIES_SIZE_MAX: Final = 32767
 TOPIC_SIZE_MAX: Final = 127
@@ -171,11 +175,14 @@ def _tail(view: memoryview, position: int, size: int, body_size: int) -> tuple[b
 
 def queue_place(record: memoryview) -> tuple[str, int, int] | None:
     """Topic, queue id and queue offset that a record says of itself; None when its lengths do not fit together."""
-    head = RECORD_HEAD.unpack_from(record)
-    tail = _tail(record, 0, len(record), head[-1])
-    if tail is None:
+    queue_id, queue_offset, body_size = _QUEUE_PLACE.unpack_from(record)
+    topic_at = RECORD_HEAD_SIZE + body_size + 1
+    if body_size < 0 or topic_at > len(record):
         return None
-    return str(tail[0], "utf-8", "replace"), head[3], head[5]
+    topic_end = topic_at + record[topic_at - 1]
+    if topic_end + 2 > len(record):
+        return None
+    return str(record[topic_at:topic_end], "utf-8", "replace"), queue_id, queue_offset
 
 
 def properties_between(log_file: mmap, begin: int, end: int) -> bytes:

@@ -84,8 +84,8 @@ class MessageStore:
         """Append several messages to one queue, all or none; see `Appender.put_batch`."""
         self.refusal = self._appender.refusal
         """Why a message could never be put; see `Appender.refusal`."""
-        self.kept_limit = self._appender.kept_limit
-        """Longer messages are taken, for those that were accepted before; see `Appender.kept_limit`."""
+        self.use_limit = self._appender.use_limit
+        """How long messages may be, for those that were accepted under another limit; see `Appender.use_limit`."""
 
     def open(self, *, accept_loss: bool = False) -> RecoveryReport:
         """Lock, load and recover the store directory; creates it when there is none.

@@ -20,7 +20,7 @@ from rmqnode.store import PutResult, PutStatus
 
 logger = logging.getLogger(__name__)
 
-_GIVEN_UP = (system_topics.TRANS_CHECK_MAX_TIME_TOPIC, half_messages.QUEUE_ID)
+_GIVEN_UP_NAME_SIZE = len(system_topics.TRANS_CHECK_MAX_TIME_TOPIC)
 
 
 class Transactions:
@@ -38,11 +38,11 @@ class Transactions:
         """
         topic, queue_id = message.topic, message.queue_id
         half = half_messages.prepared(message)
-        for later_topic, later_queue_id in ((topic, queue_id), _GIVEN_UP):
-            properties_size = len(half.properties) + half_messages.GROWTH_MAX
-            status = self._writer.refusal(later_topic, later_queue_id, len(half.body), properties_size)
-            if status is not PutStatus.OK:
-                return PutResult(status)
+        # The name of the topic for given up ones may be the longer one.
+        size = len(half.body) + max(0, _GIVEN_UP_NAME_SIZE - len(topic))
+        status = self._writer.refusal(topic, queue_id, size, len(half.properties) + half_messages.GROWTH_MAX)
+        if status is not PutStatus.OK:
+            return PutResult(status)
         return self._writer.put(half, may_be_delayed=False)
 
     def decision_about(self, half: StoredMessage) -> Decision | None:

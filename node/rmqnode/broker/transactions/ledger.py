@@ -118,8 +118,11 @@ class TransactionLedger:
         A half message below `half_offset` that has no open copy is done with: its decision is older than the memory, or
         it was given up before this start. Its kind is 0 then.
         """
+        known = self._decisions.get(half.queue_offset)
+        if known is not None:
+            return known
         identity = identity_of(half)
-        known = self._settled.get(identity) or self._decisions.get(half.queue_offset)
+        known = self._settled.get(identity)
         if known is not None:
             return known
         is_ahead = half.queue_offset >= self.half_offset and half.queue_offset not in self._decided_ahead
@@ -143,6 +146,8 @@ class TransactionLedger:
 
     def settle(self, half: StoredMessage, decision: Decision) -> list[int]:
         """Remember that a transaction is decided; return the queue offsets of its copies that need a note."""
+        if not self._copies and not self._given_up:
+            return []
         identity = identity_of(half)
         copies = self._copies.pop(identity, [])
         was_given_up = identity in self._given_up
