@@ -180,6 +180,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True, mode: 
         mode: Of the file; None for what the umask leaves.
     """
     if _has_content(path, content):
+        if mode is not None:
+            path.chmod(mode)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

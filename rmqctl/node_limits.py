@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _PREFIX: Final = "limited."
+DISK: Final = "disk"
 REPLICATION: Final = "replication"
 CONFIGURATION: Final = "configuration"
 

@@ -268,7 +268,7 @@ def test_a_cluster_on_a_full_disk_obeys_every_command_tells_its_limit_and_heals(
     assert scaled.returncode == 1
     assert "No space left on device" in scaled.stderr
     assert f"file system {disk}, 0 of " in scaled.stderr
-    assert cli.run("tail", "orders", "--from", "earliest", "--max", "1").stdout.count("first") == 1
+    assert cli.run("tail", "orders", "--from", "earliest", "-n", "1").stdout.count("first") == 1
 
     ballast.unlink()
     wait_until(lambda: cli.status()["state"] == "running", "it heals by itself", 20)

@@ -22,6 +22,7 @@ from rmqnode.store.completeness import Completeness
 from rmqnode.store.consume_queue import ConsumeQueue
 from rmqnode.store.copying import Copy, StoredMessage, append_copies, read_stretch
 from rmqnode.store.damage import Damage
+from rmqnode.store.disk import DISK_FULL
 from rmqnode.store.filler import FILLER_BYTES_AT_STOP_MAX
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
@@ -239,7 +240,12 @@ class MessageStore:
         if self._replica is None:
             options = self._options
             self._replica = Replica(self._log, self._table, options.delay_levels_ms, options.message_size_bytes_max)
-        self._replica.append(physical_offset, content, on_arrived)
+        try:
+            self._replica.append(physical_offset, content, on_arrived)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                self._appender.out_of_space = self._options.commit_log_dir
+            raise
 
     @property
     def has_undispatched(self) -> bool:

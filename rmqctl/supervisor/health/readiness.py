@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
-from rmqctl.node_limits import limits_in
+from rmqctl.node_limits import DISK, limits_in
 from rmqctl.profile.model import Node, Role
 from rmqctl.supervisor.nodes.plan import CurrentPlan
 from rmqnode.net.client import RemotingClient
@@ -146,7 +146,9 @@ class _Round:
             lack = await self._unregistered(node, nameserver, view)
             if lack is not None:
                 return Finding(True, lack, lack, limits)
-        lack = _not_following(info) if node.role is Role.SLAVE and master_is_up else None
+        # A slave without disk space cannot follow, and is limited for that reason; it serves what it has.
+        follows = node.role is Role.SLAVE and master_is_up and DISK not in limits
+        lack = _not_following(info) if follows else None
         return Finding(True, lack, lack, limits)
 
     async def _unregistered(self, node: Node, nameserver: Node, view: _NameserverView) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rmqctl.supervisor.files.last_error import LastError
 from rmqctl.supervisor.files.ledger import Ledger, NodeStarted, configuration_hash, exited, timestamp
 from rmqctl.supervisor.files.rotating_log import cut_if_full, rotate, rotate_if_full
 from rmqctl.supervisor.messages import ClusterReady, NodeChanged
@@ -192,3 +193,17 @@ def test_configuration_hash_changes_with_the_file_and_is_none_without_one(tmp_pa
 def test_time_has_its_offset() -> None:
     assert timestamp(0.123)[19:23] == ".123"
     assert timestamp(0.123)[-3] == ":"
+
+
+def test_last_error_is_kept_whole_in_one_line_and_without_control_characters() -> None:
+    kept = LastError()
+    kept.note(
+        "2026-11-30 10:00:00,000 ERROR rmqnode.run first\n2026-11-30 10:00:00,001 INFO rmqnode.run ERROR nothing\n"
+    )
+    kept.note("no line of a log: ERROR \n")
+    kept.note("2026-11-30 10:00:00,002 ERROR rmqnode.run \x1b[31m" + "x" * 5000)
+    said = kept.take()
+    assert said is not None
+    assert said.startswith("?[31mxxx")
+    assert len(said) == 4094
+    assert LastError().take() is None

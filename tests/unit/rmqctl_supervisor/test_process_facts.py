@@ -90,12 +90,12 @@ def test_file_that_has_the_content_already_needs_no_space(tmp_path: Path, monkey
     path = tmp_path / "cluster.toml"
     write_atomically(path, b"one")
 
-    def refuse(_self: Path, *_arguments: object) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", refuse)
-    monkeypatch.setattr(Path, "read_bytes", lambda self: os.pread(os.open(self, os.O_RDONLY), 100, 0))
-    write_atomically(path, b"one")
+    monkeypatch.setattr("rmqctl.home.write_anew", refuse)
+    write_atomically(path, b"one", mode=0o600)
+    assert path.stat().st_mode & 0o777 == 0o600, "its permissions are set all the same"
     with pytest.raises(OSError, match="No space left") as raised:
         write_atomically(path, b"two")
     assert raised.value.filename == str(path)
