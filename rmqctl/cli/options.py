@@ -71,6 +71,11 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
+AcceptLossOption = Annotated[
+    bool,
+    typer.Option("--accept-loss", help="Start Apache's brokers also where they cut messages behind damage, this once."),
+]
+
 NoDrainOption = Annotated[
     bool, typer.Option("--no-drain", help="Do not let clients learn first that a master takes no more messages.")
 ]

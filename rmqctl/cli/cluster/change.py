@@ -36,6 +36,8 @@ class ChangeHandling(NamedTuple):
     drain: bool
     timeout: float | None
     json_output: bool
+    accept_loss: bool = False
+    """Apache's brokers may cut messages behind damage from their stores."""
 
 
 def keep_closed(home: ClusterHome, model: ClusterModel) -> None:
@@ -117,6 +119,12 @@ def _carry_out(plan: ClusterPlan, running: StoredCluster, change: ChangePlan, ha
     keep_closed(home, model)
     engines = engines_of(model, open_install_progress, narrate)
     check_ports_free(model, [node for node in model.nodes if node.name in change.add])
+    if model.has_java_nodes:
+        from rmqctl.engine.apache.messages_cut import check_no_messages_cut
+
+        started = {*change.add, *(step.node for step in change.restart)}
+        nodes = [node for node in model.nodes if node.name in started]
+        check_no_messages_cut(nodes, accept_loss=handling.accept_loss, cluster=home.name)
     for notice in write_node_files(engines, model, home):
         narrate(notice)
     save_cluster(home, plan.stored)

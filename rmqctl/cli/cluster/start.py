@@ -44,6 +44,7 @@ class ClusterStart:
         foreground: Whether the cluster ends with this command.
         timeout: How long the start may take, in seconds.
         record: What a supervisor that ended without taking the cluster down left, if one did.
+        accept_loss: Start Apache's brokers also on stores of which they cut messages.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class ClusterStart:
         foreground: bool,
         timeout: float,
         record: SupervisorRecord | None,
+        *,
+        accept_loss: bool = False,
     ) -> None:
+        self._accept_loss = accept_loss
         self._launcher = launcher
         self._plan = plan
         self._foreground = foreground
@@ -130,6 +134,11 @@ class ClusterStart:
         check_ports_free(model, [node for node in model.nodes if node.name not in self._adopted])
         if model.has_java_nodes and not self._adopted:
             _check_machine(model)
+        if model.has_java_nodes:
+            from rmqctl.engine.apache.messages_cut import check_no_messages_cut
+
+            starting = [node for node in model.nodes if node.name not in (*self._adopted, *self._kept_down)]
+            check_no_messages_cut(starting, accept_loss=self._accept_loss, cluster=home.name)
         for notice in write_node_files(engines, model, home):
             narrate(notice)
         save_cluster(home, self._plan.stored)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.engines.install_progress import open_install_progress
-from rmqctl.cli.options import ClusterOption, EngineOption, HomeOption
+from rmqctl.cli.options import AcceptLossOption, ClusterOption, EngineOption, HomeOption
 from rmqctl.cli.output import narrate, print_lines, print_result
 from rmqctl.cli.profile import BrokerIpOption, PortOffsetOption, SetOption
 from rmqctl.engine import Engine
@@ -55,6 +55,7 @@ def install(
     broker_ip: BrokerIpOption = None,
     port_offset: PortOffsetOption = None,
     engine: EngineOption = None,
+    accept_loss: AcceptLossOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
 ) -> int:
@@ -66,6 +67,7 @@ def install(
     check_systemd(scope)
     plan = _plan(scope, profile, set_options, broker_ip, port_offset, engine, cluster, home)
     _check_free(plan.home)
+    _check_messages(plan, accept_loss)
     options = _unit_options(scope, per_node, run_as)
     if scope is Scope.SYSTEM:
         check_account(options, plan.home)
@@ -171,6 +173,13 @@ def _check_free(home: ClusterHome) -> None:
         raise RmqctlError(
             f"cluster {home.name} runs already", "without systemd", f"rmqctl down --cluster {home.name} first"
         )
+
+
+def _check_messages(plan: ClusterPlan, accept_loss: bool) -> None:
+    if plan.model.has_java_nodes:
+        from rmqctl.engine.apache.messages_cut import check_no_messages_cut
+
+        check_no_messages_cut(plan.model.nodes, accept_loss=accept_loss, cluster=plan.home.name)
 
 
 def _unit_options(scope: Scope, per_node: bool, run_as: str | None) -> UnitOptions:

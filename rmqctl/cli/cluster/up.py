@@ -12,6 +12,7 @@ from rmqctl.cli.cluster.run_as import account_for, become, homes_for, warn_of_ro
 from rmqctl.cli.cluster.start import ClusterStart
 from rmqctl.cli.nodes.drift_text import narrate_drift
 from rmqctl.cli.options import (
+    AcceptLossOption,
     ClusterOption,
     DryRunOption,
     EngineOption,
@@ -74,6 +75,7 @@ def up(
     ] = None,
     dry_run: DryRunOption = False,
     no_drain: NoDrainOption = False,
+    accept_loss: AcceptLossOption = False,
     yes: YesOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
@@ -97,7 +99,7 @@ def up(
             rocketmq_home=None if rocketmq_home is None else str(rocketmq_home.expanduser().absolute()),
         ),
     )
-    handling = ChangeHandling(dry_run, yes, not no_drain, timeout, json_output)
+    handling = ChangeHandling(dry_run, yes, not no_drain, timeout, json_output, accept_loss)
     account = account_for(run_as, cluster_home(options))
     if account is not None and not dry_run:
         early.process.kill()
@@ -123,7 +125,8 @@ def up(
             record = load_record(chosen.record_file)
             if record is not None and record.living_nodes and plan.previous is not None:
                 return _adopt(launcher, plan, record, options, handling, foreground)
-            start = ClusterStart(launcher, plan, foreground, timeout or _start_seconds(plan.model), record)
+            patience = timeout or _start_seconds(plan.model)
+            start = ClusterStart(launcher, plan, foreground, patience, record, accept_loss=accept_loss)
             start.run()
         drift = find_drift(plan.model, chosen)
         refusal = start.refusal()
@@ -150,7 +153,7 @@ def _adopt(
     names = ", ".join(f"{name} (pid {process.pid})" for name, process in record.living_nodes.items())
     narrate(f"the supervisor of cluster {plan.home.name} is gone, but its nodes run: adopting {names}")
     timeout = handling.timeout or _start_seconds(plan.previous.model)
-    start = ClusterStart(launcher, as_it_is, foreground, timeout, record)
+    start = ClusterStart(launcher, as_it_is, foreground, timeout, record, accept_loss=handling.accept_loss)
     start.adopt(record.living_nodes, record.kept_down)
     code = run_change(plan.home, options, handling, adopted=list(record.living_nodes))
     return start.stay() if foreground else code

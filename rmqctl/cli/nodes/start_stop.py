@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rmqctl.cli.nodes.choice import BrokerOption, NodesArgument, RoleOption, choose_nodes
-from rmqctl.cli.options import ClusterOption, HomeOption, JsonOption, NoDrainOption, YesOption
+from rmqctl.cli.options import AcceptLossOption, ClusterOption, HomeOption, JsonOption, NoDrainOption, YesOption
 from rmqctl.cli.output import confirm_or_refuse, narrate, print_json
 from rmqctl.cli.supervision.asker import asked_by
 from rmqctl.cli.supervision.work import follow_work
@@ -55,6 +55,7 @@ def start(
 ) -> int:
     """Start nodes that were stopped, were given up, or wait for their next try; returns when they serve."""
     chosen, found = _choose(nodes, role, broker, cluster, home, "start")
+    _check_messages(chosen, found, accept_loss)
     if accept_loss:
         _confirm_loss(chosen, found, yes=yes)
     return _carry_out(chosen, found, _order("start", found, timeout, accepts_loss=accept_loss), json_output)
@@ -68,12 +69,9 @@ def _confirm_loss(home: ClusterHome, nodes: list[Node], *, yes: bool) -> None:
         RmqctlError: The answer was no.
     """
     for node in nodes:
-        if node.role is Role.NAMESERVER or node.engine != "embedded":
-            kind = "a nameserver" if node.role is Role.NAMESERVER else "a node of Apache's"
+        if node.role is Role.NAMESERVER:
             raise UsageError(
-                f"{node.name} cannot accept a loss",
-                f"it is {kind}, which starts without looking for messages",
-                "name our brokers only",
+                f"{node.name} cannot accept a loss", "it is a nameserver, which has no messages", "name brokers only"
             )
     states = {report.name: report.state for report in ask_status(home).nodes}
     for node in nodes:
@@ -116,6 +114,7 @@ def restart(
     no_drain: NoDrainOption = False,
     drain_seconds: DrainSecondsOption = None,
     timeout: ReadyTimeoutOption = None,
+    accept_loss: AcceptLossOption = False,
     cluster: ClusterOption = None,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -125,6 +124,7 @@ def restart(
     Clients are told first that a master takes no more messages, and get the time to send elsewhere.
     """
     chosen, found = _choose(nodes, role, broker, cluster, home, "restart")
+    _check_messages(chosen, found, accept_loss)
     order = _order("restart", found, timeout, drain=not no_drain, drain_seconds=drain_seconds)
     return _carry_out(chosen, found, order, json_output)
 
@@ -151,6 +151,14 @@ def _choose(
     if not chosen.is_supervised():
         raise _not_supervised(chosen)
     return chosen, found
+
+
+def _check_messages(home: ClusterHome, nodes: list[Node], accept_loss: bool) -> None:
+    """Refuse to start brokers of Apache's that would cut messages behind damage."""
+    if any(node.java is not None for node in nodes):
+        from rmqctl.engine.apache.messages_cut import check_no_messages_cut
+
+        check_no_messages_cut(nodes, accept_loss=accept_loss, cluster=home.name)
 
 
 def _not_supervised(home: ClusterHome) -> RmqctlError:

@@ -8,12 +8,14 @@ import pytest
 
 from rmqctl.engine.apache.diagnosis import explain_java_exit
 from rmqctl.engine.apache.memory import Room, available_memory, check_memory
+from rmqctl.engine.apache.messages_cut import check_no_messages_cut
 from rmqctl.engine.apache.store_lock import check_stores_free, is_locked
 from rmqctl.errors import RmqctlError
 from rmqctl.profile.java_settings import EngineOptions
 from rmqctl.profile.model import ClusterModel
 from rmqctl.profile.planning import UpOptions, plan_cluster
 from rmqctl.supervisor.exit_status import describe_exit
+from rmqnode.store import MessageStore, StoreOptions
 
 HOLD_LOCK = """
 import fcntl, sys
@@ -104,3 +106,47 @@ def test_lines_of_a_java_node_become_one_sentence(lines: list[str], sentence: st
 def test_exit_codes_of_java_nodes_are_decoded(code: int, word: str) -> None:
     assert word in describe_exit(code << 8, "apache")
     assert word not in describe_exit(code << 8, "embedded")
+
+
+def damaged_store(root: Path) -> None:
+    """A store of 50 messages whose eleventh is damaged, as our broker leaves it after stepping over that."""
+    options = StoreOptions(
+        root=root,
+        commit_log_dir=root / "commitlog",
+        store_host=bytes(8),
+        in_memory_bytes_max=1 << 40,
+        mapped_file_size_commit_log=64 * 1024,
+        mapped_file_size_consume_queue=1000,
+        message_size_bytes_max=32 * 1024,
+    )
+    store = MessageStore(options, lambda: 1_700_000_000_000)
+    store.open()
+    for index in range(50):
+        store.put("orders", 0, 0, 0, 1, bytes(8), b"message %02d" % index, b"", 0)
+    store.close()
+    log = root / "commitlog" / f"{0:020d}"
+    log.write_bytes(log.read_bytes().replace(b"message 10", b"message 1x"))
+    for name in ("coverage", "checkpoint"):
+        (root / name).unlink()
+    (root / "abort").touch()
+    store = MessageStore(options, lambda: 1_700_000_000_000)
+    store.open()
+    store.close()
+
+
+def test_apache_s_broker_is_refused_on_a_store_of_which_it_would_cut_messages_unless_that_is_accepted(
+    tmp_path: Path,
+) -> None:
+    model = model_of(tmp_path, "single")
+    root = Path(model.brokers[0].properties["storePathRootDir"])
+    damaged_store(root)
+    with pytest.raises(
+        RmqctlError, match="broker-a-0 is not started on Apache's engine: it would cut 39 messages"
+    ) as it:
+        check_no_messages_cut(model.nodes, accept_loss=False, cluster="rmqctl")
+    assert f"rmqctl store verify {root} --repair --from NODE" in str(it.value.cure)
+    assert "--accept-loss" in str(it.value.cure)
+    check_no_messages_cut(model.nodes, accept_loss=True, cluster="rmqctl")
+    check_no_messages_cut(model_of(tmp_path, "single", engine="embedded").nodes, accept_loss=False, cluster="rmqctl")
+    (root / "damaged" / "extents.json").unlink()
+    check_no_messages_cut(model.nodes, accept_loss=False, cluster="rmqctl")
