@@ -13,7 +13,7 @@ Units that lead into a damaged stretch of the log are that damage's, not the que
 
 from bisect import bisect_right
 from collections.abc import Sequence, Set
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.consume_queue import ConsumeQueue
@@ -25,6 +25,9 @@ from rmqnode.store.queue_table import QueueKey, QueueTable, is_protected
 from rmqnode.store.queue_units import BLANK_UNIT_SIZE_FIELD
 from rmqnode.store.record import SYS_FLAG_WITHOUT_QUEUE_OFFSET, ScannedRecord
 from rmqnode.store.tags_code import SCHEDULE_TOPIC, tags_code_of
+
+QUEUE_OFFSET_POSITION: Final = 20
+"""Of a record's field."""
 
 
 class _Absent(NamedTuple):
@@ -63,6 +66,8 @@ class QueueCheck:
         self._was_stopped = was_stopped
         self._topics = topics
         self._matched: dict[QueueKey, int] = {}
+        self._next: dict[QueueKey, int] = {}
+        """Queue offset that the next record of a queue should have, as the one before it says."""
         self._absent: dict[QueueKey, _Absent] = {}
         self._problems: list[Problem] = []
         self._begun_anew: set[str] = set()
@@ -84,11 +89,14 @@ class QueueCheck:
             self._absent[key] = _Absent(first_offset, physical_offset, count + 1)
             return
         unit = queue.unit(record.queue_offset)
+        expected_offset, self._next[key] = self._next.get(key), record.queue_offset + 1
         if unit is not None and unit[:2] == (physical_offset, record.size):
             self._matched[key] = self._matched.get(key, 0) + 1
             expected = tags_code_of(topic, record.properties, record.store_timestamp, ())
             if unit[2] != expected and topic != SCHEDULE_TOPIC:
                 self._wrong_unit(queue, record.queue_offset, f"tags code {unit[2]}, its record has {expected}")
+        elif record.queue_offset != expected_offset and self._is_misnamed(queue, record, physical_offset):
+            self._matched[key] = self._matched.get(key, 0) + 1
         elif self._belongs_to_queue(queue, physical_offset):
             self._wrong_or_missing(queue, record, physical_offset)
         else:
@@ -120,6 +128,17 @@ class QueueCheck:
         first = queue.unit(queue.min_queue_offset)
         return queue.min_queue_offset > 0 or first is None or physical_offset >= first[0]
 
+    def _is_misnamed(self, queue: ConsumeQueue, record: ScannedRecord, physical_offset: int) -> bool:
+        """Whether the queue has this record where it belongs, and only the field in the record says otherwise."""
+        place = queue.first_behind(physical_offset)
+        if queue.raw_unit(place)[:2] != (physical_offset, record.size):
+            return False
+        position = physical_offset % self._options.mapped_file_size_commit_log
+        path = self._options.commit_log_dir / f"{physical_offset - position:020d}"
+        what = f"the record says queue offset {record.queue_offset}, and is {place} of {queue.topic}/{queue.queue_id}"
+        self._problems.append(Problem(path, position + QUEUE_OFFSET_POSITION, f"{what}: the field is damaged"))
+        return True
+
     def _wrong_or_missing(self, queue: ConsumeQueue, record: ScannedRecord, physical_offset: int) -> None:
         if record.queue_offset < queue.max_queue_offset:
             what = f"no unit of the record at physical offset {physical_offset}, which has queue offset"
@@ -127,7 +146,9 @@ class QueueCheck:
         elif self._was_stopped:
             self._wrong_unit(queue, queue.max_queue_offset, f"the queue ends before its record at {physical_offset}")
         else:
-            self.notes.append(f"queue {queue.topic}/{queue.queue_id} lags behind the log: the next start completes it")
+            note = f"queue {queue.topic}/{queue.queue_id} lags behind the log: the next start completes it"
+            if note not in self.notes:
+                self.notes.append(note)
 
     def _wrong_unit(self, queue: ConsumeQueue, queue_offset: int, what: str) -> None:
         key = (queue.topic, queue.queue_id)

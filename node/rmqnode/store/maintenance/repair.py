@@ -7,11 +7,14 @@ bytes that a replica has whole replace damaged ones, and a torn tail, behind whi
 import time
 from collections.abc import Sequence
 
+from rmqnode.store.checkpoint import Coverage, StoreCheckpoint
 from rmqnode.store.commit_log import CommitLog
 from rmqnode.store.damage import Damage
 from rmqnode.store.dispatch import queue_of_record
+from rmqnode.store.index.files import IndexState
 from rmqnode.store.index.message_index import MessageIndex
 from rmqnode.store.lock import StoreLock
+from rmqnode.store.maintenance.config_check import readable_checkpoint
 from rmqnode.store.maintenance.found_files import find_files
 from rmqnode.store.maintenance.found_queues import FoundQueues
 from rmqnode.store.maintenance.replica import Offer, Replica
@@ -107,15 +110,16 @@ class _Repair:
             self._log.cut(found.end_offset)
             done.append(f"{found.tail_bytes} bytes behind the last record cut from the commit log")
         self._log.wrote_offset = found.end_offset
-        if found.damaged_queues or found.is_index_damaged:
-            # What our engine knows of queues and index is not so any more; it looks for itself then.
-            (self._options.root / "coverage").unlink(missing_ok=True)
+        checkpoint = readable_checkpoint(self._options.root)
+        index_state = checkpoint.coverage.index_state if checkpoint.coverage is not None else None
         if found.damaged_queues:
             units = self._rebuild_queues(found.damaged_queues)
             done.append(f"{len(found.damaged_queues)} consume queues built anew, {units} units")
         if found.is_index_damaged:
-            self._rebuild_index()
+            index_state = self._rebuild_index()
             done.append("index built anew")
+        if found.damaged_queues or found.is_index_damaged:
+            self._note_coverage(checkpoint, index_state)
         if found.unmarked_whole:
             self._take_marks_back()
             done.append(f"{len(found.unmarked_whole)} marks of damage taken back")
@@ -143,27 +147,52 @@ class _Repair:
                 queue.append(physical_offset, record.size, tags_code)
                 self._table.by_key[key] = queue
                 units += 1
+        self._keep_offsets_of_damaged(keys)
         for key in keys:
             if key in self._table.by_key:
                 self._table.by_key[key].flush()
                 self._table.by_key[key].unmap()
         return units
 
+    def _keep_offsets_of_damaged(self, keys: set[QueueKey]) -> None:
+        """Let filler units stand for damaged messages at the end of a queue: the next one must not get their offset."""
+        for extent in self._found.extents:
+            for part in extent.queues:
+                queue = self._table.by_key.get((part.topic, part.queue_id))
+                if queue is not None and (part.topic, part.queue_id) in keys:
+                    queue.fill_to(max(part.to_offset, queue.max_queue_offset), extent.begin)
+
     def _take_marks_back(self) -> None:
         damage = Damage.of(self._options.root)
         damage.use([known for known in damage.extents if known not in self._found.unmarked_whole], damage.more)
         damage.save()
 
-    def _rebuild_index(self) -> None:
+    def _note_coverage(self, checkpoint: StoreCheckpoint, index_state: IndexState | None) -> None:
+        """Let `coverage` say what queues and index hold now; how far the log reaches is known by nothing else."""
+        former = checkpoint.coverage
+        if former is None or index_state is None:
+            return
+        table = QueueTable(self._options.consume_queue_dir, self._options.mapped_file_size_consume_queue, self._budget)
+        FoundQueues(self._options.consume_queue_dir, self._options.mapped_file_size_consume_queue, table).load()
+        units = sum(queue.first_behind(former.physical_offset) for queue in table.by_key.values())
+        # Never fewer than before: by that the next start sees that units are missing which it can complete.
+        coverage = Coverage(former.physical_offset, max(units, former.unit_count), index_state)
+        checkpoint.save(checkpoint.physic_timestamp, checkpoint.index_timestamp, coverage)
+
+    def _rebuild_index(self) -> IndexState:
         for path in self._options.index_dir.iterdir():
             if path.name.isdecimal():
                 path.unlink()
+        self._log.damage = Damage(self._options.root)
+        self._log.damage.use(self._found.extents)
         index = MessageIndex(self._options, self._log, self._budget, _now_ms)
         index.open(None, was_clean=True, full_timestamp=0)
         while index.is_behind:
             index.build(_RECORDS_PER_SLICE)
         index.sync()
+        state = index.on_disk
         index.close()
+        return state
 
 
 def _now_ms() -> int:

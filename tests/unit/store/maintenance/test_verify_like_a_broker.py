@@ -18,7 +18,7 @@ from rmqnode.store.maintenance.repair import plan_repair, repair
 from rmqnode.store.maintenance.verify import StoreCheck, Verification
 
 KIT = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -353,3 +353,76 @@ def start(kit: Any, root: Path) -> tuple[Exception | None, int]:
         return error, 0
     finally:
         opened.close()
+
+
+# --- what is repaired --------------------------------------------------------------------------------------------
+
+
+def whole_bodies(kit: Any, root: Path) -> set[bytes]:
+    """Bodies that a broker serves as they were sent."""
+    store = kit.open(root)
+    found = {body for queue_id in range(3) for body in kit.bodies(store, "T", queue_id)}
+    store.close()
+    return found & {b"%d." % index * 200 for index in range(100)}
+
+
+def test_a_field_that_says_another_queue_offset_is_the_record_s_problem_and_not_the_queue_s(
+    kit: Any, stopped: Path
+) -> None:
+    store = kit.open()
+    unit = store.unit("T", 1, 7)
+    store.close()
+    path = kit.log_file(stopped)
+    content = bytearray(path.read_bytes())
+    content[unit[0] + 27] = 99
+    path.write_bytes(content)
+    found = check(stopped)
+    (problem,) = found.problems
+    assert (problem.path, problem.position) == (path, unit[0] + 20)
+    assert "the record says queue offset 99, and is 7 of T/1: the field is damaged" in problem.what
+    assert found.damaged_queues == set()
+
+
+def test_repairing_the_index_does_not_hide_from_the_next_start_that_a_queue_lacks_units(
+    kit: Any, stopped: Path
+) -> None:
+    (stopped / "abort").touch()
+    queue = max((stopped / "consumequeue" / "T" / "2").iterdir())
+    content = queue.read_bytes()
+    end = len(content.rstrip(b"\0")) + -len(content.rstrip(b"\0")) % 20
+    queue.write_bytes(content[: end - 60] + bytes(len(content) - end + 60))
+    index = max((stopped / "index").iterdir())
+    index.write_bytes(index.read_bytes()[:300])
+    found = check(stopped)
+    assert repair(discover_options(stopped), found, cut_tail=True) == ["index built anew"]
+    assert len(whole_bodies(kit, stopped)) == 100
+
+
+@given(seed=st.integers(0, 2**32))
+@KIT
+def test_no_repair_takes_a_whole_message_from_what_the_broker_serves(
+    kit: Any, tmp_path_factory: Any, seed: int
+) -> None:
+    rng = random.Random(seed)
+    folder = tmp_path_factory.mktemp("any")
+    root, repaired = folder / "store", folder / "repaired"
+    kit.now = 1_700_000_000_000
+    store = kit.open(root)
+    fill(kit, store)
+    store.close()
+    for name in rng.choice([[], ["coverage"], ["coverage", "checkpoint"]]):
+        (root / name).unlink()
+    if rng.randrange(2):
+        (root / "abort").touch()
+    for _ in range(rng.randrange(1, 4)):
+        parts = [path for name in ("commitlog", "consumequeue", "index") for path in (root / name).rglob("*")]
+        path = rng.choice([path for path in parts if path.is_file()])
+        content = bytearray(path.read_bytes())
+        at = rng.randrange(len(content.rstrip(b"\0")) + 1)
+        size = min(rng.choice([1, 1, 8, 64, 2000]), len(content) - at)
+        content[at : at + size] = rng.choice([rng.randbytes(size), bytes(size)])
+        path.write_bytes(content)
+    shutil.copytree(root, repaired, copy_function=shutil.copy2)
+    repair(discover_options(repaired), check(repaired), cut_tail=True)
+    left = whole_bodies(kit, root) - whole_bodies(kit, repaired)
+    assert left == set()
