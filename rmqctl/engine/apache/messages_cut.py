@@ -15,6 +15,7 @@ from rmqctl.profile.model import Node
 from rmqnode.store.damage import Damage
 from rmqnode.store.errors import StoreError
 from rmqnode.store.maintenance.apache_recovery import ApacheCut, apache_cut
+from rmqnode.store.maintenance.config_check import readable_checkpoint
 from rmqnode.store.maintenance.discovery import discover_options
 
 
@@ -48,8 +49,22 @@ def check_no_messages_cut(nodes: Iterable[Node], *, accept_loss: bool, cluster: 
 
 
 def _is_marked(root: Path) -> bool:
+    """Whether our broker has stepped over damage since Apache's had the store: what that cut once is not asked again.
+
+    Java's broker writes `lock` at each start, ours does not; by that `coverage` is no longer believed.
+    """
     damage = Damage.of(root)
-    return bool(damage.extents or damage.more)
+    if not damage.extents and not damage.more:
+        return False
+    is_newer = _modified_ns(damage.folder / "extents.json") > _modified_ns(root / "lock")
+    return is_newer or readable_checkpoint(root).coverage is not None
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1
 
 
 def _cut_of(node: Node, root: Path) -> Cut | None:
