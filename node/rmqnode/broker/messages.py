@@ -13,7 +13,7 @@ from rmqnode.broker import system_topics
 from rmqnode.broker.delayed.levels import DelayLevels
 from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.protocol.java_text import parse_int
-from rmqnode.protocol.message import Host, StoredMessage, SysFlag
+from rmqnode.protocol.message import Host, StoredMessage, SysFlag, crc_of_body
 from rmqnode.protocol.properties import PropertyName, decode_properties, encode_properties, find_property
 from rmqnode.store import BatchPart, Copy, MessageStore, PutResult, PutStatus, tags_code_of
 from rmqnode.store.record import RECORD_HEAD, RECORD_HEAD_SIZE
@@ -200,12 +200,18 @@ def _with_delay(properties: bytes, level: int) -> bytes:
 
 
 def message_of_record(record: memoryview) -> Message:
-    """Read a record of this store as a message to be put again: faster than `decode_record`, properties as they are."""
+    """Read a record of this store as a message to be put again: faster than `decode_record`, properties as they are.
+
+    One whose body is damaged is marked so, as in `copy_of`.
+    """
     head = RECORD_HEAD.unpack_from(record)
     queue_id, flag, _, _, sys_flag, born_timestamp, born_host, _, store_host = head[3:12]
     reconsume_times, prepared_transaction_offset, body_size = head[12:]
     body_end = RECORD_HEAD_SIZE + body_size
     topic_end = body_end + 1 + record[body_end]
+    body, properties = bytes(record[RECORD_HEAD_SIZE:body_end]), bytes(record[topic_end + 2 :])
+    if body and crc_of_body(body) != head[2]:
+        properties = with_property(properties, PropertyName.BODY_DAMAGED, "true")
     return Message(
         topic=str(record[body_end + 1 : topic_end], "utf-8", "replace"),
         queue_id=queue_id,
@@ -213,8 +219,8 @@ def message_of_record(record: memoryview) -> Message:
         sys_flag=sys_flag,
         born_timestamp=born_timestamp,
         born_host=born_host,
-        body=bytes(record[RECORD_HEAD_SIZE:body_end]),
-        properties=bytes(record[topic_end + 2 :]),
+        body=body,
+        properties=properties,
         reconsume_times=reconsume_times,
         prepared_transaction_offset=prepared_transaction_offset,
         store_host=store_host,
@@ -222,7 +228,12 @@ def message_of_record(record: memoryview) -> Message:
 
 
 def copy_of(stored: StoredMessage, topic: str, queue_id: int, properties: dict[str, str]) -> Message:
-    """Make a stored message one to be put elsewhere: sender, age, redeliveries and first store host stay."""
+    """Make a stored message one to be put elsewhere: sender, age, redeliveries and first store host stay.
+
+    The copy gets a CRC that fits its body, damaged or not; so a damaged one is marked (`BODY_DAMAGED`).
+    """
+    if stored.has_damaged_body:
+        properties = properties | {PropertyName.BODY_DAMAGED: "true"}
     return Message(
         topic=topic,
         queue_id=queue_id,

@@ -37,6 +37,8 @@ class PropertyName:
     """Topic to deliver to, of a delayed or half message."""
     REAL_QUEUE_ID: Final = "REAL_QID"
     """Queue to deliver to, of a delayed or half message."""
+    BODY_DAMAGED: Final = "BODY_DAMAGED"
+    """`true`, ours only: a copy of a message whose body was damaged; the copy's CRC fits the damaged body."""
     TRANSACTION_PREPARED: Final = "TRAN_MSG"
     """`true`: a half message."""
     PRODUCER_GROUP: Final = "PGROUP"

@@ -28,9 +28,9 @@ from rmqnode.store.record import (
 STRETCH_BYTES_MAX: Final = 1024 * 1024
 """A stretch ends before a record that would make it longer; the first one always belongs to it."""
 
-_KEPT: Final = Struct(">4xI8x4s8xqi16s8x12s8xi")
-"""Of a head, what is looked at or kept: magic, flag, physical offset, sys flag, born timestamp and host, store host
-and reconsume times, body length."""
+_KEPT: Final = Struct(">4xII4x4s8xqi16s8x12s8xi")
+"""Of a head, what is looked at or kept: magic, CRC, flag, physical offset, sys flag, born timestamp and host, store
+host and reconsume times, body length."""
 _COPIED_HEAD: Final = Struct(">iIIi4sqqi16sq12sqi")
 """The same in its place, with what is new: size, CRC, queue id, offsets, store timestamp, no half message."""
 assert _KEPT.size == _COPIED_HEAD.size == RECORD_HEAD_SIZE
@@ -46,6 +46,7 @@ class StoredMessage(msgspec.Struct, gc=False):
 
     properties: bytes
     body: bytes
+    crc: int
     flag: bytes
     sys_flag: int
     born: bytes
@@ -87,13 +88,13 @@ def read_stretch(
         if size < RECORD_FIXED_SIZE or end > readable_end or (messages and size > size_left):
             break
         position, end = physical_offset - base_offset, end - base_offset
-        magic, flag, own_offset, sys_flag, born, kept, body_size = _unpack_kept(mapping, position)
+        magic, crc, flag, own_offset, sys_flag, born, kept, body_size = _unpack_kept(mapping, position)
         topic_at = position + RECORD_HEAD_SIZE + body_size
         if magic != MESSAGE_MAGIC or own_offset != physical_offset or not position + RECORD_HEAD_SIZE <= topic_at < end:
             break
         body = mapping[position + RECORD_HEAD_SIZE : topic_at]
         properties = mapping[topic_at + 1 + mapping[topic_at] + 2 : end]
-        messages.append(StoredMessage(properties, body, flag, sys_flag, born, kept))
+        messages.append(StoredMessage(properties, body, crc, flag, sys_flag, born, kept))
         size_left -= size
     return messages
 
@@ -130,11 +131,14 @@ def append_copies(
         has_room = end <= log.limit and queue_offset < queue.limit
         if not has_room or size > size_max or sys_flag & SYS_FLAG_WITHOUT_QUEUE_OFFSET:
             break
+        crc = crc32(body) & CRC_MASK
+        if crc != message.crc and body:
+            break  # damaged: an ordinary put marks the copy
         base = log.base_offset
         log.mapping[begin - base : end - base] = b"".join(
             (
                 _pack_head(
-                    size, MESSAGE_MAGIC, crc32(body) & CRC_MASK, queue.queue_id, message.flag, queue_offset, begin,
+                    size, MESSAGE_MAGIC, crc, queue.queue_id, message.flag, queue_offset, begin,
                     sys_flag, message.born, now, message.kept, 0, len(body),
                 ),
                 body, queue.topic_field, len(properties).to_bytes(2, "big"), properties,

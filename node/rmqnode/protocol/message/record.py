@@ -118,7 +118,12 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_damaged_body(self) -> bool:
-        """Whether the body is not the one that the broker stored: its CRC differs. Computed each time."""
+        """Whether the body is not the one that was sent: its CRC differs, or did when a broker of ours copied it.
+
+        Computed each time.
+        """
+        if PropertyName.BODY_DAMAGED in self.properties:
+            return True
         return bool(self.body) and crc_of_body(self.body) != self.body_crc
 
     @property
