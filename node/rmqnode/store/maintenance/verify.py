@@ -112,10 +112,11 @@ class StoreCheck:
         return Verification(0, 0, 0, self._problems, self._problem_count, set(), False, [], [], self._config.notes)
 
     def _finish(self, end: int, tail_bytes: int) -> Verification:
+        self._check_completeness()
         self._log.wrote_offset = end
         extents = find_damaged_units(self._table.by_key.values(), self._scan.extents)
         for extent in extents:
-            self._add_extent(extent)
+            self._add_extent(extent, end)
         for problem in self._queues.finish(end, extents):
             self._add(*problem)
         for difference in self._index.finish(end):
@@ -139,15 +140,34 @@ class StoreCheck:
             self._config.notes + self._queues.notes + self._index.notes,
         )
 
+    def _check_completeness(self) -> None:
+        """Name files of the log that are gone or empty although queues speak of messages in them."""
+        last = self._log.file_offsets()[-1]
+        files_end = last + self._options.mapped_file_size_commit_log
+        queues = list(self._table.by_key.values())
+        # From the end of each queue: a unit that is damaged may lead anywhere.
+        firsts = {queue: queue.count_below(files_end) for queue in queues}
+        behind = sum(queue.max_queue_offset - first for queue, first in firsts.items())
+        if behind > 1 or any(queue.raw_unit(first)[0] == files_end for queue, first in firsts.items()):
+            what = f"is missing, and consume queues speak of {behind} messages from there on: the broker does not start"
+            self._add(self._log_path(files_end), 0, what)
+            self._is_log_complete = False
+        count = sum(queue.max_queue_offset - queue.min_queue_offset for queue in queues)
+        if not self._records and count:
+            what = f"holds no record, and consume queues speak of {count} messages: the broker does not start"
+            self._add(self._log_path(self._log.min_offset), 0, what)
+            self._is_log_complete = False
+
     def _add(self, path: Path, position: int, what: str) -> None:
         self._problem_count += 1
         if len(self._problems) < PROBLEMS_MAX:
             self._problems.append(Problem(path, position, what))
 
-    def _add_extent(self, extent: Extent) -> None:
+    def _add_extent(self, extent: Extent, log_end: int) -> None:
         file_size = self._options.mapped_file_size_commit_log
         position = extent.begin % file_size
-        what = f"{extent.end - extent.begin} bytes are no record, others follow at physical offset {extent.end}"
+        behind = "others follow at" if extent.end < log_end else "the log is known to reach to"
+        what = f"{extent.end - extent.begin} bytes are no record, {behind} physical offset {extent.end}"
         if extent.queues:
             what += f"; lost with them: {', '.join(map(_part_text, extent.queues))}"
         if self._known_damage.covers(extent):

@@ -227,6 +227,22 @@ def test_nothing_is_built_anew_from_a_log_in_which_a_file_is_missing(stopped: Pa
     assert plan_repair(found, ()) == []
 
 
+@pytest.mark.parametrize("change", ["last file gone", "last file empty", "zeros"])
+def test_queues_are_kept_when_the_messages_that_they_speak_of_are_gone_from_the_log(stopped: Path, change: str) -> None:
+    log_files = sorted((stopped / "commitlog").iterdir())
+    match change:
+        case "last file gone":
+            log_files[-1].unlink()
+        case "last file empty":
+            os.truncate(log_files[-1], 0)
+        case "zeros":
+            for path in log_files:
+                path.write_bytes(bytes(path.stat().st_size))
+    found = check(stopped)
+    assert any("consume queues speak of" in problem.what for problem in found.problems)
+    assert not any("consume queue" in step or "index" in step for step in plan_repair(found, ()))
+
+
 # --- damage in the log -------------------------------------------------------------------------------------------
 
 
@@ -348,7 +364,8 @@ def start(kit: Any, root: Path) -> tuple[Exception | None, int]:
         opened.open()
         for name, kind in CONFIG_TABLES.items():
             ConfigFile(root / "config" / name).load(kind.decode)
-        return None, sum(len(kit.bodies(opened, "T", queue_id)) for queue_id in range(3))
+        starts = [opened.min_offset("T", queue_id) for queue_id in range(3)]
+        return None, sum(len(kit.bodies(opened, "T", queue_id, starts[queue_id])) for queue_id in range(3))
     except (StoreError, OSError) as error:
         return error, 0
     finally:
@@ -361,7 +378,9 @@ def start(kit: Any, root: Path) -> tuple[Exception | None, int]:
 def whole_bodies(kit: Any, root: Path) -> set[bytes]:
     """Bodies that a broker serves as they were sent."""
     store = kit.open(root)
-    found = {body for queue_id in range(3) for body in kit.bodies(store, "T", queue_id)}
+    found = {
+        body for queue_id in range(3) for body in kit.bodies(store, "T", queue_id, store.min_offset("T", queue_id))
+    }
     store.close()
     return found & {b"%d." % index * 200 for index in range(100)}
 
