@@ -44,7 +44,7 @@ class ReceivedMessage:
             MalformedMessage: It is compressed in a way that can't be read here.
         """
         if self._body is None:
-            if self.is_damaged:
+            if self.stored.has_damaged_body:
                 raise BodyDamaged(self.stored, self.queue)
             self._body = decompressed_body(self.stored)
         return self._body

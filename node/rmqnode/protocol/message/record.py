@@ -122,9 +122,10 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
         Computed each time.
         """
-        if PropertyName.BODY_DAMAGED in self.properties:
+        body = self.body
+        if body and zlib.crc32(body) & _CRC_MASK != self.body_crc:
             return True
-        return bool(self.body) and crc_of_body(self.body) != self.body_crc
+        return PropertyName.BODY_DAMAGED in self.properties
 
     @property
     def compression(self) -> str | None:
