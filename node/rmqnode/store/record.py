@@ -107,7 +107,8 @@ def scan_record(
 
     Stricter than Apache's scan in two points: the physical offset field must be the record's own place, so that
     bytes left over from elsewhere are never taken for a message, and the queue offset must be one that a queue can
-    have. `is_whole` says that every byte of `view` was written, so that zeros at the end of a record are its own.
+    have. `is_whole` says that every byte of `view` was written, so that zeros at the end of a record are its own, and
+    leaves the queue offset to `record_problem`, which names what is wrong.
 
     Raises:
         UnsupportedRecord: A later version's form; it must not be mistaken for a torn tail and cut. The lengths have to
@@ -122,7 +123,7 @@ def scan_record(
     if magic == MESSAGE_MAGIC_V2 or sys_flag & SYS_FLAG_IPV6:
         _refuse_later_form(view, position, size, magic, sys_flag)
         return None
-    if magic != MESSAGE_MAGIC or not 0 <= queue_offset <= QUEUE_OFFSET_MAX:
+    if magic != MESSAGE_MAGIC or not (is_whole or 0 <= queue_offset <= QUEUE_OFFSET_MAX):
         return None
     tail = _tail(view, position, size, body_size)
     if tail is None:
