@@ -4,6 +4,7 @@
 """
 
 import errno
+import gc
 import logging
 import os
 import resource
@@ -106,6 +107,7 @@ async def _serve_broker(config_path: Path, stop: trio.Event, manager: ServiceMan
     log_set_aside(config_path, loaded.set_aside)
     async with trio.open_nursery() as nursery:
         config = await nursery.start(serve_broker, loaded.config, stop, accept_loss)
+        _spare_the_collector()
         nameservers = f" and name server is {';'.join(config.namesrv_addr)}" if config.namesrv_addr else ""
         # Scripts in the field wait for the words "boot success".
         print(
@@ -122,10 +124,16 @@ async def _serve_nameserver(config_path: Path, stop: trio.Event, manager: Servic
     log_set_aside(config_path, loaded.set_aside)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_nameserver, loaded.config)
+        _spare_the_collector()
         print("The Name Server boot success. serializeType=JSON", flush=True)
         manager.tell(READY=1)
         await stop.wait()
         nursery.cancel_scope.cancel()
+
+
+def _spare_the_collector() -> None:
+    """Leave what a node has at its start out of garbage collections, which would take 30 ms each for it alone."""
+    gc.freeze()
 
 
 async def _watch_signals(signals: AsyncIterator[int], stop: trio.Event, manager: ServiceManager) -> None:

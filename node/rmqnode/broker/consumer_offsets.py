@@ -5,13 +5,18 @@ groups that need not exist. Differs: once there are `consumerOffsetsMax` a queue
 and queue exist. Offsets never expire: a group that comes back after a year goes on where it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Final
 
 from rmqnode.broker.saved_table import SavedTable
 from rmqnode.net.budgets import Budget
 from rmqnode.net.refusals import NAME_LENGTH_MAX
+from rmqnode.net.slices import batched
 from rmqnode.protocol.bodies import ConsumerOffsetSerializeWrapper
 from rmqnode.store.config_file import ConfigFile
+
+_KEYS_AT_ONCE: Final = 64
+"""Groups in topics that are copied between two looks at the time."""
 
 
 class ConsumerOffsets(SavedTable):
@@ -57,6 +62,10 @@ class ConsumerOffsets(SavedTable):
     def find(self, group: str, topic: str, queue_id: int) -> int | None:
         """Return the committed offset, None when the group never committed one for the queue."""
         return self._table.get(f"{topic}@{group}", {}).get(queue_id)
+
+    def keys(self) -> list[str]:
+        """Return all `topic@group` of the table as it is now."""
+        return list(self._table)
 
     def topics_of(self, group: str) -> Iterator[str]:
         """Yield the topics for which a group has committed offsets."""
@@ -111,9 +120,15 @@ class ConsumerOffsets(SavedTable):
                 self._is_dirty = True
         self._recount()
 
-    def encode(self) -> bytes:
+    def encode_steps(self) -> Generator[None, None, bytes]:
         """Write the table as GET_ALL_CONSUMER_OFFSET answers it."""
-        return self._body().encode()
+        body = yield from self._snapshot_steps()
+        return (yield from body.encode_steps())
 
-    def _body(self) -> ConsumerOffsetSerializeWrapper:
-        return ConsumerOffsetSerializeWrapper(offset_table=self._table)
+    def _snapshot_steps(self) -> Generator[None, None, ConsumerOffsetSerializeWrapper]:
+        # Queue by queue the latest offset counts, so that no moment for the whole is needed.
+        table: dict[str, dict[int, int]] = {}
+        for keys in batched(self.keys(), _KEYS_AT_ONCE):
+            yield
+            table |= {key: dict(self._table[key]) for key in keys if key in self._table}
+        return ConsumerOffsetSerializeWrapper(offset_table=table)

@@ -114,7 +114,7 @@ class MessageWriter:
         """Say why a message could never be stored in a queue; OK when it could."""
         return self._store.refusal(topic, queue_id, body_size, properties_size)
 
-    def put_batch(self, message: Message, parts: list[BatchPart]) -> PutResult:
+    def put_batch(self, message: Message, parts: Sequence[BatchPart]) -> PutResult:
         """Store the parts of a batch back to back; `message` carries what they share."""
         result = self._store.put_batch(
             message.topic,

@@ -21,6 +21,7 @@ from rmqnode.broker.route_check import RouteCheck
 from rmqnode.config import BrokerConfig
 from rmqnode.net.client import RemotingClient
 from rmqnode.net.errors import RemotingError
+from rmqnode.net.slices import finish_in_turns
 from rmqnode.protocol.bodies import KVTable, Permission, RegisterBrokerBody, TopicConfigSerializeWrapper
 from rmqnode.protocol.codes import RequestCode, ResponseCode, response_name
 from rmqnode.protocol.command import Command
@@ -180,7 +181,8 @@ class Registration:
 
     async def _register_with(self, addresses: tuple[str, ...]) -> dict[str, list[str]]:
         """Register with some nameservers; return what those that know of ordered topics answered."""
-        body = RegisterBrokerBody(topic_config_serialize_wrapper=self._announced_topics()).encode()
+        registration = RegisterBrokerBody(topic_config_serialize_wrapper=self._announced_topics())
+        body = await finish_in_turns(registration.encode_steps())
         order_configs: dict[str, list[str]] = {}
         async with trio.open_nursery() as nursery:
             for address in addresses:

@@ -66,6 +66,7 @@ def runtime_info(broker: "Broker") -> dict[str, str]:
         **_disk(broker),
         **_delayed(broker),
         **_replication(broker),
+        **broker.meter.table(),
         **broker.budgets.table(),
         **broker.limitations.table(),
     }

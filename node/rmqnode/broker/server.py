@@ -24,10 +24,13 @@ from rmqnode.broker.routes import ROUTES
 from rmqnode.broker.state import Broker, store_host_of, wall_clock_ms
 from rmqnode.broker.store_watch import StoreWatch
 from rmqnode.config import BrokerConfig, delays_ms
+from rmqnode.filter import load_parser
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
 from rmqnode.net.listening import listen
+from rmqnode.net.loop_meter import LoopMeter, open_pulse
 from rmqnode.net.server import Server, server_limits
+from rmqnode.net.slices import Steps, finish_in_turns
 from rmqnode.store import MessageStore, RecoveryReport, StoreIncomplete, StoreOptions
 
 logger = logging.getLogger(__name__)
@@ -79,7 +82,8 @@ async def _serve_store(
         store = MessageStore(_store_options(config), wall_clock_ms)
         logger.info("%s", _open(store, config, accept_loss=accept_loss))
         try:
-            broker = Broker(config, store, pull_message_again)
+            meter = LoopMeter(open_pulse())
+            broker = Broker(config, store, pull_message_again, meter=meter)
             try:
                 return await _serve(broker, listeners, stop, task_status)
             finally:
@@ -113,8 +117,10 @@ async def _serve(
         broker.config.server_channel_max_idle_time_seconds,
         server_limits(broker.config, _mapped_files_max()),
         broker.budgets.full,
+        meter=broker.meter,
     )
     broker.budgets.add(server.budgets)
+    broker.meter.start()
     async with trio.open_nursery() as services, broker.registration.client:
         _start_services(broker, services)
         ha_port = broker.config.ha_listen_port
@@ -178,6 +184,9 @@ def _close(listeners: dict[int, list[socket.socket]]) -> None:
 
 
 def _start_services(broker: Broker, services: trio.Nursery) -> None:
+    services.start_soon(broker.sliced.run)
+    services.start_soon(broker.topics.keep_written)
+    services.start_soon(broker.groups.keep_written)
     services.start_soon(broker.flusher.flush_commit_log)
     services.start_soon(broker.flusher.flush_consume_queues)
     services.start_soon(broker.indexer.build)
@@ -193,18 +202,20 @@ def _start_services(broker: Broker, services: trio.Nursery) -> None:
     services.start_soon(_close_silent_clients, broker)
     services.start_soon(broker.budgets.watch)
     config = broker.config
-    services.start_soon(_persist, broker.offsets.take_changes, config.flush_consumer_offset_interval_ms)
-    services.start_soon(_persist, broker.filters.take_changes, FILTER_PERSIST_INTERVAL_MS)
-    services.start_soon(_persist, broker.delayed_delivery.take_changes, config.flush_delay_offset_interval_ms)
+    services.start_soon(_persist, broker.offsets.take_changes_steps, config.flush_consumer_offset_interval_ms)
+    services.start_soon(_persist, broker.filters.take_changes_steps, FILTER_PERSIST_INTERVAL_MS)
+    services.start_soon(_persist, broker.delayed_delivery.take_changes_steps, config.flush_delay_offset_interval_ms)
+    if config.enable_property_filter:
+        services.start_soon(trio.to_thread.run_sync, load_parser)
     if not broker.config.is_slave:
         services.start_soon(broker.delayed_delivery.run)
         services.start_soon(broker.check_back.run)
 
 
-async def _persist(take_changes: Callable[[], Callable[[], None] | None], interval_ms: int) -> None:
+async def _persist(take_changes: Callable[[], Steps[Callable[[], None] | None]], interval_ms: int) -> None:
     while True:
         await trio.sleep(interval_ms / 1000)
-        write = take_changes()
+        write = await finish_in_turns(take_changes())
         if write is not None:
             try:
                 await trio.to_thread.run_sync(write)

@@ -25,7 +25,14 @@ from rmqnode.broker.held_pulls import HeldPulls
 from rmqnode.broker.indexing import Indexer
 from rmqnode.broker.limitations import Limit, Limitations
 from rmqnode.broker.messages import MessageWriter
-from rmqnode.broker.outcome import AfterClients, AfterFlush, AfterIndexing, AfterRegistration, AfterReplication, Hold
+from rmqnode.broker.outcome import (
+    AfterClients,
+    AfterFlush,
+    AfterIndexing,
+    AfterRegistration,
+    AfterReplication,
+    Hold,
+)
 from rmqnode.broker.queue_locks import QueueLocks
 from rmqnode.broker.registration import Registration
 from rmqnode.broker.replication.part import Replication
@@ -38,7 +45,10 @@ from rmqnode.broker.topics import TopicTable
 from rmqnode.broker.transactions import CheckBack, TransactionLedger, Transactions
 from rmqnode.config import BrokerConfig, BrokerRole, ConfigError
 from rmqnode.config_changes import ConfigChanges
-from rmqnode.net.dispatch import call_handler
+from rmqnode.net.dispatch import call_handler, finish_in_slices
+from rmqnode.net.loop_meter import LoopMeter
+from rmqnode.net.slices import InSlices, SlicedWork
+from rmqnode.net.written_table import AfterWrite
 from rmqnode.protocol.bodies import DataVersion
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import FLAG_ONEWAY, Command
@@ -67,6 +77,7 @@ class Broker:
         clock_ms: Milliseconds since the epoch.
         clock: Seconds, monotonic, for the liveness of clients.
         run_pull_again: The pull handler, without permission to hold.
+        meter: Measures the loop that the broker runs in.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class Broker:
         *,
         clock_ms: Callable[[], int] = wall_clock_ms,
         clock: Callable[[], float] = time.monotonic,
+        meter: LoopMeter | None = None,
     ) -> None:
         folder = config.store_path_root_dir / "config"
         self.config = config
@@ -85,6 +97,8 @@ class Broker:
         self.config_version = DataVersion(timestamp=clock_ms())
         self.store = store
         self.limitations = Limitations()
+        self.meter = meter or LoopMeter()
+        self.sliced = SlicedWork(self.meter)
         self.look_at_refused_keys()
         self.disk_watch = DiskWatch(store, config, self.limitations)
         self.budgets = budgets = BrokerBudgets(config, self.limitations)
@@ -185,9 +199,13 @@ class Broker:
 
     def finish_later(self, outcome: object, request: Request[Any]) -> None:
         """Hand an outcome that is not a reply to the service that will answer it."""
+        if isinstance(outcome, InSlices):
+            return finish_in_slices(self.sliced, outcome, request, self._finish)
         # Thousands may wait for a message, a disk or a slave: what they brought is read or stored by now.
         request.body = b""
-        if isinstance(outcome, Hold):
+        if isinstance(outcome, AfterWrite):
+            outcome.finish(request, self._finish)
+        elif isinstance(outcome, Hold):
             self.held_pulls.hold(outcome, request)
         elif isinstance(outcome, AfterFlush):
             self.flusher.answer_after_flush(outcome, request)
@@ -201,6 +219,13 @@ class Broker:
             self.client_calls.answer_after_clients(outcome, request)
         else:
             raise AssertionError(f"no service finishes {outcome!r}")
+
+    def _finish(self, outcome: object, request: Request[Any]) -> None:
+        """Answer a request with the outcome of what was done later."""
+        if isinstance(outcome, Reply):
+            request.connection.reply(request, outcome)
+        elif outcome is not None:
+            self.finish_later(outcome, request)
 
     def take_changes(self) -> list[Callable[[], None]]:
         """Return what writes those tables that are not written at each change, as far as they changed; it blocks."""

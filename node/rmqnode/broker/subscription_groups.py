@@ -4,12 +4,13 @@ Source: `SubscriptionGroupManager` (RocketMQ 4.5.2). Differs: the data version s
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from rmqnode.broker import system_topics
 from rmqnode.broker.names import RETRY_GROUP_LENGTH_MAX, is_legal_group
 from rmqnode.net.budgets import Budget
 from rmqnode.net.refusals import refuse_beyond
+from rmqnode.net.written_table import WrittenTable, changed_names
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper
 from rmqnode.store.config_file import ConfigFile
@@ -17,35 +18,36 @@ from rmqnode.store.config_file import ConfigFile
 logger = logging.getLogger(__name__)
 
 
-class SubscriptionGroups:
+class SubscriptionGroups(WrittenTable[SubscriptionGroupConfig]):
     """Group name to `SubscriptionGroupConfig`, kept in `config/subscriptionGroup.json`."""
 
     def __init__(self, file: ConfigFile, *, may_auto_create: bool, clock_ms: Callable[[], int], budget: Budget) -> None:
-        self._file = file
+        super().__init__(
+            file, {name: SubscriptionGroupConfig(group_name=name) for name in system_topics.BUILT_IN_GROUPS}
+        )
         self._budget = budget
         self.may_auto_create = may_auto_create
         """Whether unknown groups are created when first seen."""
         self._clock_ms = clock_ms
-        self._groups = {name: SubscriptionGroupConfig(group_name=name) for name in system_topics.BUILT_IN_GROUPS}
         self.data_version = DataVersion()
         wrapper = file.load(SubscriptionGroupWrapper.decode)
         if wrapper is not None:
-            self._groups.update(wrapper.subscription_group_table)
+            self._entries.update(wrapper.subscription_group_table)
             self.data_version = wrapper.data_version
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._entries)
 
     def get(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group that exists."""
-        return self._groups.get(group)
+        return self._entries.get(group)
 
     def find(self, group: str) -> SubscriptionGroupConfig | None:
         """Return a group, created with defaults when that is allowed; None when it is not."""
-        found = self._groups.get(group)
+        found = self._entries.get(group)
         may_create = self.may_auto_create or group.startswith(system_topics.SYSTEM_GROUP_PREFIX)
         if found is None and may_create and is_legal_group(group):
-            if len(self._groups) >= self._budget.maximum:
+            if len(self._entries) >= self._budget.maximum:
                 self._budget.refuse()
                 return None
             found = SubscriptionGroupConfig(group_name=group)
@@ -74,31 +76,39 @@ class SubscriptionGroups:
         Raises:
             RequestError: With those that are new there would be too many.
         """
-        changed = {group.group_name: group for group in groups if self._groups.get(group.group_name) != group}
-        added = len(changed.keys() - self._groups.keys())
+        changed = {group.group_name: group for group in groups if self._entries.get(group.group_name) != group}
+        added = len(changed.keys() - self._entries.keys())
         if added:
-            refuse_beyond(self._budget, len(self._groups), added, f"group {min(changed)}")
+            refuse_beyond(self._budget, len(self._entries), added, f"group {min(changed)}")
         if changed:
-            self._change({**self._groups, **changed})
+            self._change({**self._entries, **changed}, changed)
 
     def delete(self, group: str) -> None:
         """Remove a group's configuration; offsets and retry topic stay."""
-        if group in self._groups:
-            self._change({name: each for name, each in self._groups.items() if name != group})
+        if group in self._entries:
+            self._change({name: each for name, each in self._entries.items() if name != group}, [group])
 
     def replace_all(self, wrapper: SubscriptionGroupWrapper) -> None:
         """Take over a master's table and its version."""
-        self._replace(dict(wrapper.subscription_group_table), wrapper.data_version)
+        groups = dict(wrapper.subscription_group_table)
+        self._replace(groups, changed_names(self._entries, groups), wrapper.data_version)
 
     def wrapper(self) -> SubscriptionGroupWrapper:
         """Return the table as GET_ALL_SUBSCRIPTIONGROUP_CONFIG answers it."""
-        return SubscriptionGroupWrapper(subscription_group_table=self._groups, data_version=self.data_version)
+        return SubscriptionGroupWrapper(subscription_group_table=self._entries, data_version=self.data_version)
 
-    def _change(self, groups: dict[str, SubscriptionGroupConfig]) -> None:
-        self._replace(groups, self.data_version.next_version(self._clock_ms()))
+    def _change(self, groups: dict[str, SubscriptionGroupConfig], changed: Iterable[str]) -> None:
+        self._replace(groups, changed, self.data_version.next_version(self._clock_ms()))
 
-    def _replace(self, groups: dict[str, SubscriptionGroupConfig], data_version: DataVersion) -> None:
-        """Write another table, then let it count."""
-        wrapper = SubscriptionGroupWrapper(subscription_group_table=groups, data_version=data_version)
-        self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
-        self._groups, self.data_version = groups, data_version
+    def _replace(
+        self, groups: dict[str, SubscriptionGroupConfig], changed: Iterable[str], data_version: DataVersion
+    ) -> None:
+        former, self.data_version = self.data_version, data_version
+        try:
+            self.replace_entries(groups, changed)
+        except OSError:
+            self.data_version = former
+            raise
+
+    def _text_steps(self) -> Generator[None, None, bytes]:
+        return fastjson.dump_steps(self.wrapper(), pretty=True)

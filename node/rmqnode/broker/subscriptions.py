@@ -21,6 +21,9 @@ class Selection(NamedTuple):
 
 EVERYTHING: Final = Selection()
 
+TAGS_LENGTH_MAX: Final = 16_384
+"""Longest subscription by tags that a pull may bring, in characters: it is read again with each pull."""
+
 _KEPT_LENGTH_MAX: Final = 1024
 """Longest subscription whose tags are remembered, in characters: they come from the network."""
 

@@ -1,10 +1,10 @@
 """The topics of a broker: built-in ones, created ones, and those that come into being by a send.
 
-Source: `TopicConfigManager` (RocketMQ 4.5.2). Every change is written to `config/topics.json` before anybody is
-told of it; one that can't be written (an OSError) leaves the table as it was.
+Source: `TopicConfigManager` (RocketMQ 4.5.2). Every change is written to `config/topics.json` before who asked for
+it, or sent to it, gets the answer (`rmqnode.net.written_table`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.config import BrokerConfig
 from rmqnode.net.budgets import Budget
 from rmqnode.net.refusals import refuse_beyond
+from rmqnode.net.written_table import WrittenTable, changed_names
 from rmqnode.protocol import fastjson
 from rmqnode.protocol.bodies import DataVersion, Permission, TopicConfig, TopicConfigSerializeWrapper
 from rmqnode.store.config_file import ConfigFile
@@ -21,14 +22,14 @@ _READ_WRITE = int(Permission.READ | Permission.WRITE)
 _TEMPLATE = int(Permission.READ | Permission.WRITE | Permission.INHERIT)
 
 
-class TopicTable:
+class TopicTable(WrittenTable[TopicConfig]):
     """Topic name to `TopicConfig`, with the version that nameservers compare.
 
     Args:
         config: Which built-in topics there are, and of which kind.
         file: `config/topics.json`.
         clock_ms: Time of changes.
-        on_change: Called after each change, for the nameservers.
+        on_change: Called after changes were written, for the nameservers.
         budget: How many there may be; retry and dead-letter topics follow the number of groups and don't count.
     """
 
@@ -40,26 +41,27 @@ class TopicTable:
         on_change: Callable[[], None],
         budget: Budget,
     ) -> None:
+        super().__init__(file, {topic.topic_name: topic for topic in _built_in_topics(config)})
         self._budget = budget
-        self._file = file
         self._clock_ms = clock_ms
         self._on_change = on_change
+        self._is_news = False
+        """Whether something changed that nameservers have to hear of; what a slave takes over is none."""
         self._template = _topic(
             system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC, config.default_topic_queue_nums, perm=_TEMPLATE
         )
         self._may_auto_create = config.auto_create_topic_enable
-        self._topics = {topic.topic_name: topic for topic in _built_in_topics(config)}
-        self.system_topic_names = frozenset(self._topics)
+        self.system_topic_names = frozenset(self._entries)
         self.data_version = DataVersion(timestamp=clock_ms())
         wrapper = file.load(TopicConfigSerializeWrapper.decode)
         if wrapper is not None:
-            self._topics.update(wrapper.topic_config_table)
+            self._entries.update(wrapper.topic_config_table)
             self.data_version = wrapper.data_version
 
     @property
     def all(self) -> Mapping[str, TopicConfig]:
         """All topics by name."""
-        return self._topics
+        return self._entries
 
     def is_system(self, topic: str) -> bool:
         """Whether brokers need the topic for themselves, so that nobody else may change or delete it.
@@ -72,11 +74,11 @@ class TopicTable:
     @property
     def counted(self) -> int:
         """How many topics count against the limit."""
-        return sum(not _belongs_to_group(name) for name in self._topics)
+        return sum(not _belongs_to_group(name) for name in self._entries)
 
     def get(self, topic: str) -> TopicConfig | None:
         """Return the configuration of a topic, None when there is no such topic."""
-        return self._topics.get(topic)
+        return self._entries.get(topic)
 
     def put(self, topic: TopicConfig) -> None:
         """Create or replace a topic."""
@@ -88,18 +90,18 @@ class TopicTable:
         Raises:
             RequestError: With those that are new there would be too many.
         """
-        changed = {topic.topic_name: topic for topic in topics if self._topics.get(topic.topic_name) != topic}
-        added = sum(name not in self._topics and not _belongs_to_group(name) for name in changed)
+        changed = {topic.topic_name: topic for topic in topics if self._entries.get(topic.topic_name) != topic}
+        added = sum(name not in self._entries and not _belongs_to_group(name) for name in changed)
         if added:
             refuse_beyond(self._budget, self.counted, added, f"topic {min(changed)}")
         if changed:
-            self._change({**self._topics, **changed})
+            self._change({**self._entries, **changed}, changed)
 
     def delete(self, topic: str) -> bool:
         """Remove a topic; False when there was none."""
-        if topic not in self._topics:
+        if topic not in self._entries:
             return False
-        self._change({name: each for name, each in self._topics.items() if name != topic})
+        self._change({name: each for name, each in self._entries.items() if name != topic}, [topic])
         return True
 
     def create_by_send(
@@ -136,25 +138,25 @@ class TopicTable:
 
     def _template_named(self, name: str) -> TopicConfig | None:
         if name != system_topics.AUTO_CREATE_TOPIC_KEY_TOPIC:
-            return self._topics.get(name)
-        return self._topics.get(name) if self._may_auto_create else None
+            return self._entries.get(name)
+        return self._entries.get(name) if self._may_auto_create else None
 
     def allow_auto_creation(self, is_allowed: bool) -> None:
         """Let sends create topics by the template `TBW102` from now on, or not."""
         self._may_auto_create = is_allowed
-        if is_allowed and self._template.topic_name not in self._topics:
+        if is_allowed and self._template.topic_name not in self._entries:
             self.put(self._template)
 
     def touch(self) -> None:
         """Let the nameservers be told everything again, under a new version."""
-        self._change(self._topics)
+        self._change(self._entries, ())
 
     def create_if_absent(self, topic: str, queue_nums: int, *, unit_mode: bool = False) -> TopicConfig:
         """Return a topic that the broker itself needs (retry, dead letters), created when it is missing.
 
         One with a name that no queue can have, for its group's is too long, is not kept: puts refuse it.
         """
-        found = self._topics.get(topic)
+        found = self._entries.get(topic)
         if found is None:
             found = TopicConfig(
                 topic_name=topic,
@@ -170,31 +172,42 @@ class TopicTable:
     def apply_order_config(self, ordered_topics: Iterable[str]) -> None:
         """Set the order flag of exactly those topics that the nameserver lists as ordered."""
         ordered = set(ordered_topics)
-        changed = [
-            replace(topic, order=topic.topic_name in ordered)
-            for topic in self._topics.values()
+        changed = {
+            topic.topic_name: replace(topic, order=topic.topic_name in ordered)
+            for topic in self._entries.values()
             if topic.order != (topic.topic_name in ordered)
-        ]
+        }
         if changed:
-            self._change({**self._topics, **{topic.topic_name: topic for topic in changed}})
+            self._change({**self._entries, **changed}, changed)
 
     def replace_all(self, wrapper: TopicConfigSerializeWrapper) -> None:
         """Take over a master's table and its version."""
-        self._replace(dict(wrapper.topic_config_table), wrapper.data_version)
+        topics = dict(wrapper.topic_config_table)
+        self._replace(topics, changed_names(self._entries, topics), wrapper.data_version)
 
     def wrapper(self) -> TopicConfigSerializeWrapper:
         """Return the table as registrations and GET_ALL_TOPIC_CONFIG carry it."""
-        return TopicConfigSerializeWrapper(topic_config_table=self._topics, data_version=self.data_version)
+        return TopicConfigSerializeWrapper(topic_config_table=self._entries, data_version=self.data_version)
 
-    def _change(self, topics: dict[str, TopicConfig]) -> None:
-        self._replace(topics, self.data_version.next_version(self._clock_ms()))
-        self._on_change()
+    def _change(self, topics: dict[str, TopicConfig], changed: Iterable[str]) -> None:
+        self._is_news = True
+        self._replace(topics, changed, self.data_version.next_version(self._clock_ms()))
 
-    def _replace(self, topics: dict[str, TopicConfig], data_version: DataVersion) -> None:
-        """Write another table, then let it count: messages are never taken for a topic that a restart forgets."""
-        wrapper = TopicConfigSerializeWrapper(topic_config_table=topics, data_version=data_version)
-        self._file.save(fastjson.dumps(wrapper, pretty=True).decode())
-        self._topics, self.data_version = topics, data_version
+    def _replace(self, topics: dict[str, TopicConfig], changed: Iterable[str], data_version: DataVersion) -> None:
+        former, self.data_version = self.data_version, data_version
+        try:
+            self.replace_entries(topics, changed)
+        except OSError:
+            self.data_version = former
+            raise
+
+    def _text_steps(self) -> Generator[None, None, bytes]:
+        return fastjson.dump_steps(self.wrapper(), pretty=True)
+
+    def _after_write(self) -> None:
+        if self._is_news:
+            self._is_news = False
+            self._on_change()
 
 
 def _belongs_to_group(topic: str) -> bool:

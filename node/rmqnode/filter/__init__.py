@@ -9,7 +9,7 @@ is imported with the first filter: a broker without any has neither its memory n
 """
 
 from rmqnode.filter.bloom import BloomFilter
-from rmqnode.filter.compiled import LENGTH_MAX, MessageFilter, compile_filter
+from rmqnode.filter.compiled import LENGTH_MAX, MessageFilter, compile_filter, load_parser
 from rmqnode.filter.errors import EvaluationFailed, FilterError, InvalidExpression, UnknownExpressionType
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "MessageFilter",
     "UnknownExpressionType",
     "compile_filter",
+    "load_parser",
 ]

@@ -10,7 +10,7 @@ from rmqnode.filter.expressions import Expression
 from rmqnode.protocol.properties import decode_properties
 
 LENGTH_MAX: Final = 16_384
-"""Longest expression, in characters: compiling it takes 50 ms of the broker's only thread."""
+"""Longest expression, in characters; `grammar.TOKENS_MAX` bounds the time that compiling it takes."""
 
 _NAMES_MAX: Final = 16
 """Of an expression with more properties than this, finding them one by one costs more than reading them all."""
@@ -81,3 +81,10 @@ def compile_filter(text: str) -> MessageFilter:
     from rmqnode.filter.grammar import parse
 
     return MessageFilter(parse(text))
+
+
+def load_parser() -> None:
+    """Load the parser before the first expression comes; for a worker thread."""
+    from rmqnode.filter.grammar import load
+
+    load()

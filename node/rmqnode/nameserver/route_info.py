@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rmqnode.net.slices import Steps, batched, finish
 from rmqnode.protocol.bodies import (
     BrokerData,
     ClusterInfo,
@@ -33,6 +34,9 @@ from rmqnode.protocol.bodies import (
 logger = logging.getLogger(__name__)
 
 MASTER_ID = 0
+
+_TOPICS_AT_ONCE = 256
+"""Topics that are entered between two looks at the time, about 0.5 ms."""
 
 BROKER_CHANNEL_EXPIRED_MS = 120_000
 """A broker that did not register for so long is removed; brokers register each 30 s."""
@@ -132,10 +136,13 @@ class RouteInfoManager:
 
         Topics that are missing in a registration stay.
         """
+        return finish(self.register_broker_steps(registration))
+
+    def register_broker_steps(self, registration: Registration) -> Steps[MasterOf]:
+        """The same with a yield wherever the work may be interrupted."""
         address = registration.broker_addr
         is_new = self._enter_address(registration)
-        if registration.broker_id == MASTER_ID:
-            self._take_topics(registration, is_new)
+        is_changed = is_new or self.is_changed(address, registration.topics.data_version)
         if address not in self._live:
             logger.info(
                 "broker registered broker=%s id=%d addr=%s", registration.broker_name, registration.broker_id, address
@@ -144,6 +151,8 @@ class RouteInfoManager:
             self._clock_ms(), registration.topics.data_version, registration.connection, registration.ha_server_addr
         )
         self._take_filter_servers(address, registration.filter_servers)
+        if registration.broker_id == MASTER_ID:
+            yield from self._take_topics(registration, is_changed)
         return self._master_of(registration)
 
     def _enter_address(self, registration: Registration) -> bool:
@@ -161,15 +170,21 @@ class RouteInfoManager:
             self._encoded_routes.clear()
         return broker_id not in known.broker_addrs
 
-    def _take_topics(self, registration: Registration, is_new: bool) -> None:
+    def _take_topics(self, registration: Registration, is_changed: bool) -> Steps[None]:
         """Take all topics of a new broker or version, and of a known one those that were lost meanwhile.
 
         What is there stays with an equal version: a write permission that was wiped comes back with a change only.
         """
         name = registration.broker_name
-        is_changed = is_new or self.is_changed(registration.broker_addr, registration.topics.data_version)
+        live = self._live[registration.broker_addr]
         has_taken = is_changed
-        for key, topic in registration.topics.topic_config_table.items():
+        for number, (key, topic) in enumerate(registration.topics.topic_config_table.items(), 1):
+            if not number % _TOPICS_AT_ONCE:
+                if has_taken:
+                    self._encoded_routes.clear()
+                yield
+                if self._live.get(registration.broker_addr) is not live:
+                    return  # it left meanwhile, or has registered again
             by_broker = self._queues.get(topic.topic_name or key, {})
             if is_changed or name not in by_broker:
                 by_broker[name] = _queue_data(name, topic)
@@ -188,9 +203,10 @@ class RouteInfoManager:
         self._encoded_routes.clear()
 
     def _master_of(self, registration: Registration) -> MasterOf:
-        if registration.broker_id == MASTER_ID:
+        known = self._brokers.get(registration.broker_name)
+        if registration.broker_id == MASTER_ID or known is None:
             return MasterOf()
-        master_addr = self._brokers[registration.broker_name].broker_addrs.get(MASTER_ID)
+        master_addr = known.broker_addrs.get(MASTER_ID)
         master = None if master_addr is None else self._live.get(master_addr)
         return MasterOf() if master is None else MasterOf(master.ha_server_addr, master_addr)
 
@@ -305,23 +321,35 @@ class RouteInfoManager:
             del self._queues[topic]
 
     def wipe_write_permission(self, broker_name: str) -> int:
+        """Do `wipe_write_permission_steps` in one go."""
+        return finish(self.wipe_write_permission_steps(broker_name))
+
+    def wipe_write_permission_steps(self, broker_name: str) -> Steps[int]:
         """Make all queues of a broker name read-only until it registers a change; returns their topics' number."""
         return self._change_permission(broker_name, lambda perm: perm & ~Permission.WRITE)
 
     def add_write_permission(self, broker_name: str) -> int:
+        """Do `add_write_permission_steps` in one go."""
+        return finish(self.add_write_permission_steps(broker_name))
+
+    def add_write_permission_steps(self, broker_name: str) -> Steps[int]:
         """Make all queues of a broker name readable and writable; returns their topics' number.
 
         Source: 4.9.7, which loses the inherit bit of template topics on the way; it is kept here.
         """
         return self._change_permission(broker_name, lambda perm: perm | Permission.READ | Permission.WRITE)
 
-    def _change_permission(self, broker_name: str, change: Callable[[int], int]) -> int:
-        changed = [by_broker for by_broker in self._queues.values() if broker_name in by_broker]
-        for by_broker in changed:
-            queues = by_broker[broker_name]
-            by_broker[broker_name] = replace(queues, perm=int(change(queues.perm)))
-        self._encoded_routes.clear()
-        return len(changed)
+    def _change_permission(self, broker_name: str, change: Callable[[int], int]) -> Steps[int]:
+        count = 0
+        for tables in batched(list(self._queues.values()), _TOPICS_AT_ONCE):
+            yield
+            for by_broker in tables:
+                queues = by_broker.get(broker_name)
+                if queues is not None:
+                    by_broker[broker_name] = replace(queues, perm=int(change(queues.perm)))
+                    count += 1
+            self._encoded_routes.clear()
+        return count
 
     # --- lists --------------------------------------------------------------------------------------------------
 

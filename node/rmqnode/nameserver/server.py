@@ -12,6 +12,7 @@ from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.listening import listen
+from rmqnode.net.loop_meter import LoopMeter, open_pulse
 from rmqnode.net.server import Server, server_limits
 
 logger = logging.getLogger(__name__)
@@ -29,18 +30,23 @@ async def serve_nameserver(
         BindError: A port is taken.
         ConfigFileCorrupt: The KV table can't be read.
     """
-    nameserver = Nameserver(config, lambda: trio.current_time() * 1000)
+    meter = LoopMeter(open_pulse())
+    meter.start()
+    nameserver = Nameserver(config, lambda: trio.current_time() * 1000, meter)
     server = Server(
-        Dispatcher(ROUTES, nameserver),
+        Dispatcher(ROUTES, nameserver, nameserver.finish_later),
         nameserver.route_info.connection_closed,
         config.server_channel_max_idle_time_seconds,
         server_limits(config, _FILE_DESCRIPTORS),
         nameserver.budgets.full,
+        meter=meter,
     )
     listeners = listen(config.bind_address, config.listen_port)
     bound = [(host, port) for host, port, *_ in (each.getsockname() for each in listeners)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve, listeners)
+        nursery.start_soon(nameserver.sliced.run)
+        nursery.start_soon(nameserver.kv_config.keep_written)
         nursery.start_soon(_remove_expired_brokers, nameserver)
         logger.info("nameserver listens addresses=%s", ",".join(f"{host}:{port}" for host, port in bound))
         task_status.started(bound)

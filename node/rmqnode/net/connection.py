@@ -80,6 +80,7 @@ class Connection:
         sock: Connected and non-blocking; closed when `run` ends.
         on_frame: Called for each frame in order; must not block and may raise ProtocolError to end the
             connection. It calls `resolve` for responses.
+        on_slow_frame: Told of a frame at which a turn ended, and how many seconds it took.
         budget: What it shares with the other connections of its node, in bytes; None for an end that chose its peer.
         relieve: Called when the budget is used up; closes connections, perhaps this one.
         frame_silence_seconds_max: How long a peer that has begun a frame may send nothing.
@@ -89,6 +90,7 @@ class Connection:
         self,
         sock: StreamSocket,
         on_frame: "Callable[[Connection, Frame], None]",
+        on_slow_frame: Callable[[Frame, float], None] | None = None,
         budget: Budget | None = None,
         relieve: Callable[[], None] | None = None,
         frame_silence_seconds_max: float = _FRAME_SILENCE_SECONDS,
@@ -98,6 +100,7 @@ class Connection:
         self._budget = budget
         self._relieve = relieve
         self._frame_silence_seconds_max = frame_silence_seconds_max
+        self._on_slow_frame = on_slow_frame
         self.request_count = 0
         """How many frames were handled."""
         self.held_bytes = 0
@@ -247,11 +250,16 @@ class Connection:
         if budget is not None and budget.used + bytes_max > budget.maximum:
             bytes_max = max(0, self._pause_bytes)
         self._in_batch = True
+        now = 0.0
         try:
             for frame in frames:
+                before = now
                 self._on_frame(self, frame)
                 handled += 1
-                if self._out_bytes > bytes_max or perf_counter() > turn_end:
+                now = perf_counter()
+                if now > turn_end or self._out_bytes > bytes_max:
+                    if self._on_slow_frame is not None:
+                        self._on_slow_frame(frame, now - (before or turn_end - _TURN_SECONDS))
                     break
             if handled == len(frames):
                 decoder.check()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from rmqnode.net.connection import Connection
+from rmqnode.net.slices import InSlices, SlicedWork, TooMuchSlicedWork, advance
 from rmqnode.protocol.codes import ResponseCode, request_name
 from rmqnode.protocol.command import FLAG_RESPONSE, Command
 from rmqnode.protocol.errors import ProtocolError
@@ -69,8 +70,35 @@ class Dispatcher(Generic[S]):
 
 def call_handler(handler: Callable[[S, Request[Any]], Any], state: S, request: Request[Any]) -> Any:
     """Return the outcome of a handler; whatever it raises becomes a reply."""
+    return _outcome_of(lambda: handler(state, request), request)
+
+
+def finish_in_slices(
+    sliced: SlicedWork, outcome: InSlices, request: Request[Any], finish: Callable[[Any, Request[Any]], None]
+) -> None:
+    """Let a request be worked on in slices; `finish` takes the outcome of the whole."""
+
+    def work() -> bool:
+        if request.connection.is_closed:
+            # It has left whatever it had entered; nobody would take out what is entered from now on.
+            outcome.steps.close()
+            return True
+        result = _outcome_of(lambda: advance(outcome.steps), request)
+        if result is None:
+            return False
+        finish(result[0] if isinstance(result, tuple) else result, request)
+        return True
+
     try:
-        return handler(state, request)
+        sliced.add(request_name(request.code), work, request.connection)
+    except TooMuchSlicedWork as error:
+        outcome.steps.close()
+        request.connection.reply(request, Reply(ResponseCode.SYSTEM_BUSY, str(error)))
+
+
+def _outcome_of(work: Callable[[], Any], request: Request[Any]) -> Any:
+    try:
+        return work()
     except RequestError as error:
         return Reply(error.code, error.remark)
     except ProtocolError as error:

@@ -14,6 +14,9 @@ from rmqnode.net.admission import Admission
 from rmqnode.net.budgets import Budget, close_worst
 from rmqnode.net.connection import Connection
 from rmqnode.net.listening import accept
+from rmqnode.net.loop_meter import LoopMeter
+from rmqnode.protocol.codes import request_name
+from rmqnode.protocol.command import code_of_frame
 from rmqnode.protocol.frame import Frame
 
 logger = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class Server:
         idle_seconds_max: A connection without traffic in either direction for so long is closed.
         limits: How much all connections together may take.
         on_full: Called when a budget is full; see `Budget`.
+        meter: Told of requests that took long.
     """
 
     def __init__(
@@ -91,11 +95,14 @@ class Server:
         idle_seconds_max: float,
         limits: ServerLimits | None = None,
         on_full: Callable[[Budget], None] | None = None,
+        *,
+        meter: LoopMeter | None = None,
     ) -> None:
         limits = limits or ServerLimits()
         self._on_frame = on_frame
         self._on_closed = on_closed
         self._idle_seconds_max = idle_seconds_max
+        self._meter = meter
         self._frame_silence_seconds_max = limits.frame_silence_seconds_max
         self._refused_since_log = 0
         self.connections: set[Connection] = set()
@@ -134,11 +141,20 @@ class Server:
             sock.close()
             return
         connection = Connection(
-            sock, self._on_frame, self.bytes_in_flight, self._relieve, self._frame_silence_seconds_max
+            sock,
+            self._on_frame,
+            self._note_slow_frame,
+            self.bytes_in_flight,
+            self._relieve,
+            self._frame_silence_seconds_max,
         )
         self.connections.add(connection)
         self.admission.opened(connection)
         nursery.start_soon(self._run, connection)
+
+    def _note_slow_frame(self, frame: Frame, seconds: float) -> None:
+        if self._meter is not None:
+            self._meter.note(request_name(code_of_frame(frame)), seconds)
 
     async def _run(self, connection: Connection) -> None:
         try:

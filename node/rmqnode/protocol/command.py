@@ -5,6 +5,7 @@ straight into typed headers instead, see `rmqnode.protocol.routes`.
 Source: `RemotingCommand`, `RocketMQSerializable` (RocketMQ 4.5.2).
 """
 
+import re
 import struct
 from typing import Final
 
@@ -17,9 +18,15 @@ from rmqnode.protocol.frame import Frame, Serialization, encode_frame
 FLAG_RESPONSE: Final = 1
 FLAG_ONEWAY: Final = 2
 
+EXT_FIELDS_MAX: Final = 4096
+"""Ext fields of a binary header, which are read one by one; requests have 20 at most."""
+
 _FIXED: Final = struct.Struct(">hBhiii")
 _I32: Final = struct.Struct(">i")
 _I16: Final = struct.Struct(">h")
+_ENDS_BYTES: Final = 1024
+_NUMBERS: Final = re.compile(rb'"(code|opaque|flag)"\s*+:\s*+"?(-?[0-9]{1,10})(?![0-9])')
+_CODE: Final = re.compile(rb'"code"\s*+:\s*+"?(-?[0-9]{1,9})')
 assert _FIXED.size == 17
 
 
@@ -152,6 +159,35 @@ def decode_command(frame: Frame) -> Command:
     )
 
 
+def decode_without_fields(frame: Frame) -> Command:
+    """Read what the answer to a header of any size needs, without reading the rest of it.
+
+    A JSON header says it in its first or its last bytes, around the ext fields.
+
+    Raises:
+        MalformedHeader: It does not say it there.
+    """
+    header = frame.header
+    if frame.serialization == Serialization.ROCKETMQ:
+        if len(header) < _FIXED.size:
+            raise MalformedHeader(f"a binary header of {len(header)} bytes is too short")
+        code, _, version, opaque, flag, _ = _FIXED.unpack_from(header)
+        return Command(code=code, version=version, opaque=opaque, flag=flag, serialization=Serialization.ROCKETMQ)
+    ends = header[:_ENDS_BYTES] + header[-_ENDS_BYTES:]
+    numbers = {name: int(number) for name, number in _NUMBERS.findall(ends)}
+    if not {b"code", b"opaque"} <= numbers.keys():
+        raise MalformedHeader(f"a JSON header of {len(header)} bytes begins and ends without code and opaque")
+    return Command(code=numbers[b"code"], opaque=numbers[b"opaque"], flag=numbers.get(b"flag", 0))
+
+
+def code_of_frame(frame: Frame) -> int:
+    """Return the code of a frame without reading the rest of its header; -1 when there is none to be seen."""
+    if frame.serialization == Serialization.ROCKETMQ:
+        return _I16.unpack_from(frame.header)[0] if len(frame.header) >= _I16.size else -1
+    found = _CODE.search(frame.header, 0, 4096)
+    return int(found[1]) if found is not None else -1
+
+
 def _texts(ext_fields: dict[str, str | int | float | bool | None]) -> dict[str, str]:
     """Coerce as fastjson does for a map of strings: numbers and booleans as text, null is no entry."""
     return {
@@ -234,6 +270,8 @@ def _decode_binary(frame: Frame) -> Command:
 def _decode_ext_block(header: bytes, position: int) -> dict[str, str]:
     ext_fields: dict[str, str] = {}
     while position < len(header):
+        if len(ext_fields) >= EXT_FIELDS_MAX:
+            raise MalformedHeader(f"a binary header has more than {EXT_FIELDS_MAX} ext fields")
         (name_size,) = _I16.unpack_from(header, position)
         name, position = _take_text(header, position + 2, name_size)
         (value_size,) = _I32.unpack_from(header, position)

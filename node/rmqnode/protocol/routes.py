@@ -14,8 +14,15 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from rmqnode.protocol.codes import RequestCode
-from rmqnode.protocol.command import FLAG_ONEWAY, FLAG_RESPONSE, Command, decode_command, encode_header
-from rmqnode.protocol.errors import HeaderFieldError
+from rmqnode.protocol.command import (
+    FLAG_ONEWAY,
+    FLAG_RESPONSE,
+    Command,
+    decode_command,
+    decode_without_fields,
+    encode_header,
+)
+from rmqnode.protocol.errors import HeaderFieldError, MalformedHeader
 from rmqnode.protocol.frame import Frame, Serialization, encode_frame
 from rmqnode.protocol.header_fields import Header, boolean_fields, header_from_ext_fields, header_to_ext_fields
 from rmqnode.protocol.reply_form import ReplyForm
@@ -27,6 +34,9 @@ _LOOSE_NUMBER: Final = re.compile(rb':["\s]*+(?:[-+0-9]++[.eE\\]|\\)')
 
 Possessive, with one literal byte to search for: a tenth of what the same pattern costs with backtracking.
 """
+
+HEADER_BYTES_MAX: Final = 256 * 1024
+"""Largest header of a request that is read. The largest of a client holds properties, 32 767 bytes before escaping."""
 
 _START_SIZE: Final = len('{"code":310')
 """So much of a header in the usual form tells codes of 2 and 3 digits apart; other codes take the long way."""
@@ -101,6 +111,19 @@ class RejectedRequest(Exception):
         super().__init__(remark)
 
 
+def _too_large(frame: Frame) -> RejectedRequest:
+    """Refuse a header unread but for what its answer needs.
+
+    Raises:
+        MalformedHeader: There is nobody to answer.
+    """
+    command = decode_without_fields(frame)
+    problem = f"the header has {len(frame.header)} bytes, more than the {HEADER_BYTES_MAX} that a request may have"
+    if command.is_response:
+        raise MalformedHeader(problem)
+    return RejectedRequest(command, problem)
+
+
 class _Entry:
     """What is known of one route; most of it is made at first use, for most nodes see a fraction of their table."""
 
@@ -138,9 +161,11 @@ class RequestTable:
 
         Raises:
             MalformedHeader: The header can't be read at all; close the connection.
-            RejectedRequest: A field of a known request is missing or wrong; answer that.
+            RejectedRequest: A field of a known request is missing or wrong, or the header is too large; answer that.
         """
         header = frame.header
+        if len(header) > HEADER_BYTES_MAX:
+            raise _too_large(frame)
         entry = self._entries_by_start.get(header[:_START_SIZE])
         if entry is None or frame.serialization != _JSON:
             return self._decode_in_steps(frame)

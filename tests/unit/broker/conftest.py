@@ -12,6 +12,7 @@ from rmqnode.broker.server import _store_options
 from rmqnode.broker.state import Broker
 from rmqnode.config import BrokerConfig
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.slices import InSlices, finish
 from rmqnode.protocol.bodies import ConsumerData, HeartbeatData, ProducerData, SubscriptionData, TopicConfig
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.command import Command
@@ -104,6 +105,9 @@ class Rig:
         request: Request[Any] = Request(code=code, header=header or route.request_header(), body=body, **fields)
         try:
             outcome = route.handler(self.broker, request)
+            if isinstance(outcome, InSlices):
+                # No loop turns here.
+                outcome = finish(outcome.steps)
         except RequestError as error:
             return Reply(error.code, error.remark)
         if outcome is not None and not isinstance(outcome, Reply):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rmqnode.filter import LENGTH_MAX, EvaluationFailed, InvalidExpression, compile_filter
 from rmqnode.filter.expressions import NESTING_MAX
+from rmqnode.filter.grammar import TOKENS_MAX
 from rmqnode.protocol.properties import decode_properties
 
 WORDS = [
@@ -102,7 +103,7 @@ DEEP: list[Callable[[int], str]] = [
 
 @pytest.mark.parametrize("deep", DEEP)
 def test_deep_expression_is_refused_instead_of_overflowing(deep: Callable[[int], str]) -> None:
-    with pytest.raises(InvalidExpression, match=f"nested more than {NESTING_MAX} levels"):
+    with pytest.raises(InvalidExpression, match=f"nested more than {NESTING_MAX} levels|more than {TOKENS_MAX} words"):
         compile_filter(deep(1000))
     compile_filter(deep(NESTING_MAX // 3)).accepts(b"a\x011\x02")
 
@@ -111,6 +112,15 @@ def test_deep_expression_is_refused_instead_of_overflowing(deep: Callable[[int],
 def test_parentheses_and_signs_without_end_are_no_recursion(text: str) -> None:
     with suppress(InvalidExpression):
         compile_filter(text)
+
+
+def test_an_expression_of_many_signs_does_not_look_for_comments_in_all_of_them() -> None:
+    compile_filter("a = 1")
+    begun = time.thread_time()
+    with pytest.raises(InvalidExpression, match=f"more than {TOKENS_MAX} words and signs"):
+        compile_filter("a > ".ljust(LENGTH_MAX, "-"))
+
+    assert time.thread_time() - begun < 0.05
 
 
 def test_too_long_an_expression_is_refused_unread() -> None:

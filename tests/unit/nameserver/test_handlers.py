@@ -12,6 +12,7 @@ from rmqnode.config import NameserverConfig, load_nameserver_config, overlay_pat
 from rmqnode.nameserver.routes import ROUTES
 from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.slices import InSlices, finish
 from rmqnode.protocol import headers
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.header_fields import Header
@@ -36,6 +37,9 @@ def call(nameserver: Nameserver, code: RequestCode, header: Header, body: bytes 
     request = Request(code=code, header=header, body=body, version=version, connection="connection")
     try:
         reply = HANDLERS[code](nameserver, request)
+        if isinstance(reply, InSlices):
+            # No loop turns here.
+            reply = finish(reply.steps)
     except RequestError as error:
         return Reply(error.code, error.remark)
     assert isinstance(reply, Reply)
@@ -81,9 +85,9 @@ def compressed(*, attributes: str = "", tail: bytes = b"") -> bytes:
     return zlib.compress(b"".join(parts), 9)
 
 
-def test_the_table_has_all_codes_of_4_5_2_and_327() -> None:
+def test_the_table_has_all_codes_of_4_5_2_and_327_and_28_for_its_figures() -> None:
     assert sorted(HANDLERS) == sorted(
-        [100, 101, 102, 103, 104, 105, 106, 205, 206, 216, 219, 224, 304, 311, 312, 313, 318, 319, 322, 327]
+        [28, 100, 101, 102, 103, 104, 105, 106, 205, 206, 216, 219, 224, 304, 311, 312, 313, 318, 319, 322, 327]
     )
 
 

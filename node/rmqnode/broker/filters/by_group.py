@@ -9,7 +9,7 @@ filter are written for Apache's nodes, nothing here is filtered by them.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
 import msgspec
@@ -109,8 +109,11 @@ class ConsumerFilters(SavedTable):
         except FilterError:
             return None
 
-    def register(self, group: str, subscriptions: Iterable[SubscriptionData]) -> None:
-        """Take over a heartbeat's view of a group; what it does not subscribe any more is dead."""
+    def register(self, group: str, subscriptions: Iterable[SubscriptionData]) -> Generator[None, None, None]:
+        """Take over a heartbeat's view of a group; what it does not subscribe any more is dead.
+
+        Compiling an expression takes up to 20 ms: there is a yield before each.
+        """
         topics = set()
         new_length = 0
         for subscription in subscriptions:
@@ -122,6 +125,7 @@ class ConsumerFilters(SavedTable):
                 new_length += len(expression)
                 if new_length > _NEW_LENGTH_MAX:
                     continue
+            yield
             self._register(group, subscription, expression)
         self._mark_dead(group, topics)
 
@@ -184,7 +188,7 @@ class ConsumerFilters(SavedTable):
                 known.dead_time = self._clock_ms()
                 self._is_dirty = True
 
-    def take_changes(self) -> Callable[[], None] | None:
+    def take_changes_steps(self) -> Generator[None, None, Callable[[], None] | None]:
         """As any table, with entries dropped before that have been dead for too long."""
         latest = self._clock_ms() - self._clean_time_span_ms
         for topic, by_group in list(self._by_topic.items()):
@@ -195,7 +199,7 @@ class ConsumerFilters(SavedTable):
             if not by_group:
                 del self._by_topic[topic]
         self._recount()
-        return super().take_changes()
+        return (yield from super().take_changes_steps())
 
     def _body(self) -> ConsumerFilterWrapper:
         table = {

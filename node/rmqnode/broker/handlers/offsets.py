@@ -11,6 +11,7 @@ from rmqnode.broker.handlers.remarks import refuse_broker_offsets
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
 from rmqnode.net.refusals import check_names, full_error, refuse_beyond
+from rmqnode.net.slices import InSlices, Steps, batched, in_slices
 from rmqnode.protocol.bodies import QueryCorrectionOffsetBody
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -26,6 +27,9 @@ from rmqnode.protocol.headers import (
 )
 from rmqnode.protocol.headers.administration import CloneGroupOffsetRequestHeader, QueryCorrectionOffsetRequestHeader
 from rmqnode.protocol.routes import Reply, Request
+
+_QUEUES_AT_ONCE: Final = 256
+"""Queues that are looked at between two looks at the time, about 0.3 ms."""
 
 _BEHIND_ALL: Final = 2**63 - 1
 """What QUERY_CORRECTION_OFFSET says of a queue in which the compared group is behind every other: no correction."""
@@ -96,9 +100,14 @@ def get_earliest_msg_storetime(broker: Broker, request: Request[QueueRequestHead
     return Reply(header=GetEarliestMsgStoretimeResponseHeader(timestamp=timestamp))
 
 
-def get_all_consumer_offset(broker: Broker, request: Request[NoHeader]) -> Reply:
+def get_all_consumer_offset(broker: Broker, request: Request[NoHeader]) -> Reply | InSlices:
     """Answer the whole table of consumer offsets; slaves ask for it."""
-    return Reply(body=broker.offsets.encode())
+    return in_slices(_all_consumer_offset(broker))
+
+
+def _all_consumer_offset(broker: Broker) -> Steps[Reply]:
+    body = yield from broker.offsets.encode_steps()
+    return Reply(body=body)
 
 
 def get_all_delay_offset(broker: Broker, request: Request[NoHeader]) -> Reply:
@@ -120,18 +129,29 @@ def clone_group_offset(broker: Broker, request: Request[CloneGroupOffsetRequestH
     return Reply()
 
 
-def query_correction_offset(broker: Broker, request: Request[QueryCorrectionOffsetRequestHeader]) -> Reply:
+def query_correction_offset(broker: Broker, request: Request[QueryCorrectionOffsetRequestHeader]) -> Reply | InSlices:
     """Answer the least offset of all groups in each queue, for a group that is to be moved there."""
-    header = request.header
+    return in_slices(_correction_offset(broker, request.header))
+
+
+def _correction_offset(broker: Broker, header: QueryCorrectionOffsetRequestHeader) -> Steps[Reply]:
     left_out = set((header.filter_groups or "").split(","))
     least: dict[int, int] = {}
-    for group, offsets in broker.offsets.of_topic(header.topic):
-        if group not in left_out:
-            for queue_id, offset in offsets.items():
+    for group, offsets in list(broker.offsets.of_topic(header.topic)):
+        if group in left_out:
+            continue
+        # Of 65,536 pairs the garbage collector would make a stretch of its own.
+        for queue_ids in batched(list(offsets), _QUEUES_AT_ONCE):
+            yield
+            for queue_id in queue_ids:
+                offset = offsets[queue_id]
                 if offset >= broker.store.min_offset(header.topic, queue_id):
                     least[queue_id] = min(offset, least.get(queue_id, offset))
-    for queue_id in least:
-        compared = broker.offsets.find(header.compare_group, header.topic, queue_id)
-        if compared is not None and least[queue_id] > compared:
-            least[queue_id] = _BEHIND_ALL
-    return Reply(body=QueryCorrectionOffsetBody(correction_offsets=least).encode())
+    for queue_ids in batched(list(least), _QUEUES_AT_ONCE):
+        yield
+        for queue_id in queue_ids:
+            compared = broker.offsets.find(header.compare_group, header.topic, queue_id)
+            if compared is not None and least[queue_id] > compared:
+                least[queue_id] = _BEHIND_ALL
+    body = yield from QueryCorrectionOffsetBody(correction_offsets=least).encode_steps()
+    return Reply(body=body)

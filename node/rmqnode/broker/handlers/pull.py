@@ -10,7 +10,7 @@ from rmqnode.broker.handlers.remarks import FAQ, NO_SUCH_FILTER, refuse_broker_o
 from rmqnode.broker.messages import Message
 from rmqnode.broker.outcome import Hold
 from rmqnode.broker.state import Broker
-from rmqnode.broker.subscriptions import Selection, is_tag_type, parse_tag_subscription
+from rmqnode.broker.subscriptions import TAGS_LENGTH_MAX, Selection, is_tag_type, parse_tag_subscription
 from rmqnode.broker.system_topics import OFFSET_MOVED_EVENT, RETRY_GROUP_TOPIC_PREFIX
 from rmqnode.filter import FilterError
 from rmqnode.net.dispatch import RequestError
@@ -115,6 +115,9 @@ def _selection_of_request(broker: Broker, header: PullMessageRequestHeader) -> S
     Differs: with an expression that does not compile 4.5.2 delivers every message.
     """
     if is_tag_type(header.expression_type):
+        if header.subscription is not None and len(header.subscription) > TAGS_LENGTH_MAX:
+            remark = f"parse the consumer's subscription failed: its tags are longer than {TAGS_LENGTH_MAX} characters"
+            raise RequestError(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
         return parse_tag_subscription(header.subscription)
     expression_type = str(header.expression_type)
     _check_filters_are_on(broker, expression_type)

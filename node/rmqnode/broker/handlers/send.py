@@ -3,7 +3,8 @@
 Source: `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck` (RocketMQ 4.5.2). The order of the checks is
 Java's. Differs: a send to a retry topic without `maxReconsumeTimes` takes the group's, and one that becomes a dead
 letter is not delayed, as in 4.9. A message of a batch that wants to wait, and one that is marked as prepared and is no
-half message, are refused: 4.5.2 delivers the one at once and the other never.
+half message, are refused: 4.5.2 delivers the one at once and the other never. A batch of more than 512 messages is
+stored in stretches, between which others may be stored and of which a full disk may refuse the later ones.
 """
 
 import random
@@ -25,6 +26,8 @@ from rmqnode.broker.names import TOPIC_LENGTH_MAX
 from rmqnode.broker.outcome import AfterFlush, AfterReplication
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.slices import InSlices, Steps, batched, in_slices
+from rmqnode.net.written_table import AfterWrite, after_write
 from rmqnode.protocol.bodies import TopicConfig, TopicFilterType
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import (
@@ -33,10 +36,15 @@ from rmqnode.protocol.headers import (
     SendMessageResponseHeader,
 )
 from rmqnode.protocol.java_text import parse_int
-from rmqnode.protocol.message import SysFlag, decode_batch
+from rmqnode.protocol.message import BatchPart as SentPart
+from rmqnode.protocol.message import SysFlag, iter_batch
 from rmqnode.protocol.properties import PropertyName, find_property
 from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import BatchPart, PutResult, PutStatus, tags_code_of
+from rmqnode.store.record import RECORD_HEAD
+
+_PARTS_AT_ONCE: Final = 512
+"""Parts of a batch that are stored together, about 2 ms; most batches are smaller."""
 
 _MULTI_TAGS: Final = int(SysFlag.MULTI_TAGS)
 _UNDECIDED: Final = int(SysFlag.TRANSACTION_PREPARED)
@@ -53,16 +61,33 @@ _DELAY_NAME: Final = PropertyName.DELAY.encode() + b"\x01"
 _REPLY_NAME: Final = PropertyName.REPLY_TO_CLIENT.encode() + b"\x01"
 _WAIT_NAME: Final = PropertyName.WAIT.encode() + b"\x01"
 
-Outcome = Reply | AfterFlush | AfterReplication
+Outcome = Reply | AfterFlush | AfterReplication | AfterWrite | InSlices
 SendRequest = Request[SendMessageRequestHeader] | Request[SendMessageRequestHeaderV2]
 
 
 def send_message(broker: Broker, request: SendRequest) -> Outcome:
     """Store the message or the batch that a producer sent."""
     try:
-        return _send(broker, request)
+        outcome = _send(broker, request)
     except RequestError as error:
         return refused(broker, error)
+    return _after_creation(broker, request, outcome) if broker.topics.unwritten else outcome
+
+
+def _after_creation(broker: Broker, request: SendRequest, outcome: Outcome) -> Outcome:
+    """Let a send to a topic that a restart would forget wait until it is written."""
+    topic = request.header.topic
+    names = [topic]
+    if topic.startswith(system_topics.RETRY_GROUP_TOPIC_PREFIX):
+        group = topic.removeprefix(system_topics.RETRY_GROUP_TOPIC_PREFIX)
+        names.append(system_topics.dead_letter_topic(group))
+    waiting: Outcome = after_write(
+        broker.topics,
+        outcome,
+        names,
+        lambda error: refused(broker, put_error(broker, PutStatus.SERVICE_NOT_AVAILABLE)),
+    )
+    return waiting
 
 
 def refused(broker: Broker, error: RequestError) -> Reply:
@@ -153,15 +178,34 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, remark)
     if len(request.body) > broker.config.max_message_size_bytes or _asks_for_delay(header):
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
-    parts = [
-        BatchPart(part.flag, part.body, part.properties, tags_code_of(header.topic, part.properties, 0, ()))
-        for part in decode_batch(request.body)
-    ]
+    return in_slices(_batch_steps(broker, request, topic_config, queue_id))
+
+
+def _batch_steps(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Steps[Outcome]:
+    try:
+        outcome = yield from _put_batch(broker, request, topic_config, queue_id)
+    except RequestError as error:
+        return refused(broker, error)
+    return _after_creation(broker, request, outcome) if broker.topics.unwritten else outcome
+
+
+def _put_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig, queue_id: int) -> Steps[Outcome]:
+    """Store a batch in stretches, of which each is stored whole or not at all."""
+    header = request.header
+    parts: list[SentPart] = []
+    size = 0
+    for part in iter_batch(request.body):
+        parts.append(part)
+        size += RECORD_HEAD.size + len(part.body) + len(part.properties)
+        if not len(parts) % _PARTS_AT_ONCE:
+            if size > broker.config.max_message_size_bytes:
+                raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
+            yield
     if _DELAY_NAME in request.body or _TRANSACTION_NAME in request.body:
         _check_parts_are_plain(parts)
     if TIMER_NAMES in request.body or DELIVERY_TIME_NAME in request.body:
-        for part in parts:
-            refuse_delivery_time(broker, part.properties)
+        for each in parts:
+            refuse_delivery_time(broker, each.properties)
     if not parts:
         raise RequestError(ResponseCode.MESSAGE_ILLEGAL, ILLEGAL)
     shared = Message(
@@ -175,15 +219,28 @@ def _send_batch(broker: Broker, request: SendRequest, topic_config: TopicConfig,
         b"",
         header.reconsume_times or 0,
     )
-    result = broker.writer.put_batch(shared, parts)
-    if result.status is not _OK:
-        raise put_error(broker, result.status)
-    message_id = ",".join(f"{broker.message_id_prefix}{offset:016X}" for offset in result.physical_offsets)
+    ids: list[str] = []
+    first = None
+    for stretch in batched(parts, _PARTS_AT_ONCE):
+        if first is not None:
+            yield
+        result = broker.writer.put_batch(shared, [_with_tags_code(header.topic, part) for part in stretch])
+        if result.status is not _OK:
+            raise put_error(broker, result.status)
+        first = first or result
+        ids += [f"{broker.message_id_prefix}{offset:016X}" for offset in result.physical_offsets]
+    assert first is not None, "a batch has parts"
+    result.queue_offset = first.queue_offset
+    message_id = ",".join(ids)
     # All messages of a batch have the same WAIT: the client refuses to mix them.
     return _stored(broker, result, message_id, queue_id, parts[0].properties)
 
 
-def _check_parts_are_plain(parts: list[BatchPart]) -> None:
+def _with_tags_code(topic: str, part: SentPart) -> BatchPart:
+    return BatchPart(part.flag, part.body, part.properties, tags_code_of(topic, part.properties, 0, ()))
+
+
+def _check_parts_are_plain(parts: list[SentPart]) -> None:
     for part in parts:
         level = parse_int((find_property(part.properties, PropertyName.DELAY) or b"0").decode("ascii", "replace"))
         prepared = find_property(part.properties, PropertyName.TRANSACTION_PREPARED) or b""

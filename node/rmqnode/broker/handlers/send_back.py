@@ -10,8 +10,9 @@ from rmqnode.broker.handlers.remarks import FAQ, sending_forbidden
 from rmqnode.broker.handlers.send import VERSION_3_4_9, dead_letter_topic_of
 from rmqnode.broker.messages import copy_of
 from rmqnode.broker.state import Broker
-from rmqnode.broker.system_topics import retry_topic
+from rmqnode.broker.system_topics import dead_letter_topic, retry_topic
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.written_table import AfterWrite, after_write
 from rmqnode.protocol.bodies import Permission
 from rmqnode.protocol.codes import ResponseCode
 from rmqnode.protocol.headers import ConsumerSendMsgBackRequestHeader
@@ -21,8 +22,15 @@ from rmqnode.protocol.routes import Reply, Request
 from rmqnode.store import PutStatus
 
 
-def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackRequestHeader]) -> Reply:
+def consumer_send_msg_back(broker: Broker, request: Request[ConsumerSendMsgBackRequestHeader]) -> Reply | AfterWrite:
     """Store a copy of the message for the group's retry topic, delayed, or for its dead letters."""
+    reply = _send_back(broker, request)
+    group = request.header.group
+    outcome: Reply | AfterWrite = after_write(broker.topics, reply, (retry_topic(group), dead_letter_topic(group)))
+    return outcome
+
+
+def _send_back(broker: Broker, request: Request[ConsumerSendMsgBackRequestHeader]) -> Reply:
     header = request.header
     group = broker.groups.find(header.group)
     if group is None:

@@ -5,11 +5,16 @@ answered after it is done and the nameservers know it, 4.5.2 answers before it b
 offsets of its groups with it, as in 5.3; system topics can't be changed or deleted, as since 4.9.
 """
 
+from typing import Final
+
+from rmqnode.broker.handlers.answers import encoded_in_slices
 from rmqnode.broker.handlers.remarks import system_topic_conflict, topic_not_exist
 from rmqnode.broker.names import QUEUE_NUMS_MAX, topic_problem
 from rmqnode.broker.outcome import AfterRegistration
 from rmqnode.broker.state import Broker
 from rmqnode.net.dispatch import RequestError
+from rmqnode.net.slices import InSlices, Steps, in_slices
+from rmqnode.net.written_table import AfterWrite, after_write
 from rmqnode.protocol.bodies import (
     CreateTopicListRequestBody,
     MessageQueue,
@@ -28,8 +33,13 @@ from rmqnode.protocol.headers import (
 )
 from rmqnode.protocol.routes import Reply, Request
 
+_QUEUES_AT_ONCE: Final = 32
+"""Queues that are looked at between two looks at the time, about 0.5 ms."""
 
-def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Reply | AfterRegistration:
+Outcome = Reply | AfterRegistration | AfterWrite | InSlices
+
+
+def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestHeader]) -> Outcome:
     """Create or replace a topic."""
     header = request.header
     if header.topic_filter_type not in (None, *TopicFilterType):
@@ -45,16 +55,27 @@ def update_and_create_topic(broker: Broker, request: Request[CreateTopicRequestH
     )
     _check_topic(broker, topic)
     broker.topics.put(topic)
-    return AfterRegistration(Reply())
+    return _registered(broker, [topic.topic_name])
 
 
-def update_and_create_topic_list(broker: Broker, request: Request[NoHeader]) -> AfterRegistration:
+def update_and_create_topic_list(broker: Broker, request: Request[NoHeader]) -> Outcome:
     """Create or replace several topics, all or none (since 5.3)."""
-    topics = CreateTopicListRequestBody.decode(request.body).topic_config_list
+    return in_slices(_create_topics(broker, request))
+
+
+def _create_topics(broker: Broker, request: Request[NoHeader]) -> Steps[Outcome]:
+    topics = CreateTopicListRequestBody.decode_request(request.body).topic_config_list
+    yield
     for topic in topics:
         _check_topic(broker, topic)
+        yield
     broker.topics.put_all(topics)
-    return AfterRegistration(Reply())
+    return _registered(broker, [topic.topic_name for topic in topics])
+
+
+def _registered(broker: Broker, names: list[str]) -> Outcome:
+    outcome: Outcome = after_write(broker.topics, AfterRegistration(Reply()), names)
+    return outcome
 
 
 def _check_topic(broker: Broker, topic: TopicConfig) -> None:
@@ -78,7 +99,7 @@ def _problem_of(topic: TopicConfig) -> str | None:
     return None
 
 
-def delete_topic(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
+def delete_topic(broker: Broker, request: Request[TopicRequestHeader]) -> Outcome:
     """Remove a topic with its consume queues and committed offsets; the commit log stays.
 
     With the offsets a group would miss what is sent to a new topic of this name, whose queues begin at 0.
@@ -89,12 +110,13 @@ def delete_topic(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
     if broker.topics.delete(topic):
         broker.store.delete_topic(topic)
         broker.offsets.forget_topic(topic)
-    return Reply()
+    outcome: Outcome = after_write(broker.topics, Reply(), [topic])
+    return outcome
 
 
-def get_all_topic_config(broker: Broker, request: Request[NoHeader]) -> Reply:
+def get_all_topic_config(broker: Broker, request: Request[NoHeader]) -> Reply | InSlices:
     """Answer the whole topic table; slaves ask for it."""
-    return Reply(header=GetAllTopicConfigResponseHeader(), body=broker.topics.wrapper().encode())
+    return encoded_in_slices(broker.topics.wrapper(), GetAllTopicConfigResponseHeader())
 
 
 def get_topic_config(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
@@ -111,18 +133,23 @@ def get_system_topic_list(broker: Broker, request: Request[NoHeader]) -> Reply:
     return Reply(body=TopicList(topic_list=sorted(broker.topics.system_topic_names)).encode())
 
 
-def get_topic_stats_info(broker: Broker, request: Request[TopicRequestHeader]) -> Reply:
+def get_topic_stats_info(broker: Broker, request: Request[TopicRequestHeader]) -> Reply | InSlices:
     """Answer first and next offset and the time of the last message for each write queue."""
     topic = broker.topics.get(request.header.topic)
     if topic is None:
         raise RequestError(ResponseCode.TOPIC_NOT_EXIST, topic_not_exist(request.header.topic))
-    table = {
-        MessageQueue(topic=topic.topic_name, broker_name=broker.config.broker_name, queue_id=queue_id): _reach(
-            broker, topic.topic_name, queue_id
-        )
-        for queue_id in range(topic.write_queue_nums)
-    }
-    return Reply(body=TopicStatsTable(offset_table=table).encode())
+    return in_slices(_topic_stats(broker, topic))
+
+
+def _topic_stats(broker: Broker, topic: TopicConfig) -> Steps[Reply]:
+    table: dict[MessageQueue, TopicOffset] = {}
+    for queue_id in range(topic.write_queue_nums):
+        if not queue_id % _QUEUES_AT_ONCE:
+            yield
+        queue = MessageQueue(topic=topic.topic_name, broker_name=broker.config.broker_name, queue_id=queue_id)
+        table[queue] = _reach(broker, topic.topic_name, queue_id)
+    body = yield from TopicStatsTable(offset_table=table).encode_steps()
+    return Reply(body=body)
 
 
 def _reach(broker: Broker, topic: str, queue_id: int) -> TopicOffset:

@@ -154,7 +154,8 @@ class CheckBack:
         except OSError as error:
             logger.error("topic not created, tried again topic=%s reason=%s", topic, error)
             return False
-        return True
+        # One that a restart would forget is there the next time.
+        return topic not in self._topics.unwritten
 
     def _ask(self, half: StoredMessage, copy: Message, result: PutResult) -> None:
         """Send the question about a copy to one producer of the group; without one the next round asks."""

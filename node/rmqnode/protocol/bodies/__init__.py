@@ -60,6 +60,8 @@ from rmqnode.protocol.bodies.registration import (
     MalformedRegistration,
     RegisterBrokerBody,
     decode_compressed_registration,
+    decode_compressed_registration_steps,
+    decode_registration_steps,
 )
 from rmqnode.protocol.bodies.routes import (
     BrokerData,
@@ -157,4 +159,6 @@ __all__ = [
     "TopicStatsTable",
     "UnlockBatchRequestBody",
     "decode_compressed_registration",
+    "decode_compressed_registration_steps",
+    "decode_registration_steps",
 ]

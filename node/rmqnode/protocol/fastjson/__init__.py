@@ -6,9 +6,18 @@ Reading: strict JSON goes to msgspec; what msgspec refuses goes to a reader of t
 Source: fastjson 1.2.51 as used by `RemotingSerializable` (RocketMQ 4.5.2).
 """
 
-from rmqnode.protocol.fastjson.convert import decode
+from rmqnode.protocol.fastjson.convert import decode, decode_request
 from rmqnode.protocol.fastjson.reader import loads
-from rmqnode.protocol.fastjson.values import FastjsonError, ObjectKey
-from rmqnode.protocol.fastjson.writer import dumps
+from rmqnode.protocol.fastjson.values import FastjsonError, ObjectKey, TextTooLarge
+from rmqnode.protocol.fastjson.writer import dump_steps, dumps
 
-__all__ = ["FastjsonError", "ObjectKey", "decode", "dumps", "loads"]
+__all__ = [
+    "FastjsonError",
+    "ObjectKey",
+    "TextTooLarge",
+    "decode",
+    "decode_request",
+    "dump_steps",
+    "dumps",
+    "loads",
+]

@@ -29,7 +29,8 @@ _BLANKS: Final = re.compile(r"(?:[\s\ufeff]+|/\*.*?\*/|//[^\n]*)*", re.DOTALL)
 _COMMAS: Final = re.compile(r"(?:[\s,]+|/\*.*?\*/|//[^\n]*)*", re.DOTALL)
 _NUMBER: Final = re.compile(r"([+-]?[0-9]+)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _IDENTIFIER: Final = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
-_PLAIN: Final = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
+_STRING_REST: Final = {quote: re.compile(rf"[^{quote}\\]*+(?:\\.[^{quote}\\]*+)*+", re.DOTALL) for quote in ('"', "'")}
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 _WORDS: Final[dict[str, object]] = {
     "null": None, "undefined": None, "NaN": None, "true": True, "false": False,
@@ -38,8 +39,6 @@ _ESCAPES: Final = {
     "b": "\b", "f": "\f", "F": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "/": "/", "\\": "\\",
     '"': '"', "'": "'", **{str(digit): chr(digit) for digit in range(8)},
 }  # fmt: skip
-_HEX_LENGTH: Final = {"u": 4, "x": 2}
-_HEX: Final = re.compile(r"[0-9a-fA-F]+")
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> Any:
@@ -169,32 +168,21 @@ class _Reader:
         return match[0]
 
     def _string(self, quote: str) -> str:
-        self.position += 1
-        plain = _PLAIN[quote]
-        parts: list[str] = []
-        while True:
-            match = plain.match(self.text, self.position)
-            assert match is not None  # the pattern matches nothing as well
-            parts.append(match[0])
-            self.position = match.end()
-            if self.position >= len(self.text):
-                raise self._error("the text ends inside a string")
-            self.position += 1
-            if self.text[self.position - 1] == quote:
-                return _without_surrogates("".join(parts))
-            parts.append(self._escape())
-
-    def _escape(self) -> str:
-        letter = self.text[self.position : self.position + 1]
-        self.position += 1
-        if letter in _ESCAPES:
-            return _ESCAPES[letter]
-        length = _HEX_LENGTH.get(letter, 0)
-        digits = self.text[self.position : self.position + length]
-        if not length or len(digits) < length or not _HEX.fullmatch(digits):
-            raise self._error("unknown escape in a string")
-        self.position += length
-        return chr(int(digits, 16))
+        start = self.position + 1
+        match = _STRING_REST[quote].match(self.text, start)
+        assert match is not None  # the pattern matches nothing as well
+        self.position = end = match.end()
+        if end >= len(self.text):
+            raise self._error("the text ends inside a string")
+        raw = self.text[start:end]
+        self.position = end + 1
+        if "\\" in raw:
+            try:
+                raw = _ESCAPE.sub(_unescaped, raw)
+            except _UnknownEscape as error:
+                self.position = start + error.position
+                raise self._error("unknown escape in a string") from None
+        return _without_surrogates(raw)
 
     def _enter(self) -> None:
         self.position += 1
@@ -223,6 +211,20 @@ class _Reader:
 
     def _error(self, problem: str) -> FastjsonError:
         return FastjsonError(problem, self.position)
+
+
+class _UnknownEscape(Exception):
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    letter = match[3]
+    if letter is None:
+        return chr(int(match[1] or match[2], 16))
+    if letter not in _ESCAPES:
+        raise _UnknownEscape(match.end())
+    return _ESCAPES[letter]
 
 
 def _key_text(member: tuple[object, object]) -> str:

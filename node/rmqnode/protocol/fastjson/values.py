@@ -18,6 +18,14 @@ class FastjsonError(ProtocolError):
         super().__init__(problem if position is None else f"{problem} at character {position}")
 
 
+class TextTooLarge(FastjsonError):
+    """A text is larger than whoever asked for it can take, or than it may be."""
+
+    def __init__(self, size_bytes_max: int, what: str = "the answer") -> None:
+        self.size_bytes_max = size_bytes_max
+        super().__init__(f"{what} has more than {size_bytes_max} bytes")
+
+
 class ObjectKey(Mapping[str, object]):
     """A map key that is an object itself, as in `{{"brokerName":"a","queueId":0,"topic":"T"}:5}`.
 

@@ -1,6 +1,6 @@
 """Messages in bytes: the stored form that nodes hand out (`record`), the batch that producers send (`batch`)."""
 
-from rmqnode.protocol.message.batch import BatchPart, decode_batch, encode_batch
+from rmqnode.protocol.message.batch import BatchPart, decode_batch, encode_batch, iter_batch
 from rmqnode.protocol.message.errors import MalformedMessage
 from rmqnode.protocol.message.record import (
     MESSAGE_MAGIC,
@@ -28,4 +28,5 @@ __all__ = [
     "decode_records",
     "encode_batch",
     "encode_record",
+    "iter_batch",
 ]

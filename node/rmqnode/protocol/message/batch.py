@@ -6,7 +6,7 @@ The broker stores each part as an ordinary message. Source: `MessageDecoder#enco
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ _PART_SIZE_MIN: Final = _HEAD.size + _PROPERTIES_LENGTH.size
 assert _PART_SIZE_MIN == 22
 
 
-class BatchPart(msgspec.Struct, frozen=True):
+class BatchPart(msgspec.Struct, frozen=True, gc=False):
     """One message of a batch; topic, queue and the rest are those of the request."""
 
     flag: int
@@ -53,13 +53,20 @@ def decode_batch(data: bytes | bytearray | memoryview) -> list[BatchPart]:
     Raises:
         MalformedMessage: A length contradicts another one or the size of the data.
     """
-    parts: list[BatchPart] = []
+    return list(iter_batch(data))
+
+
+def iter_batch(data: bytes | bytearray | memoryview) -> Iterator[BatchPart]:
+    """Yield the parts in order.
+
+    Raises:
+        MalformedMessage: As `decode_batch`, once it gets there.
+    """
     position = 0
     while position < len(data):
         size, part = _decode_part(data, position)
-        parts.append(part)
+        yield part
         position += size
-    return parts
 
 
 def _decode_part(data: bytes | bytearray | memoryview, position: int) -> tuple[int, BatchPart]:

@@ -1,0 +1,75 @@
+"""What the loop meter says of a loop: a busy stretch counts, an idle one does not, and the counter goes up."""
+
+import os
+import time
+
+import pytest
+import trio
+
+from rmqnode.net.loop_meter import PULSE_NAME, LoopMeter, open_pulse
+
+
+def work(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+async def test_a_stretch_of_work_is_named_by_the_request_that_made_it() -> None:
+    meter = LoopMeter()
+    meter.start()
+    await trio.lowlevel.checkpoint()
+    work(0.02)
+    meter.note("SEND_MESSAGE (10)", 0.02)
+    await trio.lowlevel.checkpoint()
+    await trio.lowlevel.checkpoint()
+
+    assert 0.02 <= meter.longest_seconds < 0.05
+    assert meter.table()["longestStretchRequest"] == "SEND_MESSAGE (10)"
+
+
+async def test_a_later_stretch_does_not_bear_the_name_of_an_earlier_request() -> None:
+    meter = LoopMeter()
+    meter.start()
+    work(0.01)
+    meter.note("SEND_MESSAGE (10)", 0.01)
+    await trio.lowlevel.checkpoint()
+    await trio.sleep(0.01)
+    work(0.03)
+    await trio.lowlevel.checkpoint()
+
+    assert meter.longest_seconds >= 0.03
+    assert meter.longest_request == ""
+
+
+async def test_a_thread_that_sleeps_is_no_stretch() -> None:
+    meter = LoopMeter()
+    meter.start()
+    await trio.sleep(0.05)
+    time.sleep(0.05)  # noqa: ASYNC251 -- the machine has no time for us
+    await trio.lowlevel.checkpoint()
+
+    assert meter.longest_seconds < 0.02
+
+
+async def test_each_turn_raises_the_counter_that_others_read() -> None:
+    pulse = memoryview(bytearray(8))
+    meter = LoopMeter(pulse)
+    meter.start()
+    before = pulse.cast("Q")[0]
+    for _ in range(5):
+        await trio.lowlevel.checkpoint()
+
+    assert pulse.cast("Q")[0] >= before + 5
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no anonymous files")
+def test_the_counter_is_found_among_the_descriptors_of_the_process() -> None:
+    pulse = open_pulse()
+
+    assert pulse is not None
+    assert any(
+        os.path.basename(os.readlink(f"/proc/self/fd/{each}")).startswith(f"memfd:{PULSE_NAME}")
+        for each in os.listdir("/proc/self/fd")
+        if os.path.islink(f"/proc/self/fd/{each}")
+    )
