@@ -29,7 +29,10 @@ class SupervisionSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     health_interval_seconds: _PositiveSeconds = 5.0
     """Between two health checks of a node."""
     silence_seconds_max: _PositiveSeconds = 15.0
-    """A node that runs and answers nothing for so long is killed and started again."""
+    """A node that runs, answers nothing and does nothing else either for so long is killed and started again.
+
+    One that gets no processor time is given four times as long; an Apache node counts by its answers alone.
+    """
     drain_seconds: _Seconds = 30.0
     """How long clients get to learn that a broker takes no more messages. Apache's ask for routes every 30 s."""
 

@@ -1,6 +1,7 @@
 """Looks at the nodes: often at those that start, until they serve; now and then at those that serve.
 
-A node that runs and answers nothing for too long is reported as hung; `nodes.transitions` says what follows.
+A node that runs, answers nothing for too long and does not work either (`pulse`) is reported as hung;
+`nodes.transitions` says what follows.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import trio
 
 from rmqctl.node_limits import CONFIGURATION, describe_limits
 from rmqctl.process_usage import CpuMeter
+from rmqctl.supervisor.health.pulse import Pulses
 from rmqctl.supervisor.health.readiness import Finding, ReadinessProbe
 from rmqctl.supervisor.node_state import RUNNING, SERVING, NodeStatus
 from rmqctl.supervisor.nodes.plan import CurrentPlan
@@ -52,6 +54,7 @@ class HealthWatch:
             is_up=lambda name: name in nodes and nodes[name].status in RUNNING,
         )
         self.cpu = CpuMeter()
+        self._pulses = Pulses()
         self._lacks: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._limits: dict[str, dict[str, str]] = {}
@@ -68,7 +71,9 @@ class HealthWatch:
         """What is wrong with a node that serves, in words."""
         silent = self._silent.get(name)
         if silent is not None:
-            return f"it has not answered for {max(1.0, trio.current_time() - silent[0]):.0f} s"
+            now = trio.current_time()
+            state = "is busy and" if self._pulses.is_busy(self._nodes[name].pid, now) else ""
+            return f"it {state} has not answered for {max(1.0, now - silent[0]):.0f} s".replace("  ", " ")
         return self._problems.get(name)
 
     def limits(self, name: str) -> dict[str, str]:
@@ -114,7 +119,9 @@ class HealthWatch:
             self._problems = {name: problem for name, problem in self._problems.items() if name in pids}
             self._limits = {name: limits for name, limits in self._limits.items() if name in pids}
             begun = trio.current_time()
-            self.cpu.note([pid for pid in pids.values() if pid is not None], begun)
+            running = [pid for pid in pids.values() if pid is not None]
+            self.cpu.note(running, begun)
+            self._pulses.note(running, begun)
             answer_seconds = min(interval, self._plan.model.supervision.silence_seconds_max)
             await self._probe.examine(pids, answer_seconds, partial(self._found_serving, pids, begun))
 
@@ -152,7 +159,11 @@ class HealthWatch:
         self._silent[name] = since, count + 1
         supervision = self._plan.model.supervision
         silence_seconds = trio.current_time() - since
+        pid = self._nodes[name].pid
         # Time alone is no proof: the supervisor itself may have been stopped for a while.
-        if silence_seconds >= supervision.silence_seconds_max and count + 1 >= _UNANSWERED_MIN:
+        if count + 1 >= _UNANSWERED_MIN and (
+            pid is None
+            or self._pulses.silence_is_hang(pid, silence_seconds, supervision.silence_seconds_max, trio.current_time())
+        ):
             self._silent.pop(name)
             self._nodes.apply(name, Hung(f"did not answer for {silence_seconds:.0f} s"))
