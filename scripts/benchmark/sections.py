@@ -19,6 +19,8 @@ from scripts.benchmark.engines import Engine, RunningCluster, wait_for_another_p
 from scripts.benchmark.filter_cost import filter_cost
 from scripts.benchmark.ground import QUEUES, TOPIC, create_topic, master_of, temporary_home
 from scripts.benchmark.kinds import delayed, transactions
+from scripts.benchmark.probe_waits import RATE as RATE_OF_PROBE
+from scripts.benchmark.probe_waits import probe_waits_ms
 from scripts.benchmark.processes import cpu_seconds, cpu_seconds_of_threads, pss_mib
 from scripts.benchmark.replication import RATE, lag_ms
 from scripts.benchmark.store import measure_store
@@ -123,7 +125,20 @@ def send(engine: Engine) -> Rows:
         with temporary_home() as home, engine.cluster("single", Path(home)) as cluster:
             create_topic(cluster)
             rows |= _send(cluster, threads, home)
+            if threads > 1:
+                rows |= _waits_beside(cluster, threads, home)
     return rows
+
+
+def _waits_beside(cluster: RunningCluster, threads: int, home: str) -> Rows:
+    """What a quiet sender waits beside a busy producer, whose JVM is warm by then."""
+    with official.producer(cluster.nameserver, TOPIC, threads, home) as output:
+        _next_figures(output)
+        median, percentile = probe_waits_ms(master_of(cluster)[0], TOPIC)
+    return {
+        f"a probe at {RATE_OF_PROBE}/s beside {threads} threads waits, median (ms)": median,
+        f"a probe at {RATE_OF_PROBE}/s beside {threads} threads waits, 99th percentile (ms)": percentile,
+    }
 
 
 def client(engine: Engine) -> Rows:
