@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from rmqnode.files import open_below
 from rmqnode.store.consume_queue import NO_MAPPING
 from rmqnode.store.damage import Damage
 from rmqnode.store.errors import ReplicaMismatch, StoreFileMismatch, StoreIncomplete
@@ -292,7 +293,7 @@ class CommitLog:
             path = self._files.directory / f"{offset:0{FILE_NAME_DIGITS}d}"
             if path.name not in paths or path.stat().st_size < size:
                 has_filled = True
-                with path.open("ab") as file:
+                with open(path, "ab", opener=open_below) as file:
                     file.truncate(size)
         return has_filled
 
