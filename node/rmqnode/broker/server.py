@@ -28,7 +28,7 @@ from rmqnode.filter import load_parser
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.host_address import own_address
 from rmqnode.net.listening import listen
-from rmqnode.net.loop_meter import LoopMeter, open_pulse
+from rmqnode.net.loop_meter import measured_loop
 from rmqnode.net.server import Server, server_limits
 from rmqnode.net.slices import Steps, finish_in_turns
 from rmqnode.store import MessageStore, RecoveryReport, StoreIncomplete, StoreOptions
@@ -82,12 +82,12 @@ async def _serve_store(
         store = MessageStore(_store_options(config), wall_clock_ms)
         logger.info("%s", _open(store, config, accept_loss=accept_loss))
         try:
-            meter = LoopMeter(open_pulse())
-            broker = Broker(config, store, pull_message_again, meter=meter)
-            try:
-                return await _serve(broker, listeners, stop, task_status)
-            finally:
-                _write_changes(broker)
+            with measured_loop() as meter:
+                broker = Broker(config, store, pull_message_again, meter=meter)
+                try:
+                    return await _serve(broker, listeners, stop, task_status)
+                finally:
+                    _write_changes(broker)
         finally:
             store.close()
             logger.info("store closed")
@@ -120,7 +120,7 @@ async def _serve(
         meter=broker.meter,
     )
     broker.budgets.add(server.budgets)
-    broker.meter.start()
+    broker.meter.reset()  # what the start took kept nobody waiting
     async with trio.open_nursery() as services, broker.registration.client:
         _start_services(broker, services)
         ha_port = broker.config.ha_listen_port

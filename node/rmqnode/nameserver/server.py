@@ -12,7 +12,7 @@ from rmqnode.nameserver.state import Nameserver
 from rmqnode.net.connection import Connection
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.net.listening import listen
-from rmqnode.net.loop_meter import LoopMeter, open_pulse
+from rmqnode.net.loop_meter import LoopMeter, measured_loop
 from rmqnode.net.server import Server, server_limits
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,13 @@ async def serve_nameserver(
         BindError: A port is taken.
         ConfigFileCorrupt: The KV table can't be read.
     """
-    meter = LoopMeter(open_pulse())
-    meter.start()
+    with measured_loop() as meter:
+        await _serve(config, meter, task_status)
+
+
+async def _serve(
+    config: NameserverConfig, meter: LoopMeter, task_status: trio.TaskStatus[Sequence[tuple[str, int]]]
+) -> None:
     nameserver = Nameserver(config, lambda: trio.current_time() * 1000, meter)
     server = Server(
         Dispatcher(ROUTES, nameserver, nameserver.finish_later),

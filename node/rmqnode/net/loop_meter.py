@@ -8,6 +8,8 @@ that costs a tenth of it shows a turn of some length, and every few ms of work f
 import logging
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import perf_counter, thread_time
 from typing import Final
 
@@ -28,19 +30,49 @@ _COMPARED_AT_LEAST_SECONDS: Final = 0.002
 """Age of the processor time that a turn is compared with: so much too long a stretch may seem."""
 
 
+class Pulse:
+    """The counter of a node, in memory that other processes of this account find by its name, where there is such."""
+
+    def __init__(self) -> None:
+        self._memory = _shared_memory()
+        self.counter = memoryview(self._memory or bytearray(mmap.PAGESIZE))[:8].cast("Q")
+        """One unsigned number of 64 bits."""
+
+    def close(self) -> None:
+        """Give the memory back; whoever still counts fails."""
+        self.counter.release()
+        if self._memory is not None:
+            self._memory.close()
+
+
+def _shared_memory() -> mmap.mmap | None:
+    try:
+        descriptor = os.memfd_create(PULSE_NAME, os.MFD_CLOEXEC)
+    except (AttributeError, OSError):
+        return None
+    try:
+        os.ftruncate(descriptor, mmap.PAGESIZE)
+        # It keeps a descriptor of its own, by which others get at the memory.
+        return mmap.mmap(descriptor, mmap.PAGESIZE)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 class LoopMeter(trio.abc.Instrument):
     """Counts turns and keeps the longest stretch; an instrument of the loop of one node.
 
     Args:
-        pulse: Memory of 8 bytes that others read; raised with every turn.
+        counter: One number that others read; raised with every turn.
     """
 
-    def __init__(self, pulse: memoryview | None = None) -> None:
+    def __init__(self, counter: memoryview | None = None) -> None:
         self.longest_seconds = 0.0
         """The longest stretch so far."""
         self.longest_request = ""
         """The request that made it, by code and name, or the service; empty when nobody knows."""
-        self._pulse = (pulse if pulse is not None else memoryview(bytearray(8))).cast("Q")
+        self._counter = counter if counter is not None else memoryview(bytearray(8)).cast("Q")
         self._turns = 0
         self._last = perf_counter()
         self._compared_at = self._last
@@ -54,6 +86,10 @@ class LoopMeter(trio.abc.Instrument):
         self._compared = thread_time()
         trio.lowlevel.add_instrument(self)
 
+    def stop(self) -> None:
+        """Measure it no longer."""
+        trio.lowlevel.remove_instrument(self)
+
     def note(self, request: str, seconds: float) -> None:
         """Say what took so long within this turn; the longest part gives the stretch its name."""
         if seconds > self._noted_seconds:
@@ -63,7 +99,7 @@ class LoopMeter(trio.abc.Instrument):
         """A turn begins. The one before has ended here or, if there was nothing to do, some idle time ago."""
         now = perf_counter()
         self._turns += 1
-        self._pulse[0] = self._turns
+        self._counter[0] = self._turns
         if now - self._last > _WORTH_A_LOOK_SECONDS:
             self._look(now - self._last)
         elif now - self._compared_at < _COMPARED_AT_LEAST_SECONDS:
@@ -81,7 +117,9 @@ class LoopMeter(trio.abc.Instrument):
         }
 
     def reset(self) -> None:
-        """Forget the longest stretch."""
+        """Forget the longest stretch, and what has begun."""
+        self._last = self._compared_at = perf_counter()
+        self._compared = thread_time()
         self.longest_seconds, self.longest_request = 0.0, ""
 
     def _look(self, seconds: float) -> None:
@@ -93,12 +131,15 @@ class LoopMeter(trio.abc.Instrument):
                 logger.warning("others waited for one stretch ms=%.1f request=%s", 1000 * stretch, self.longest_request)
 
 
-def open_pulse() -> memoryview | None:
-    """Return memory that other processes of this account find by its name; None where the system has no such thing."""
+@contextmanager
+def measured_loop() -> Iterator[LoopMeter]:
+    """Measure the loop that runs, with a counter that others find, until the block ends."""
+    pulse = Pulse()
+    meter = LoopMeter(pulse.counter)
+    meter.start()
     try:
-        descriptor = os.memfd_create(PULSE_NAME, os.MFD_CLOEXEC)
-        # The descriptor stays open: it is how others get at the memory.
-        os.ftruncate(descriptor, mmap.PAGESIZE)
-        return memoryview(mmap.mmap(descriptor, mmap.PAGESIZE))[:8]
-    except (AttributeError, OSError):
-        return None
+        yield meter
+    finally:
+        with suppress(KeyError):  # trio has taken it out itself
+            meter.stop()
+        pulse.close()

@@ -10,6 +10,7 @@ import pytest
 from rmqnode.config import NameserverConfig
 from rmqnode.nameserver.routes import ROUTES
 from rmqnode.nameserver.state import Nameserver
+from rmqnode.net import slices
 from rmqnode.net.dispatch import Dispatcher
 from rmqnode.protocol.codes import RequestCode
 from rmqnode.protocol.routes import Reply, Request, Route
@@ -41,8 +42,9 @@ class Peer:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.code.name)
 def test_a_request_with_hostile_fields_is_answered_and_no_defect_of_ours(
-    tmp_path: Path, caplog: Any, route: Route
+    tmp_path: Path, caplog: Any, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 60)  # no loop turns here
     config = NameserverConfig(kv_config_path=tmp_path / "kv.json", config_store_path=tmp_path / "nameserver.conf")
     nameserver, peer = Nameserver(config, lambda: 0.0), Peer()
     dispatch = Dispatcher(ROUTES, nameserver)

@@ -14,7 +14,7 @@ from rmqctl.supervisor.health.pulse import Pulses
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no anonymous files")
 
-PULSE = "from rmqnode.net.loop_meter import open_pulse\npulse = open_pulse().cast('Q')\n"
+PULSE = "from rmqnode.net.loop_meter import Pulse\npulse = Pulse().counter\n"
 WORKING = PULSE + "print(flush=True)\nwhile True: pulse[0] += 1"
 LOOPING = PULSE + "print(flush=True)\nwhile True: pass"
 WITHOUT = "import time\nprint(flush=True)\ntime.sleep(600)"
