@@ -86,7 +86,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         for command in (
             ["topic", "create", "orders", "--queues", "4"],
             ["group", "create", "billing"],
-            ["send", "orders", "x"],
+            ["send", "orders", "x", "--queue", "broker-a:0"],
         ):
             assert made.run(*command).returncode == 0
         yield made

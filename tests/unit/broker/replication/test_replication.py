@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -296,8 +297,7 @@ async def test_a_longer_slave_stays_as_it_is_and_says_so(world: World) -> None:
             await master.send(b"x" * 1000)
         await follows(slave, master)
     log = slave.log
-    for path in (master.config.store_path_root_dir / "commitlog").iterdir():
-        path.unlink()
+    shutil.rmtree(master.config.store_path_root_dir)
     async with world.broker(0) as master, world.broker(1) as slave:
         await master.send(b"anew")
         await until(lambda: has_state(slave, "refused"))
