@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rmqctl.home import ClusterHome
 from tests.cluster.conftest import Cli
 from tests.fuzz import control_socket
 from tests.fuzz.__main__ import fuzz_decoders, fuzz_files, fuzz_node, fuzz_replication
@@ -60,7 +61,7 @@ def test_nonsense_at_the_control_socket_does_not_disturb_the_supervisor(cli: Cli
     cli.up("--profile", "single")
     before = cli.pids()
     chance = random.Random(SEED)
-    socket_file = cli.home / "rmqctl" / "supervisor.sock"
+    socket_file = ClusterHome(cli.home, "rmqctl").socket_file
     for _ in range(requests):
         control_socket.disturb(socket_file, chance)
     assert (cli.pids(), cli.status()["state"]) == (before, "running"), f"seed {SEED}"

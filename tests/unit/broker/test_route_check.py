@@ -14,6 +14,7 @@ from rmqnode.config import BrokerRole, NameserverConfig
 from rmqnode.nameserver.route_info import RouteInfoManager
 from rmqnode.nameserver.server import serve_nameserver
 from rmqnode.net.client import RemotingClient
+from rmqnode.net.slices import Steps
 from rmqnode.protocol.bodies import TopicRouteData
 from rmqnode.protocol.codes import RequestCode, ResponseCode
 from rmqnode.protocol.command import Command
@@ -33,9 +34,9 @@ def as_apache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the nameserver pass over a registration whose version it knows, as 4.5.2 does."""
     take = RouteInfoManager._take_topics
 
-    def take_changed_only(self: RouteInfoManager, registration: Any, is_new: bool) -> None:
-        if is_new or self.is_changed(registration.broker_addr, registration.topics.data_version):
-            take(self, registration, is_new)
+    def take_changed_only(self: RouteInfoManager, registration: Any, is_changed: bool) -> Steps[None]:
+        if is_changed:
+            yield from take(self, registration, is_changed)
 
     monkeypatch.setattr(RouteInfoManager, "_take_topics", take_changed_only)
 

@@ -130,6 +130,7 @@ _ALLOWED = {
     "rmqctl/supervisor/image/warm_up.py": "/dev/null",
     "rmqctl/supervisor/image/zygote.py": "/dev/null and /proc",
     "rmqctl/supervisor/launch/pipe.py": "/dev/null",
+    "rmqctl/supervisor/health/pulse.py": "a descriptor of a node, in /proc",
     "rmqctl/cli/nodes/log_records.py": "reads only",
     "rmqctl/cli/messages/send/body.py": "reads what a user named",
     "rmqctl/client/consumer/offset_store.py": "of a program that uses the client, where it says",
