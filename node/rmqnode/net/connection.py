@@ -19,8 +19,10 @@ import trio
 
 from rmqnode.net.budgets import Budget
 from rmqnode.net.errors import ConnectionLost, RequestTimeout
+from rmqnode.net.loop_meter import LoopMeter
 from rmqnode.net.stream_socket import StreamSocket, address_text, host_bytes
-from rmqnode.protocol.command import FLAG_ONEWAY, Command, encode_command
+from rmqnode.protocol.codes import request_name
+from rmqnode.protocol.command import FLAG_ONEWAY, Command, code_of_frame, encode_command
 from rmqnode.protocol.errors import ProtocolError
 from rmqnode.protocol.frame import Frame, FrameDecoder
 from rmqnode.protocol.routes import Reply, Request
@@ -32,6 +34,9 @@ _READ_SIZE_BYTES: Final = 65_536
 
 _TURN_SECONDS: Final = 0.005
 """A busy peer is interrupted after so long, so that others get their turn; a read full of sends takes half of it."""
+
+_LOOP_TURN_SECONDS: Final = 0.02
+"""When the loop's turn has lasted so long, each further peer gets one frame of it: many busy peers are one stretch."""
 
 _ANSWERS_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 """So much of answers leaves without waiting for the rest: a read of small requests may ask for gigabytes."""
@@ -80,7 +85,7 @@ class Connection:
         sock: Connected and non-blocking; closed when `run` ends.
         on_frame: Called for each frame in order; must not block and may raise ProtocolError to end the
             connection. It calls `resolve` for responses.
-        on_slow_frame: Told of a frame at which a turn ended, and how many seconds it took.
+        meter: Knows when the loop's turn began, and is told of frames at which a peer's turn ended.
         budget: What it shares with the other connections of its node, in bytes; None for an end that chose its peer.
         relieve: Called when the budget is used up; closes connections, perhaps this one.
         frame_silence_seconds_max: How long a peer that has begun a frame may send nothing.
@@ -90,7 +95,7 @@ class Connection:
         self,
         sock: StreamSocket,
         on_frame: "Callable[[Connection, Frame], None]",
-        on_slow_frame: Callable[[Frame, float], None] | None = None,
+        meter: LoopMeter | None = None,
         budget: Budget | None = None,
         relieve: Callable[[], None] | None = None,
         frame_silence_seconds_max: float = _FRAME_SILENCE_SECONDS,
@@ -100,7 +105,7 @@ class Connection:
         self._budget = budget
         self._relieve = relieve
         self._frame_silence_seconds_max = frame_silence_seconds_max
-        self._on_slow_frame = on_slow_frame
+        self._meter = meter
         self.request_count = 0
         """How many frames were handled."""
         self.held_bytes = 0
@@ -169,14 +174,14 @@ class Connection:
 
     async def _read_until_closed(self) -> None:
         decoder = FrameDecoder()
-        turn_end = perf_counter() + _TURN_SECONDS
+        turn_end = self._turn_end()
         while not self.is_closed:
             try:
                 data = self._sock.recv(_READ_SIZE_BYTES)
             except BlockingIOError:
                 if not await (self._wait_rest() if self._read_bytes else self._wait_readable()):
                     return
-                turn_end = perf_counter() + _TURN_SECONDS
+                turn_end = self._turn_end()
                 continue
             except OSError as error:
                 return self.close(f"the read failed: {error}")
@@ -192,12 +197,17 @@ class Connection:
                     queued_since = thread_time()  # it was the peer who kept them waiting
                 else:
                     await trio.lowlevel.checkpoint()
-                turn_end = perf_counter() + _TURN_SECONDS
+                turn_end = self._turn_end()
                 if left:
                     self.queued_seconds, self.queued_count = thread_time() - queued_since, len(left)
                 left = self._handle_frames(decoder, left, turn_end)
                 self._account_read(decoder, left)
             self.queued_seconds = 0.0
+
+    def _turn_end(self) -> float:
+        """When this peer has to let others go on; at once, but for one frame, where the loop's turn is long already."""
+        end = perf_counter() + _TURN_SECONDS
+        return end if self._meter is None else min(end, self._meter.turn_began + _LOOP_TURN_SECONDS)
 
     def _is_turn_over(self, turn_end: float) -> bool:
         return perf_counter() > turn_end or self._must_pause()
@@ -250,7 +260,7 @@ class Connection:
         if budget is not None and budget.used + bytes_max > budget.maximum:
             bytes_max = max(0, self._pause_bytes)
         self._in_batch = True
-        now = 0.0
+        now = perf_counter()
         try:
             for frame in frames:
                 before = now
@@ -258,8 +268,8 @@ class Connection:
                 handled += 1
                 now = perf_counter()
                 if now > turn_end or self._out_bytes > bytes_max:
-                    if self._on_slow_frame is not None:
-                        self._on_slow_frame(frame, now - (before or turn_end - _TURN_SECONDS))
+                    if self._meter is not None:
+                        self._meter.note(request_name(code_of_frame(frame)), now - before)
                     break
             if handled == len(frames):
                 decoder.check()

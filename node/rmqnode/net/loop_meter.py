@@ -74,15 +74,16 @@ class LoopMeter(trio.abc.Instrument):
         """The request that made it, by code and name, or the service; empty when nobody knows."""
         self._counter = counter if counter is not None else memoryview(bytearray(8)).cast("Q")
         self._turns = 0
-        self._last = perf_counter()
-        self._compared_at = self._last
+        self.turn_began = perf_counter()
+        """When the turn of the loop began that is going on, by `perf_counter`."""
+        self._compared_at = self.turn_began
         self._compared = thread_time()
         self._noted = ""
         self._noted_seconds = 0.0
 
     def start(self) -> None:
         """Measure the loop that runs."""
-        self._last = self._compared_at = perf_counter()
+        self.turn_began = self._compared_at = perf_counter()
         self._compared = thread_time()
         trio.lowlevel.add_instrument(self)
 
@@ -100,13 +101,13 @@ class LoopMeter(trio.abc.Instrument):
         now = perf_counter()
         self._turns += 1
         self._counter[0] = self._turns
-        if now - self._last > _WORTH_A_LOOK_SECONDS:
-            self._look(now - self._last)
+        if now - self.turn_began > _WORTH_A_LOOK_SECONDS:
+            self._look(now - self.turn_began)
         elif now - self._compared_at < _COMPARED_AT_LEAST_SECONDS:
-            self._last = now
+            self.turn_began = now
             return
         self._compared = thread_time()
-        self._last = self._compared_at = perf_counter()
+        self.turn_began = self._compared_at = perf_counter()
         self._noted_seconds = 0.0
 
     def table(self) -> dict[str, str]:
@@ -118,7 +119,7 @@ class LoopMeter(trio.abc.Instrument):
 
     def reset(self) -> None:
         """Forget the longest stretch, and what has begun."""
-        self._last = self._compared_at = perf_counter()
+        self.turn_began = self._compared_at = perf_counter()
         self._compared = thread_time()
         self.longest_seconds, self.longest_request = 0.0, ""
 

@@ -15,8 +15,6 @@ from rmqnode.net.budgets import Budget, close_worst
 from rmqnode.net.connection import Connection
 from rmqnode.net.listening import accept
 from rmqnode.net.loop_meter import LoopMeter
-from rmqnode.protocol.codes import request_name
-from rmqnode.protocol.command import code_of_frame
 from rmqnode.protocol.frame import Frame
 
 logger = logging.getLogger(__name__)
@@ -143,7 +141,7 @@ class Server:
         connection = Connection(
             sock,
             self._on_frame,
-            self._note_slow_frame,
+            self._meter,
             self.bytes_in_flight,
             self._relieve,
             self._frame_silence_seconds_max,
@@ -151,10 +149,6 @@ class Server:
         self.connections.add(connection)
         self.admission.opened(connection)
         nursery.start_soon(self._run, connection)
-
-    def _note_slow_frame(self, frame: Frame, seconds: float) -> None:
-        if self._meter is not None:
-            self._meter.note(request_name(code_of_frame(frame)), seconds)
 
     async def _run(self, connection: Connection) -> None:
         try:

@@ -1,12 +1,19 @@
 """What the loop meter says of a loop: a busy stretch counts, an idle one does not, and the counter goes up."""
 
 import os
+import socket
 import time
 
 import pytest
 import trio
 
+from rmqnode.net.connection import Connection
 from rmqnode.net.loop_meter import PULSE_NAME, LoopMeter, Pulse
+from rmqnode.net.server import Server
+from rmqnode.protocol.command import Command, encode_command
+from rmqnode.protocol.frame import Frame
+
+_PEERS = 40
 
 
 def work(seconds: float) -> None:
@@ -75,3 +82,33 @@ def test_the_counter_is_among_the_descriptors_of_the_process_until_it_is_closed(
     pulse.close()
 
     assert count() == before
+
+
+async def test_many_busy_peers_share_one_turn_of_the_loop() -> None:
+    meter, handled = LoopMeter(), []
+
+    def on_frame(connection: Connection, frame: Frame) -> None:
+        work(0.0005)
+        handled.append(connection)
+
+    server = Server(on_frame, lambda connection: None, 120, meter=meter)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=_PEERS)
+    listener.setblocking(False)
+    port = listener.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, [listener])
+        peers = [socket.create_connection(("127.0.0.1", port)) for _ in range(_PEERS)]
+        with trio.fail_after(20):
+            while len(server.connections) < _PEERS:
+                await trio.lowlevel.checkpoint()
+            meter.start()
+            for peer in peers:
+                peer.sendall(encode_command(Command(code=105)) * 20)
+            while len(handled) < 20 * _PEERS:
+                await trio.lowlevel.checkpoint()
+        meter.stop()
+        for peer in peers:
+            peer.close()
+        nursery.cancel_scope.cancel()
+
+    assert meter.longest_seconds < 0.05
