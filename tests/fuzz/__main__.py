@@ -76,10 +76,10 @@ def fuzz_files(seed: int, folder: Path, rounds: int = 100) -> str:
     return f"files: {rounds} damaged stores"
 
 
-def fuzz_decoders(seed: int, folder: Path) -> str:
+def fuzz_decoders(seed: int, folder: Path, rounds: int = 2_000) -> str:
     """Damaged bytes for everything that reads them."""
     for reader in decoders.readers(folder):
-        decoders.damage(reader, Random(f"{seed}-{reader.name}"), 2_000)
+        decoders.damage(reader, Random(f"{seed}-{reader.name}"), rounds)
     return f"decoders: seed {seed}"
 
 
