@@ -18,8 +18,9 @@ damage, the messages up to the old time are passed over with the damage.
 
 Without any damage, what Apache's broker gave up may follow its last record directly: all messages of a topic often have
 one size. Then time goes back at that place, and all old records of the file are from the pause in which that broker was
-started: later than the record in front of the pause, earlier than the one behind it. A clock that was set back looks so
-only if all that was stored since fits into one pause of the file.
+started: later than the record in front of the pause, earlier than all behind it. A clock that was set back looks so
+only if all that was stored since fits into one pause of the file. In front of the first record there is no pause. Where
+one record stands behind it, its time may be what is damaged: then it has to be born after the old ones, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ _LOOK_UPS_MAX: Final = 50_000
 
 _TIMES: Final = Struct(">iI20xq20xq")
 """Total size, magic, physical offset, store timestamp."""
+
+_BORN_TIMESTAMP: Final = Struct(">40xq")
 
 Reached = Callable[[ScannedRecord], tuple[int, int] | None]
 """How far the queue of a record has got in front of the damage: the queue offset that its next message gets, and the
@@ -85,11 +88,18 @@ class Continuity:
         begin = physical_offset - base_offset
         old = [timestamp for _, timestamp in times_of_records(view, begin, len(view), base_offset)]
         before = self._time_before(log, base_offset)
-        for _, timestamp in times_of_records(view, 0, begin, base_offset):
-            if timestamp - before >= PAUSE_MS_MIN and before <= min(old) and max(old) < timestamp:
-                return True
-            before = timestamp
-        return False
+        pause_end, last = None, 0
+        for position, timestamp in times_of_records(view, 0, begin, base_offset):
+            if pause_end is not None and timestamp <= max(old):
+                return False
+            is_pause = 0 < before <= min(old) and max(old) < timestamp and timestamp - before >= PAUSE_MS_MIN
+            if pause_end is None and is_pause:
+                pause_end = position
+            before, last = timestamp, position
+        if pause_end is None:
+            return False
+        (born_timestamp,) = _BORN_TIMESTAMP.unpack_from(view, pause_end)
+        return pause_end != last or bool(max(old) < born_timestamp)
 
     def _time_before(self, log: CommitLog, base_offset: int) -> int:
         """Store timestamp of the last record below the begin of a file, as far as queues know it; else 0."""

@@ -125,6 +125,7 @@ class MessageStore:
             report = report._replace(
                 index_files_dropped=self._open_index(was_clean), index_lag_bytes=self.index.lag_bytes
             )
+            self._note_new_log()
         except BaseException:
             self._lock.release()
             raise
@@ -134,6 +135,17 @@ class MessageStore:
             self._appender.out_of_space = self._options.root
         self._folders = {folder: _identity(folder) for folder in (self._options.root, self._options.commit_log_dir)}
         return report
+
+    def _note_new_log(self) -> None:
+        """Write down before the first message that no other engine left anything in this log."""
+        if self._log.file_offsets() or self._checkpoint.coverage is not None:
+            return
+        try:
+            self.flush_consume_queues()
+            self.write_checkpoint()
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
 
     @property
     def is_read_only(self) -> bool:

@@ -58,6 +58,7 @@ def write_as_apache(kit: Any, root: Path, end: int, queue_ends: dict[int, int], 
             record = bytearray(scratch.read_record(result.physical_offset))
             record[20:28] = queue_ends[queue_id].to_bytes(8, "big")
             record[28:36] = end.to_bytes(8, "big")
+            record[40:48] = (kit.now - 1).to_bytes(8, "big")  # born just before
             file.seek(end)
             file.write(record)
             unit = end.to_bytes(8, "big") + len(record).to_bytes(4, "big") + bytes(8)
@@ -143,6 +144,33 @@ def test_a_clock_that_was_set_back_costs_nothing_where_no_other_engine_was(kit: 
     copy = kit.open(root)
     found = readable(kit, copy)
     assert sum(len(bodies) for bodies in found.values()) == 20
+    assert copy.wrote_offset == store.wrote_offset
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_a_clock_that_was_set_back_costs_nothing_in_a_new_store_either(kit: Any, ahead: int) -> None:
+    store = kit.open()
+    fill(kit, store, 4, "before")
+    kit.now += 86_400_000
+    fill(kit, store, ahead, "ahead")
+    kit.now -= 60_000
+    fill(kit, store, 4, "after")
+    copy = kit.open(kit.crashed_copy("killed"))
+    assert sum(len(bodies) for bodies in readable(kit, copy).values()) == 8 + ahead
+    assert copy.wrote_offset == store.wrote_offset
+
+
+@pytest.mark.parametrize("index", [0, 5, 8])
+def test_a_store_timestamp_that_is_damaged_costs_no_message_behind_it(kit: Any, index: int) -> None:
+    store = kit.open()
+    stored = fill(kit, store, 10, "some")
+    store.flush_consume_queues()
+    store.write_checkpoint()
+    root = kit.crashed_copy("killed")
+    (root / "coverage").unlink()
+    flip(kit.log_file(root), stored[index].physical_offset + 58)
+    copy = kit.open(root)
+    assert sum(len(bodies) for bodies in readable(kit, copy).values()) == 10
     assert copy.wrote_offset == store.wrote_offset
 
 
