@@ -1,5 +1,6 @@
 """Clusters for tests: the real CLI, real processes, each test with a home, ports and processes of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ class Cli:
         self.home = home
         self.port_offset = free_port_offset()
         self._mark = uuid.uuid4().hex
+        self._started: list[subprocess.Popen[str]] = []
         self.environment = {
             **{key: value for key, value in os.environ.items() if key not in ("NAMESRV_ADDR", "RMQCTL_HOME")},
             "RMQCTL_HOME": str(home),
@@ -48,8 +50,8 @@ class Cli:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command and let it run."""
-        return subprocess.Popen(
+        """Start a command and let it run; `end` ends it at the latest."""
+        command = subprocess.Popen(
             [sys.executable, "-m", "rmqctl", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -57,6 +59,8 @@ class Cli:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(command)
+        return command
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Bring a cluster up on loopback; returns what `--json` printed."""
@@ -96,6 +100,16 @@ class Cli:
             time.sleep(0.02)
         return left
 
+    def end(self, left: list[psutil.Process]) -> None:
+        """Kill what is left, and let go of every command that a test started and, failing, left behind."""
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        for command in self._started:
+            with command:
+                command.kill()
+        psutil.wait_procs(left, timeout=10)
+
     def record(self, cluster: str = "rmqctl") -> dict[str, Any]:
         """The content of supervisor.json."""
         document: dict[str, Any] = json.loads((self.home / cluster / "supervisor.json").read_text())
@@ -111,10 +125,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     """A CLI of its own, its home in a path with blanks; no process of it may be left at the end."""
     made = Cli(tmp_path / "a home")
     yield made
-    left = made.processes()
-    for process in left:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(left, timeout=10)
+    made.end(made.processes())
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +137,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         yield made
     finally:
         made.run("down")
-        left = made.leftover()
-        for process in left:
-            process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(left, timeout=10)
+        made.end(made.leftover())
 
 
 @pytest.fixture
