@@ -13,7 +13,7 @@ import trio
 from rmqctl.client.addresses import AddressMap
 from rmqnode.net.client import connect_socket
 from rmqnode.net.errors import ConnectError
-from rmqnode.net.stream_socket import StreamSocket
+from rmqnode.net.stream_socket import PIECE_BYTES, StreamSocket
 
 
 class Dialer:
@@ -68,9 +68,13 @@ class TlsSocket:
             return b""
 
     def send(self, data: bytes | memoryview) -> int:
-        """Encrypt and send; BlockingIOError when the same bytes have to be given again later."""
+        """Encrypt and send; BlockingIOError when the same bytes have to be given again later.
+
+        OpenSSL may have sent a part of what it refuses, and fails when it is given less of it afterwards. So it never
+        gets more than a piece, which is what it is given again.
+        """
         try:
-            return self._sock.send(data)
+            return self._sock.send(data if len(data) <= PIECE_BYTES else memoryview(data)[:PIECE_BYTES])
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
 

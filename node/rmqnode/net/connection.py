@@ -20,7 +20,7 @@ import trio
 from rmqnode.net.budgets import Budget
 from rmqnode.net.errors import ConnectionLost, RequestTimeout
 from rmqnode.net.loop_meter import LoopMeter
-from rmqnode.net.stream_socket import StreamSocket, address_text, host_bytes
+from rmqnode.net.stream_socket import PIECE_BYTES, StreamSocket, address_text, host_bytes
 from rmqnode.protocol.codes import request_name
 from rmqnode.protocol.command import FLAG_ONEWAY, Command, code_of_frame, encode_command
 from rmqnode.protocol.errors import ProtocolError
@@ -46,9 +46,6 @@ _BACKLOG_BYTES_PAUSE: Final = 8 * 1024 * 1024
 
 _BACKLOG_BYTES_MAX: Final = 64 * 1024 * 1024
 """With more than this unsent (a peer that does not read its long polls' answers), the peer is dropped."""
-
-_PIECE_BYTES: Final = 256 * 1024
-"""What is unsent is kept in pieces of this size: memory is given back with each."""
 
 _DRAINED_AT_ONCE_BYTES: Final = 1024 * 1024
 """So much is written to a socket that takes it before others get their turn."""
@@ -422,8 +419,8 @@ class Connection:
         self._keep_unsent(data)
 
     def _keep_unsent(self, data: bytes) -> None:
-        pieces = (data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES))
-        self._backlog.extend([data] if len(data) <= _PIECE_BYTES else pieces)
+        pieces = (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+        self._backlog.extend([data] if len(data) <= PIECE_BYTES else pieces)
         self._backlog_bytes += len(data)
         if self._backlog_bytes > _BACKLOG_BYTES_MAX:
             logger.warning("connection closed peer=%s reason=it does not read its answers", self.peer)
@@ -470,9 +467,9 @@ class Connection:
 
     def _next_piece(self) -> bytes:
         """Return what is to be written next, small answers together; it stays the first of the backlog."""
-        if len(self._backlog) > 1 and len(self._backlog[0]) + len(self._backlog[1]) <= _PIECE_BYTES:
+        if len(self._backlog) > 1 and len(self._backlog[0]) + len(self._backlog[1]) <= PIECE_BYTES:
             size, together = 0, []
-            while self._backlog and size + len(self._backlog[0]) <= _PIECE_BYTES:
+            while self._backlog and size + len(self._backlog[0]) <= PIECE_BYTES:
                 size += len(self._backlog[0])
                 together.append(self._backlog.popleft())
             self._backlog.appendleft(b"".join(together))

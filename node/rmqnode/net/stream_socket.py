@@ -1,7 +1,10 @@
 """What a connection needs of its socket, and what it tells of the addresses at its ends."""
 
 import socket
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+PIECE_BYTES: Final = 256 * 1024
+"""What a socket did not take is kept, and given again, in pieces of this size: memory is given back with each."""
 
 
 class StreamSocket(Protocol):
@@ -24,7 +27,10 @@ class StreamSocket(Protocol):
         """Return what is there; BlockingIOError when nothing is, no bytes when the peer closed it."""
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Return how many bytes were taken; BlockingIOError when none can be taken now."""
+        """Return how many bytes were taken; BlockingIOError when none can be taken now.
+
+        What was not taken comes again first: at least as much of it as was given, or `PIECE_BYTES`.
+        """
 
     def close(self) -> None:
         """Close it."""

@@ -209,6 +209,31 @@ async def test_every_connection_is_encrypted_when_a_context_is_given(toolbox: An
             await client.routes.get("T")
 
 
+@pytest.mark.parametrize("first_bytes", [1_000, 100_000, 255_000, 1_000_000, 6_000_000])
+async def test_what_a_slow_peer_does_not_take_over_tls_is_given_again_whole(
+    toolbox: Any, broker: Any, first_bytes: int
+) -> None:
+    folder = Path(__file__).parent / "tls"
+    broker.ssl_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    broker.ssl_context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    broker.handlers[BEAT] = lambda request: toolbox.reply(body=request.body)
+    context = ssl.create_default_context(cafile=folder / "certificate.pem")
+    sizes = [first_bytes, *(size for size in (3, 20_000, 70_000, 300_000, 2_000_000) for _ in range(4))]
+    bodies = [bytes([number]) * size for number, size in enumerate(sizes)]
+    answers: dict[int, bytes] = {}
+
+    async def ask(number: int) -> None:
+        answer = await client.connection.ask_broker(
+            "broker-a", broker.address, BEAT, body=bodies[number], timeout_seconds=30
+        )
+        answers[number] = answer.payload
+
+    async with Client("127.0.0.1:1", ssl_context=context) as client, trio.open_nursery() as nursery:
+        for number in range(len(bodies)):
+            nursery.start_soon(ask, number)
+    assert all(answers[number] == body for number, body in enumerate(bodies))
+
+
 def test_a_client_needs_a_nameserver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAMESRV_ADDR", raising=False)
     with pytest.raises(InvalidArgument, match="no nameserver was named"):
