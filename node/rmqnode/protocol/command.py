@@ -26,6 +26,7 @@ _I32: Final = struct.Struct(">i")
 _I16: Final = struct.Struct(">h")
 _ENDS_BYTES: Final = 1024
 _NUMBERS: Final = re.compile(rb'"(code|opaque|flag)"\s*+:\s*+"?(-?[0-9]{1,10})(?![0-9])')
+_EXT_FIELDS: Final = b'"extFields"'
 _CODE: Final = re.compile(rb'"code"\s*+:\s*+"?(-?[0-9]{1,9})')
 assert _FIXED.size == 17
 
@@ -162,7 +163,8 @@ def decode_command(frame: Frame) -> Command:
 def decode_without_fields(frame: Frame) -> Command:
     """Read what the answer to a header of any size needs, without reading the rest of it.
 
-    A JSON header says it in its first or its last bytes, around the ext fields.
+    A JSON header says it in its first or its last bytes, around the ext fields. These may have the same names: `flag`
+    of a SEND_MESSAGE is that of the message.
 
     Raises:
         MalformedHeader: It does not say it there.
@@ -173,8 +175,9 @@ def decode_without_fields(frame: Frame) -> Command:
             raise MalformedHeader(f"a binary header of {len(header)} bytes is too short")
         code, _, version, opaque, flag, _ = _FIXED.unpack_from(header)
         return Command(code=code, version=version, opaque=opaque, flag=flag, serialization=Serialization.ROCKETMQ)
-    ends = header[:_ENDS_BYTES] + header[-_ENDS_BYTES:]
-    numbers = {name: int(number) for name, number in _NUMBERS.findall(ends)}
+    before = header[:_ENDS_BYTES].partition(_EXT_FIELDS)[0]
+    behind = header[-_ENDS_BYTES:].rstrip()[:-1].rpartition(b"}")[2]
+    numbers = {name: int(number) for name, number in _NUMBERS.findall(before + behind)}
     if not {b"code", b"opaque"} <= numbers.keys():
         raise MalformedHeader(f"a JSON header of {len(header)} bytes begins and ends without code and opaque")
     return Command(code=numbers[b"code"], opaque=numbers[b"opaque"], flag=numbers.get(b"flag", 0))

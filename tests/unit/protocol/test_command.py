@@ -14,6 +14,7 @@ from rmqnode.protocol.command import (
     FLAG_RESPONSE,
     Command,
     decode_command,
+    decode_without_fields,
     encode_command,
     encode_header,
     language_name,
@@ -198,3 +199,18 @@ def test_our_json_is_json() -> None:
     header = encode_header(Serialization.JSON, 17, 1, 0, 'a "quoted"\nremark 已付款', {"k": "\x01\x02"})
     assert json.loads(header)["remark"] == 'a "quoted"\nremark 已付款'
     assert json.loads(header)["extFields"] == {"k": "\x01\x02"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"code":10,"flag":2,"opaque":7,"extFields":{"flag":"1","code":"3","a":"LARGE"}}',
+        b'{"code":10,"flag":2,"opaque":7,"extFields":{"a":"LARGE","flag":"1","opaque":"3"}}',
+        b'{"code":10,"extFields":{"flag":"1","a":"LARGE","flag":"1"},"flag":2,"language":"JAVA","opaque":7}',
+        b'{"extFields":{"flag":"1","a":"LARGE","flag":"1"},"code":10,"flag":2,"opaque":7}\n',
+        b'{"code":10,"flag":2,"opaque":7,"remark":"LARGE"}',
+    ],
+)
+def test_an_ext_field_of_a_header_that_is_too_large_is_not_taken_for_its_code_flag_or_opaque(header: bytes) -> None:
+    command = decode_without_fields(Frame(0, header.replace(b"LARGE", b"L" * 300_000), b""))
+    assert (command.code, command.flag, command.opaque) == (10, 2, 7)
