@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rmqnode.broker.budgets import Shares
+from rmqnode.net.slices import finish
 from rmqnode.protocol.bodies import (
     LockBatchRequestBody,
     LockBatchResponseBody,
@@ -230,7 +231,7 @@ def test_filters_beyond_the_limit_are_not_registered(make_rig: MakeRig) -> None:
 
     for number in range(5):
         data = SubscriptionData(topic=f"t{number}", sub_string="a = 1", expression_type="SQL92", sub_version=1)
-        rig.broker.filters.register(f"g{number}", [data])
+        finish(rig.broker.filters.register(f"g{number}", [data]))
     assert info(rig)["filters"] == "3"
     assert rig.broker.filters.find("t4", "g4") is None
     assert info(rig)["filtersRefused"] == "2"
