@@ -323,3 +323,17 @@ async def test_frames_know_how_long_the_loop_has_worked_for_others_since_they_we
     assert waits[0] == 0
     assert waits[-1] >= 10
     assert int((await peer.ask(Command(code=SLOW))).ext_fields["offset"]) == 0
+
+
+async def test_a_peer_that_is_gone_before_it_is_accepted_costs_nobody_anything(
+    node: Any, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(40):  # in one turn of the loop: the server accepts none of them before it is reset
+        gone = socket.create_connection(("127.0.0.1", node.port))
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+    peer = await connect()
+    assert (await peer.ask(echo(b"there"))).body == b"there"
+    await node.wait_until(lambda: len(node.server.connections) == 1)
+    assert node.server.admission.budget.used == 1
+    assert caplog.records == []
