@@ -84,9 +84,9 @@ def _over(stream: TextIO, *, endures: bool) -> TextIO:
     stream.flush()
     raw = StandardFile(stream.fileno(), endures=endures)
     buffer = io.BufferedWriter(raw)  # type: ignore[type-var]  # the stub wants a seekable one
-    return io.TextIOWrapper(
-        buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering or endures
-    )
+    # PYTHONUNBUFFERED makes a stream that writes through, and has no need of lines then.
+    by_lines = stream.line_buffering or stream.write_through or endures
+    return io.TextIOWrapper(buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=by_lines)
 
 
 def _file_of(stream: TextIO) -> StandardFile | None:
