@@ -58,18 +58,26 @@ def code_of_this_process(python: Path) -> tuple[Path, ...]:
 
 
 def hand_over_home(home: ClusterHome, run_as: str | None) -> None:
-    """Give everything in the cluster's home to the account; systemd does that itself for one that it makes up."""
-    if run_as is None:
-        return
+    """Give everything in the cluster's home to the account.
+
+    One that systemd makes up gets everything from systemd when it has nothing yet. Later systemd looks only at the
+    owner of the folder of all homes, so what root has written since goes to that owner here.
+    """
+    user, group = _owner_of(home.root) if run_as is None else _ids_of(run_as)
     for folder, _, files in os.walk(home.folder):
         for place in (folder, *(os.path.join(folder, name) for name in files)):
-            _give(place, run_as)
+            # Of a link the link itself, not what it leads to.
+            os.lchown(place, user, group)
 
 
-def _give(place: str, run_as: str) -> None:
-    """Give one file or folder to an account; of a link the link itself, not what it leads to."""
-    account = pwd.getpwnam(run_as)
-    os.lchown(place, account.pw_uid, account.pw_gid)
+def _owner_of(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_uid, found.st_gid
+
+
+def _ids_of(name: str) -> tuple[int, int]:
+    account = pwd.getpwnam(name)
+    return account.pw_uid, account.pw_gid
 
 
 def _closed_to_others(path: Path) -> Path | None:

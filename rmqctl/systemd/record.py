@@ -66,8 +66,12 @@ def load_installation(home: ClusterHome) -> Installation | None:
 
 
 def save_installation(home: ClusterHome, installation: Installation) -> None:
-    """Remember the units."""
-    write_atomically(home.folder / _FILE_NAME, msgspec.json.encode(installation))
+    """Remember the units, for whoever the home belongs to: root writes it, the units read it."""
+    path = home.folder / _FILE_NAME
+    write_atomically(path, msgspec.json.encode(installation))
+    if os.geteuid() == 0:
+        owner = home.folder.stat()
+        os.lchown(path, owner.st_uid, owner.st_gid)
 
 
 def forget_installation(home: ClusterHome) -> None:
