@@ -237,8 +237,8 @@ def test_down_while_a_cluster_comes_up_ends_both(
 
 def test_ctrl_c_while_a_cluster_comes_up_leaves_nothing(cli: Any) -> None:
     command = cli.start("up", "--profile", "2m-2s", *cli.place())
-    assert command.stderr is not None
-    assert "nameserver" in command.stderr.readline(), "the first node is starting"
+    # The first node is starting.
+    _read_until(command, "nameserver")
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=60)
     assert command.returncode == 130
