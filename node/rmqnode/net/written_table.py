@@ -41,20 +41,26 @@ class AfterWrite(msgspec.Struct, gc=False):
 
     table: "WrittenTable[Any]"
     outcome: Any
+    names: tuple[str, ...]
     failed: Callable[[OSError], Reply]
 
     def finish(self, request: Request[Any], finish: Callable[[Any, Request[Any]], None]) -> None:
         """Wait for the write, then hand the outcome on."""
-        self.table.when_written(lambda error: finish(self.outcome if error is None else self.failed(error), request))
+        self.table.when_written(
+            lambda error: finish(self.outcome if error is None else self.failed(error), request), self.names
+        )
 
 
 def after_write(
     table: "WrittenTable[Any]", outcome: Any, names: Iterable[str], failed: Callable[[OSError], Reply] | None = None
 ) -> Any:
     """Return an outcome that waits until the entries of these names are written; the outcome itself if they are."""
-    if not table.unwritten or table.unwritten.keys().isdisjoint(names):
+    if not table.unwritten:
         return outcome
-    return AfterWrite(table, outcome, failed or not_written)
+    waited_for = tuple(names)
+    if table.unwritten.keys().isdisjoint(waited_for):
+        return outcome
+    return AfterWrite(table, outcome, waited_for, failed or not_written)
 
 
 def not_written(error: OSError) -> Reply:
@@ -86,6 +92,9 @@ class WrittenTable(Generic[V]):
         """What stood under the names that changed since the last write began."""
         self._being_written: dict[str, object] = {}
         self._waiting: list[Done] = []
+        """For the next write."""
+        self._waiting_now: list[Done] = []
+        """For the write that is under way."""
         self._changed = trio.Event()
         self._is_served = False
 
@@ -96,12 +105,22 @@ class WrittenTable(Generic[V]):
     def _after_write(self) -> None:
         """A change has been written."""
 
-    def when_written(self, done: Done) -> None:
-        """Call `done` once all changes made so far are written or taken back; at once when there are none."""
-        if self.unwritten:
-            self._waiting.append(done)
-        else:
+    def when_written(self, done: Done, names: Iterable[str] | None = None) -> None:
+        """Call `done` once the changes made so far are written or taken back; at once when there are none.
+
+        Args:
+            done: Told by the write that decides about the last of the changes.
+            names: Of the entries that matter; None for all.
+        """
+        if not self.unwritten:
             done(None)
+        elif self._being_written and (
+            not self._former or (names is not None and self._former.keys().isdisjoint(names))
+        ):
+            # The write under way may be the last for long: nothing else would tell.
+            self._waiting_now.append(done)
+        else:
+            self._waiting.append(done)
 
     def replace_entries(self, entries: dict[str, V], changed: Iterable[str]) -> None:
         """Let another set of entries count, in which the entries of the `changed` names are others.
@@ -141,7 +160,7 @@ class WrittenTable(Generic[V]):
 
     async def _write_once(self) -> None:
         self._being_written, self._former = self._former, {}
-        waiting, self._waiting = self._waiting, []
+        self._waiting_now, self._waiting = self._waiting, []
         error: OSError | None = None
         try:
             text = await finish_in_turns(self._text_steps())
@@ -154,6 +173,7 @@ class WrittenTable(Generic[V]):
         self.unwritten = dict(self._former)
         if error is None:
             self._after_write()
+        waiting, self._waiting_now = self._waiting_now, []
         for done in waiting:
             done(error)
 
@@ -176,6 +196,7 @@ class WrittenTable(Generic[V]):
             logger.error("table not written at the end reason=%s", error)
             return
         self._former, self._being_written, self.unwritten = {}, {}, {}
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting_now + self._waiting
+        self._waiting_now, self._waiting = [], []
         for done in waiting:
             done(None)

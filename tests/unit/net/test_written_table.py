@@ -106,3 +106,29 @@ async def test_what_is_not_written_at_a_stop_is_written_then() -> None:
 
     assert file.saved[-1] == "a=1"
     assert not table.unwritten
+
+
+@pytest.mark.parametrize("error", [None, OSError("full")])
+async def test_who_comes_while_an_entry_is_being_written_is_told_by_that_write(
+    nursery: trio.Nursery, error: OSError | None
+) -> None:
+    file = File()
+    table = Table(file, {})
+    nursery.start_soon(table.keep_written)
+    await trio.testing.wait_all_tasks_blocked()
+    file.may_write.clear()
+    file.error = error
+    table.put("a", 1)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    told: list[tuple[str, OSError | None]] = []
+    table.when_written(lambda outcome: told.append(("late", outcome)))
+    table.put("b", 2)
+    table.when_written(lambda outcome: told.append(("of a", outcome)), ["a"])
+    table.when_written(lambda outcome: told.append(("of b", outcome)), ["b"])
+    assert told == []
+    file.may_write.set()
+
+    with trio.fail_after(10):
+        while len(told) < 3:
+            await trio.sleep(0.01)
+    assert told == [("late", error), ("of a", error), ("of b", error)]
