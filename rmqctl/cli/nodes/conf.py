@@ -32,9 +32,10 @@ def show(
         print_json({"node": found.name, "path": str(path), "properties": found.properties, "drift": drift})
         return
     try:
-        print_lines(path.read_text(errors="backslashreplace").removesuffix("\n"))
+        text = path.read_text(errors="backslashreplace")
     except OSError as error:
         raise RmqctlError(f"cannot read {path}", error.strerror, "rmqctl up writes it again") from None
+    print_lines(text.removesuffix("\n"))
     narrate_drift(drift)
 
 
